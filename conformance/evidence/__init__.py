@@ -1,0 +1,1 @@
+"""Evidence: the only thing that crosses from the driving half to the judging half, and it is a file."""

@@ -1,0 +1,53 @@
+"""Every duration the harness waits for or judges by, in seconds, each with where it comes from.
+
+Tolerances are one-sided: a thing that comes earlier than asked is never a failure, and what is compared with a limit is
+the limit plus the harness's own recorded lag.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+KEEPALIVE_PERIOD: Final = 15.0
+"""Longest silence a healthy server leaves on an open stream: TypeScript SDK 1.32, Python SDK 2.3 and FastMCP 4.1 all
+send a comment each 15.0 s (measured)."""
+
+KEEPALIVE_TOLERANCE: Final = 3.0
+"""Added to KEEPALIVE_PERIOD. A 15 s timer on a loaded 2-core machine was seen up to 0.4 s late; intermediaries'
+shortest common idle limit is 30 s, so 18 s still protects."""
+
+IDLE_OBSERVATION: Final = 33.0
+"""How long an idle stream is watched: two keep-alive periods and the tolerance, so that an interval is seen and not only
+a first beat."""
+
+LONG_CALL: Final = 18.5
+"""How long the slow tool call lasts in keep_alive: longer than KEEPALIVE_PERIOD + KEEPALIVE_TOLERANCE, so that a healthy
+stream must have beaten once."""
+
+HEADERS_PROMPT: Final = 5.0
+"""Response headers of a GET stream must come without waiting for an event. Healthy servers: under 0.01 s; a gateway that
+holds them until its first ping: 15 s. Three times less than 15 s, five hundred times more than 0.01 s."""
+
+ANSWER: Final = 20.0
+"""How long the driver waits for the answer to an ordinary request before it gives up and says so. Slowest healthy
+start-up of a stdio backend on this path: 6.1 s."""
+
+HANG_OBSERVATION: Final = 12.0
+"""How long a request against a backend that fails or stays silent is watched before it is called a hang; the upstream
+issue (fastmcp#2803) takes 10 s."""
+
+RELAY_PROMPT: Final = 5.0
+"""A server message must be relayed within this time of reaching the gateway. Healthy: under 0.1 s; the nearest fault is
+a buffer until the stream ends or the next 15 s beat."""
+
+REMOVED_AFTER: Final = 15.0
+"""How long after its session's end a container may remain. The engine's own stop grace is 10 s; plus tolerance."""
+
+QUICK_LIMIT: Final = 2.0
+"""Scenarios whose longest deliberate wait is above this are left out by --quick."""
+
+SENTINEL: Final = 20.0
+"""Time allowed for the sentinel exchange (initialize, initialized, tools/list, one call)."""
+
+LAG_SHARE: Final = 0.5
+"""A timing verdict is inconclusive when the harness's own lag exceeds this share of the distance to the limit."""
