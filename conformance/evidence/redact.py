@@ -1,0 +1,156 @@
+"""Redaction on write (DESIGN: Secrets).
+
+What the harness generated for a stage that it started stays plain, because rules need it. What a user supplied, and
+everything that comes from a gateway the harness did not start, is replaced by a token that keeps facts and equality:
+
+    redacted:9f2c41d07ab3e655;length=48;alphabet=hex;scheme=Bearer
+
+Equal values give equal tokens within one run; the key never leaves the process.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import re
+import secrets
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import quote
+
+from conformance.evidence.events import JSON
+
+_TOKEN: Final = re.compile(r"redacted:([0-9a-f]{16});length=(\d+);alphabet=([a-z0-9-]+)(?:;scheme=([A-Za-z0-9-]+))?")
+_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9-]*) +(\S.*)", re.DOTALL)
+_SHORTEST_SECRET: Final = 4
+"""A supplied value shorter than this is not searched for inside other text: it would blot out innocent words."""
+
+PLAIN_HEADERS: Final = frozenset(
+    """accept accept-encoding access-control-allow-credentials access-control-allow-headers access-control-allow-methods
+    access-control-allow-origin access-control-expose-headers allow cache-control connection content-encoding
+    content-length content-type date host keep-alive mcp-protocol-version retry-after server transfer-encoding
+    upgrade user-agent vary via x-accel-buffering""".split(),
+)
+"""Headers kept plain in traffic of a gateway that the harness did not start; all others become tokens."""
+
+PLAIN_KEYS: Final = frozenset(
+    {"jsonrpc", "method", "protocolVersion", "type", "nonce", "code", "progressToken", "requestId", "level"},
+)
+"""JSON members whose values are protocol vocabulary or the harness's own and stay plain in foreign traffic."""
+
+
+def _alphabet(value: str) -> str:
+    for name, pattern in (
+        ("decimal", r"[0-9]+"),
+        ("hex", r"[0-9a-fA-F-]+"),
+        ("base64", r"[A-Za-z0-9+/=_.-]+"),
+        ("visible-ascii", r"[\x21-\x7e]+"),
+    ):
+        if re.fullmatch(pattern, value):
+            return name
+    return "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a token still tells about the value it stands for. length: characters of the value without its scheme."""
+
+    digest: str
+    length: int
+    alphabet: str
+    scheme: str | None
+
+
+def facts(value: str) -> Facts | None:
+    """Return what the redaction token `value` tells, or None when `value` is plain."""
+    match = _TOKEN.fullmatch(value)
+    if match is None:
+        return None
+    return Facts(match.group(1), int(match.group(2)), match.group(3), match.group(4))
+
+
+@dataclass(frozen=True, slots=True)
+class Redactor:
+    """Replaces secrets in everything that is about to be written.
+
+    supplied: values the user gave. foreign: the traffic is not the harness's own stage, so keep vocabulary only.
+    own: values the harness made itself (nonces, client names), plain even in foreign traffic.
+    """
+
+    supplied: tuple[str, ...] = ()
+    foreign: bool = False
+    own: Collection[str] = ()
+    key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
+
+    def token(self, value: str) -> str:
+        """Return the token for `value`, splitting off an authentication scheme such as `Bearer`."""
+        match = _SCHEME.fullmatch(value)
+        scheme, bare = (match.group(1), match.group(2)) if match else (None, value)
+        digest = hmac.new(self.key, bare.encode(), hashlib.sha256).hexdigest()[:16]
+        tail = f";scheme={scheme}" if scheme else ""
+        return f"redacted:{digest};length={len(bare)};alphabet={_alphabet(bare)}{tail}"
+
+    def _spellings(self) -> Iterable[tuple[str, str]]:
+        for value in sorted(self.supplied, key=len, reverse=True):
+            match = _SCHEME.fullmatch(value)
+            bare = match.group(2) if match else value
+            if len(bare) < _SHORTEST_SECRET:
+                continue
+            token = self.token(bare)
+            for spelling in dict.fromkeys(
+                (
+                    bare,
+                    quote(bare, safe=""),
+                    json.dumps(bare)[1:-1],
+                    base64.b64encode(bare.encode()).decode().rstrip("="),
+                ),
+            ):
+                yield spelling, token
+
+    def text(self, value: str) -> str:
+        """Return `value` with every supplied secret in it replaced, whatever its spelling."""
+        for spelling, token in self._spellings():
+            value = value.replace(spelling, token)
+        return value
+
+    def header(self, name: str, value: str) -> str:
+        """Return what may be written of one HTTP header's value."""
+        if self.foreign and name.lower() not in PLAIN_HEADERS:
+            return self.token(value)
+        return self.text(value)
+
+    def target(self, value: str) -> str:
+        """Return what may be written of a request target: a foreign query string becomes a token."""
+        path, mark, query = value.partition("?")
+        if self.foreign and mark:
+            return f"{self.text(path)}?{self.token(query)}"
+        return self.text(value)
+
+    def json(self, value: JSON, key: str = "") -> JSON:
+        """Return what may be written of a JSON value; structure, numbers and vocabulary stay."""
+        if isinstance(value, str):
+            if self.foreign and key not in PLAIN_KEYS and value not in self.own:
+                return self.token(value)
+            return self.text(value)
+        if isinstance(value, Mapping):
+            return {self.text(str(name)): self.json(member, str(name)) for name, member in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.json(member, key) for member in value]
+        return value
+
+    def body(self, value: str) -> str:
+        """Return what may be written of a body that is not JSON; a foreign one is reduced to its token."""
+        return self.token(value) if self.foreign and value else self.text(value)
+
+    def plain(self, value: Any) -> JSON:
+        """Return `value` with supplied secrets replaced; for what the harness itself reports (argv, inspect, logs)."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, Mapping):
+            return {self.text(str(name)): self.plain(member) for name, member in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.plain(member) for member in value]
+        return value
