@@ -1,0 +1,1 @@
+"""The specification as data: revisions, the requirement catalogue, excused rows and frozen profiles."""
