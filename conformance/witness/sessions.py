@@ -1,0 +1,132 @@
+"""Sessions of the witness and the outlets that carry messages to their clients."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import secrets
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from conformance.witness import jsonrpc
+from conformance.witness.jsonrpc import JSON, Id
+
+REVISIONS: Final = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
+"""Revisions the witness speaks; it proposes the last where it does not know the one asked for (lifecycle § Version
+Negotiation)."""
+
+ASSUMED_REVISION: Final = "2025-03-26"
+"""Revision of a request that names none and has no session (transports § Protocol Version Header)."""
+
+BATCH_REVISION: Final = "2025-03-26"
+"""The one revision that has batches (2025-03-26 basic/index § Batching; removed in 2025-06-18)."""
+
+LOG_LEVELS: Final = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
+
+
+class Outlet(Protocol):
+    """A way to the client: the stream of one POST, the GET stream, or stdout."""
+
+    def send(self, message: JSON) -> bool:
+        """Queue one message; False if this way carries no such message."""
+
+    def end(self) -> None:
+        """Say that nothing more will be sent this way."""
+
+
+@dataclass(slots=True, eq=False)
+class Session:
+    """What one client shares with the witness; `id` is None where no session is issued."""
+
+    id: str | None = field(default_factory=lambda: uuid.uuid4().hex)
+    revision: str = ASSUMED_REVISION
+    client: Mapping[str, JSON] = field(default_factory=dict)
+    log_level: str = "debug"
+    opened: bool = False
+    initialized: asyncio.Event = field(default_factory=asyncio.Event)
+    listener: Outlet | None = None
+    running: dict[Id, asyncio.Task[Any]] = field(default_factory=dict)
+    count: int = 0
+    requests: int = 0
+    cancelled: int = 0
+    pings_sent: int = 0
+    pings_answered: int = 0
+    _awaited: dict[Id, asyncio.Future[bool]] = field(default_factory=dict)
+    _ids: Iterator[int] = field(default_factory=itertools.count)
+
+    def push(self, message: JSON) -> bool:
+        """Send a message unrelated to any request; False if nobody listens.
+
+        Before `initialized` a server sends nothing but pings and logs (lifecycle § Initialization).
+        """
+        return self.listener is not None and self.initialized.is_set() and self.listener.send(message)
+
+    async def ping(self, outlet: Outlet | None, timeout: float) -> bool:  # noqa: ASYNC109 - the timeout is the result
+        """Ping the client on `outlet`; True if it answered within `timeout` seconds.
+
+        The id is unguessable, so that an answer made up by somebody in between is not taken for the client's.
+        """
+        identifier = f"witness-{next(self._ids)}-{secrets.token_hex(4)}"
+        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._awaited[identifier] = answer
+        try:
+            if outlet is None or not outlet.send(jsonrpc.request(identifier, "ping")):
+                return False
+            self.pings_sent += 1
+            async with asyncio.timeout(timeout):
+                answered = await answer
+        except TimeoutError:
+            return False
+        finally:
+            del self._awaited[identifier]
+        self.pings_answered += answered
+        return answered
+
+    def take_response(self, response: jsonrpc.Response) -> None:
+        """Hand the client's answer to whoever waits for it; one nobody waits for is ignored."""
+        future = self._awaited.get(response.id)
+        if future is not None and not future.done():
+            future.set_result(response.ok)
+
+    def cancel(self, identifier: JSON) -> None:
+        """End the running request of that id; unknown and malformed ids are ignored (cancellation § Error Handling)."""
+        task = self.running.get(identifier) if jsonrpc.is_id(identifier) else None
+        if task is not None and task.cancel():
+            self.cancelled += 1
+
+    def close(self) -> None:
+        """End everything that runs for this session."""
+        for task in list(self.running.values()):
+            task.cancel()
+        if self.listener is not None:
+            self.listener.end()
+
+
+class Sessions:
+    """The live sessions by id, and a word to all of them."""
+
+    def __init__(self) -> None:
+        self._live: dict[str, Session] = {}
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def add(self, session: Session) -> None:
+        """Let a session live."""
+        if session.id is not None:
+            self._live[session.id] = session
+
+    def get(self, identifier: str) -> Session | None:
+        """Return the live session of that id."""
+        return self._live.get(identifier)
+
+    def end(self, session: Session) -> None:
+        """End a session and everything that runs for it."""
+        if session.id is not None and self._live.pop(session.id, None) is not None:
+            session.close()
+
+    def broadcast(self, message: JSON) -> int:
+        """Push a message to every session that listens; return how many did."""
+        return sum(session.push(message) for session in list(self._live.values()))
