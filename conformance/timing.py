@@ -32,6 +32,9 @@ ANSWER: Final = 20.0
 """How long the driver waits for the answer to an ordinary request before it gives up and says so. Slowest healthy
 start-up of a stdio backend on this path: 6.1 s."""
 
+STREAM_END: Final = 2.0
+"""How long the driver lets a server take to end a POST stream after its response, before it goes on without it."""
+
 HANG_OBSERVATION: Final = 12.0
 """How long a request against a backend that fails or stays silent is watched before it is called a hang; the upstream
 issue (fastmcp#2803) takes 10 s."""

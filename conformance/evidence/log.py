@@ -23,7 +23,10 @@ class Observation:
 
 
 def write_evidence(
-    path: Path, header: Mapping[str, JSON], observations: Iterable[Observation], footer: Mapping[str, JSON],
+    path: Path,
+    header: Mapping[str, JSON],
+    observations: Iterable[Observation],
+    footer: Mapping[str, JSON],
 ) -> int:
     """Write one evidence file in time order and return its number of events.
 
@@ -59,7 +62,9 @@ def read_evidence(path: Path) -> tuple[Event, ...]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
-        raise EvidenceError(f"{path} does not exist; name an evidence file such as reports/latest/evidence/*.jsonl") from None
+        raise EvidenceError(
+            f"{path} does not exist; name an evidence file such as reports/latest/evidence/*.jsonl"
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise EvidenceError(f"{path} cannot be read as evidence ({error}); name a file that a run wrote") from error
     if not lines:
@@ -86,4 +91,6 @@ def _event(path: Path, number: int, line: str) -> Event:
     except json.JSONDecodeError as error:
         raise EvidenceError(f"{path} line {number} is not JSON; the file is truncated or foreign") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise EvidenceError(f"{path} line {number} is not an evidence event ({error!r}); the file is foreign") from error
+        raise EvidenceError(
+            f"{path} line {number} is not an evidence event ({error!r}); the file is foreign"
+        ) from error

@@ -29,10 +29,33 @@ _SHORTEST_SECRET: Final = 4
 """A supplied value shorter than this is not searched for inside other text: it would blot out innocent words."""
 
 PLAIN_HEADERS: Final = frozenset(
-    """accept accept-encoding access-control-allow-credentials access-control-allow-headers access-control-allow-methods
-    access-control-allow-origin access-control-expose-headers allow cache-control connection content-encoding
-    content-length content-type date host keep-alive mcp-protocol-version retry-after server transfer-encoding
-    upgrade user-agent vary via x-accel-buffering""".split(),
+    (
+        "accept",
+        "accept-encoding",
+        "access-control-allow-credentials",
+        "access-control-allow-headers",
+        "access-control-allow-methods",
+        "access-control-allow-origin",
+        "access-control-expose-headers",
+        "allow",
+        "cache-control",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "date",
+        "host",
+        "keep-alive",
+        "mcp-protocol-version",
+        "retry-after",
+        "server",
+        "transfer-encoding",
+        "upgrade",
+        "user-agent",
+        "vary",
+        "via",
+        "x-accel-buffering",
+    ),
 )
 """Headers kept plain in traffic of a gateway that the harness did not start; all others become tokens."""
 

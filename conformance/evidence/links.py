@@ -1,0 +1,91 @@
+"""Which exchange on the client's side of the gateway belongs to which on the backend's (DESIGN: Linking the two sides).
+
+Gateways rewrite ids, sessions and tool names, so none of these is ever compared across the gateway. A link rests either
+on the harness's nonce in the arguments of a tools/call, or on the exchange having been the sole one in flight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from conformance.evidence.transcript import Exchange, Message, Transcript
+
+
+class Basis(StrEnum):
+    """What a link rests on."""
+
+    NONCE = "nonce"
+    SOLE_IN_FLIGHT = "sole in flight"
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A client's exchange and one thing the gateway did towards a backend because of it.
+
+    client: the exchange at the client tap. backend: the request the gateway sent. exchange: its HTTP exchange, None
+    when the backend speaks stdio.
+    """
+
+    client: Exchange
+    backend: Message
+    basis: Basis
+    exchange: Exchange | None = None
+
+
+def links(transcript: Transcript) -> tuple[Link, ...]:
+    """Return every link that the evidence supports, by nonce where one travels, else by sole in flight."""
+    exchanges = {item.id: item for item in transcript.backend}
+    sent = [message for message in transcript.backend_messages if message.direction == "up" and message.method]
+    found: list[Link] = []
+    clients = transcript.client()
+    for client in clients:
+        nonce = _nonce(client)
+        if nonce is not None:
+            found += [
+                Link(client, message, Basis.NONCE, exchanges.get(message.exchange or ""))
+                for message in sent
+                if message.nonce == nonce
+            ]
+        elif client.rpc_method is not None and _alone(client, clients, transcript.end):
+            found += [
+                Link(client, message, Basis.SOLE_IN_FLIGHT, exchanges.get(message.exchange or ""))
+                for message in sent
+                if message.method == client.rpc_method and client.t <= message.t <= (client.t_end or transcript.end)
+            ]
+    return tuple(found)
+
+
+def linked_exchange(transcript: Transcript, client: Exchange) -> Exchange | None:
+    """Return the one backend exchange that answers for `client`'s, also where nothing posted can be compared.
+
+    A GET or DELETE, or a POST whose body is not JSON-RPC, links to the sole backend exchange with the same HTTP method
+    that began while it alone was in flight. None when there is no such exchange or more than one.
+    """
+    by_message = [link.exchange for link in links(transcript) if link.client.id == client.id and link.exchange]
+    if client.rpc_method is not None:
+        return by_message[0] if len(by_message) == 1 else None
+    if not _alone(client, transcript.client(), transcript.end):
+        return None
+    until = client.t_end if client.t_end is not None else transcript.end
+    same = [item for item in transcript.backend if item.method == client.method and client.t <= item.t <= until]
+    return same[0] if len(same) == 1 else None
+
+
+def _nonce(exchange: Exchange) -> str | None:
+    if exchange.request is None or isinstance(exchange.request, list):
+        return None
+    return Message(exchange.seq, exchange.t, "up", exchange.request, "post", exchange.tap, None).nonce
+
+
+def _alone(exchange: Exchange, others: Iterable[Exchange], end: float) -> bool:
+    """Whether no other client's request was unanswered while this one waited; open streams do not count."""
+    until = exchange.t_end if exchange.t_end is not None else end
+    return not any(
+        other.id != exchange.id
+        and other.method != "GET"
+        and other.t < until
+        and (other.t_end if other.t_end is not None else end) > exchange.t
+        for other in others
+    )

@@ -1,0 +1,440 @@
+"""What rules read: evidence grouped into exchanges, JSON-RPC messages and sessions. Pure, built once per file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+from conformance.evidence.events import JSON, Event, Kind, Point
+from conformance.evidence.log import read_evidence
+
+SENTINEL = "sentinel"
+"""Name of the client that makes the sentinel exchanges before and after a scenario."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One JSON-RPC message (or what stood where one should), on either side of the gateway.
+
+    direction: `up` towards the server, `down` towards the client. via: `post` (request body), `body` (response body),
+    `sse` (event of a response stream), `stdio`. session: the session it belongs to as the wire shows it.
+    """
+
+    seq: int
+    t: float
+    direction: str
+    payload: JSON
+    via: str
+    tap: str
+    session: str | None
+    exchange: str | None = None
+
+    @property
+    def method(self) -> str | None:
+        """The method of a request or notification."""
+        method = self.payload.get("method") if isinstance(self.payload, Mapping) else None
+        return method if isinstance(method, str) else None
+
+    @property
+    def id(self) -> JSON:
+        """The JSON-RPC id, None when absent."""
+        return self.payload.get("id") if isinstance(self.payload, Mapping) else None
+
+    @property
+    def is_request(self) -> bool:
+        """Whether it has a method and an id."""
+        return self.method is not None and isinstance(self.payload, Mapping) and "id" in self.payload
+
+    @property
+    def is_notification(self) -> bool:
+        """Whether it has a method and no id."""
+        return self.method is not None and isinstance(self.payload, Mapping) and "id" not in self.payload
+
+    @property
+    def is_response(self) -> bool:
+        """Whether it carries a result or an error."""
+        return isinstance(self.payload, Mapping) and ("result" in self.payload or "error" in self.payload)
+
+    @property
+    def result(self) -> Mapping[str, JSON] | None:
+        """The result object of a successful response."""
+        value = self.payload.get("result") if isinstance(self.payload, Mapping) else None
+        return value if isinstance(value, Mapping) else None
+
+    @property
+    def error(self) -> Mapping[str, JSON] | None:
+        """The error object of a failed response."""
+        value = self.payload.get("error") if isinstance(self.payload, Mapping) else None
+        return value if isinstance(value, Mapping) else None
+
+    @property
+    def params(self) -> Mapping[str, JSON]:
+        """The params object, empty when there is none."""
+        value = self.payload.get("params") if isinstance(self.payload, Mapping) else None
+        return value if isinstance(value, Mapping) else {}
+
+    @property
+    def nonce(self) -> str | None:
+        """The harness's nonce in the arguments of a tools/call."""
+        arguments = self.params.get("arguments")
+        value = arguments.get("nonce") if isinstance(arguments, Mapping) else None
+        return value if isinstance(value, str) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """Something that came down a response stream: `comment`, `event` (with its message) at t seconds."""
+
+    seq: int
+    t: float
+    what: str
+    event: str = ""
+    text: str = ""
+    id: str | None = None
+    retry: int | None = None
+    message: JSON = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One HTTP request and what became of it, as one tap saw it.
+
+    t, seq: the request's head. t_sent: its last byte (None: it never ended). status: None when no response head came.
+    how: `complete`, `fin`, `rst`, `abandoned` (the client closed first), or `open` (the recording ended first).
+    """
+
+    id: str
+    tap: str
+    point: Point
+    conn: int
+    seq: int
+    t: float
+    method: str
+    target: str
+    headers: Mapping[str, str]
+    t_sent: float | None = None
+    request: JSON = None
+    request_body: str = ""
+    status: int | None = None
+    seq_response: int | None = None
+    t_response: float | None = None
+    response_headers: Mapping[str, str] = field(default_factory=dict)
+    body: JSON = None
+    body_text: str = ""
+    beats: tuple[Beat, ...] = ()
+    how: str = "open"
+    t_end: float | None = None
+    seq_end: int | None = None
+
+    @property
+    def session(self) -> str | None:
+        """The session this exchange belongs to: the id sent, or the one issued with the answer to initialize."""
+        return self.headers.get("mcp-session-id") or self.response_headers.get("mcp-session-id")
+
+    @property
+    def content_type(self) -> str:
+        """Media type of the response, lower case, without parameters."""
+        return self.response_headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the response is an event stream."""
+        return self.content_type == "text/event-stream"
+
+    @property
+    def rpc_method(self) -> str | None:
+        """Method of the JSON-RPC message that was posted."""
+        method = self.request.get("method") if isinstance(self.request, Mapping) else None
+        return method if isinstance(method, str) else None
+
+    @property
+    def events(self) -> tuple[int, ...]:
+        """`seq` numbers of request, response head and end, as far as seen."""
+        return tuple(seq for seq in (self.seq, self.seq_response, self.seq_end) if seq is not None)
+
+    def messages(self) -> tuple[Message, ...]:
+        """Return the JSON-RPC messages of the response, in order."""
+        found = [
+            Message(beat.seq, beat.t, "down", beat.message, "sse", self.tap, self.session, self.id)
+            for beat in self.beats
+            if beat.what == "event" and beat.message is not None
+        ]
+        if self.body is not None and self.seq_response is not None and self.t_response is not None:
+            bodies = self.body if isinstance(self.body, list) else [self.body]
+            t = self.t_end if self.t_end is not None else self.t_response
+            found += [
+                Message(self.seq_response, t, "down", item, "body", self.tap, self.session, self.id) for item in bodies
+            ]
+        return tuple(found)
+
+    def answer(self) -> Message | None:
+        """Return the JSON-RPC response with the posted request's id, or an error without an id; None when none came."""
+        wanted = self.request.get("id") if isinstance(self.request, Mapping) else None
+        for message in self.messages():
+            if message.is_response and (message.id == wanted or message.id is None):
+                return message
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class StdioProcess:
+    """One run of a stdio backend: its frames in order and how it ended (None: still running at the end)."""
+
+    process: str
+    tap: str
+    seq: int
+    t: float
+    argv: tuple[str, ...]
+    messages: tuple[Message, ...]
+    stray_lines: tuple[int, ...]
+    t_exit: float | None = None
+    code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BackendSession:
+    """What the gateway did in one session towards a backend: an HTTP session id, or one stdio process."""
+
+    key: str
+    tap: str
+    transport: str
+    messages: tuple[Message, ...]
+    exchanges: tuple[Exchange, ...] = ()
+
+    def up(self, method: str | None = None) -> tuple[Message, ...]:
+        """Return the gateway's requests and notifications, of one method or all."""
+        return tuple(m for m in self.messages if m.direction == "up" and m.method and method in (None, m.method))
+
+    def response_to(self, request: Message) -> Message | None:
+        """Return the backend's response to one of the gateway's requests."""
+        for message in self.messages:
+            if message.direction == "down" and message.is_response and message.seq > request.seq:
+                same_exchange = message.exchange is not None and message.exchange == request.exchange
+                if same_exchange or (message.via == "stdio" and message.id == request.id):
+                    return message
+        return None
+
+
+class Transcript:
+    """The evidence of one cell, grouped. Everything is computed on first use and never changed."""
+
+    def __init__(self, events: Iterable[Event]) -> None:
+        self.events: tuple[Event, ...] = tuple(events)
+
+    @classmethod
+    def read(cls, path: Path) -> Transcript:
+        """Return the transcript of an evidence file; raises EvidenceError as `read_evidence` does."""
+        return cls(read_evidence(path))
+
+    @property
+    def header(self) -> Mapping[str, JSON]:
+        """What the file says about its cell."""
+        return self.events[0].data
+
+    @property
+    def footer(self) -> Mapping[str, JSON]:
+        """How the drive ended."""
+        return self.events[-1].data
+
+    @property
+    def end(self) -> float:
+        """Time of the last event, in seconds."""
+        return self.events[-1].t
+
+    def of(self, *kinds: Kind) -> tuple[Event, ...]:
+        """Return the events of some kinds, in order."""
+        return tuple(event for event in self.events if event.kind in kinds)
+
+    def stimuli(self, name: str) -> tuple[Event, ...]:
+        """Return the stimuli of one name, in order."""
+        return tuple(event for event in self.of(Kind.STIMULUS) if event.data.get("name") == name)
+
+    def lag(self, start: float, end: float) -> float:
+        """Return the harness's worst recorded lag between two times, in seconds."""
+        seen = (float(e.data.get("seconds", 0.0)) for e in self.of(Kind.LAG) if start - 1.0 <= e.t <= end + 1.0)
+        return max(seen, default=0.0)
+
+    @cached_property
+    def exchanges(self) -> tuple[Exchange, ...]:
+        """Every HTTP exchange of every tap, in order of their requests."""
+        found: dict[str, Exchange] = {}
+        beats: dict[str, list[Beat]] = {}
+        for event in self.events:
+            key = event.data.get("exchange")
+            if key is None:
+                continue
+            if event.kind is Kind.HTTP_REQUEST:
+                found[key] = _opened(event)
+            elif key in found:
+                if event.kind in (Kind.SSE_EVENT, Kind.SSE_COMMENT):
+                    beats.setdefault(key, []).append(_beat(event))
+                else:
+                    found[key] = _advanced(found[key], event)
+        return tuple(replace(item, beats=tuple(beats.get(key, ()))) for key, item in found.items())
+
+    def client(self, name: str | None = None) -> tuple[Exchange, ...]:
+        """Return the exchanges between a client and the gateway: of one client, or of all but the sentinel."""
+        wanted = f"client:{name}"
+        return tuple(
+            item
+            for item in self.exchanges
+            if item.point is Point.CLIENT_TAP and (item.tap == wanted if name else item.tap != f"client:{SENTINEL}")
+        )
+
+    @cached_property
+    def backend(self) -> tuple[Exchange, ...]:
+        """The HTTP exchanges between the gateway and its backends."""
+        return tuple(item for item in self.exchanges if item.point is Point.BACKEND_TAP)
+
+    @property
+    def sees_backend(self) -> bool:
+        """Whether a backend-side tap stood in this cell at all."""
+        return bool(self.header.get("backend_tapped"))
+
+    @cached_property
+    def processes(self) -> tuple[StdioProcess, ...]:
+        """The runs of stdio backends, in order of their start."""
+        return _processes(self.events)
+
+    @cached_property
+    def backend_sessions(self) -> tuple[BackendSession, ...]:
+        """The gateway's sessions towards its backends, over HTTP and stdio, in order of their first message."""
+        sessions = [*_http_sessions(self.backend), *_stdio_sessions(self.processes)]
+        return tuple(sorted(sessions, key=lambda item: item.messages[0].seq if item.messages else 0))
+
+    @cached_property
+    def backend_messages(self) -> tuple[Message, ...]:
+        """Every JSON-RPC message between the gateway and its backends, in order."""
+        return tuple(sorted((m for s in self.backend_sessions for m in s.messages), key=lambda m: m.seq))
+
+    def client_messages(self, name: str | None = None) -> tuple[Message, ...]:
+        """Return the JSON-RPC messages between clients and the gateway, in order."""
+        found = [message for exchange in self.client(name) for message in _messages(exchange)]
+        return tuple(sorted(found, key=lambda m: m.seq))
+
+
+def _opened(event: Event) -> Exchange:
+    data = event.data
+    return Exchange(
+        id=data["exchange"],
+        tap=data["tap"],
+        point=event.point,
+        conn=data["conn"],
+        seq=event.seq,
+        t=event.t,
+        method=data["method"],
+        target=data["target"],
+        headers=_headers(data["headers"]),
+    )
+
+
+def _headers(pairs: Iterable[Iterable[str]]) -> dict[str, str]:
+    merged: dict[str, str] = {}
+    for name, value in pairs:
+        lower = name.lower()
+        merged[lower] = f"{merged[lower]}, {value}" if lower in merged else value
+    return merged
+
+
+def _advanced(exchange: Exchange, event: Event) -> Exchange:
+    data = event.data
+    if event.kind is Kind.HTTP_REQUEST_BODY:
+        return replace(exchange, t_sent=event.t, request=data.get("message"), request_body=data.get("body", ""))
+    if event.kind is Kind.HTTP_RESPONSE:
+        return replace(
+            exchange,
+            status=data["status"],
+            seq_response=event.seq,
+            t_response=event.t,
+            response_headers=_headers(data["headers"]),
+        )
+    if event.kind is Kind.HTTP_RESPONSE_BODY:
+        return replace(exchange, body=data.get("message"), body_text=data.get("body", data.get("head", "")))
+    if event.kind is Kind.HTTP_RESPONSE_END:
+        return replace(exchange, how=data["how"], t_end=event.t, seq_end=event.seq)
+    return exchange
+
+
+def _beat(event: Event) -> Beat:
+    data = event.data
+    if event.kind is Kind.SSE_COMMENT:
+        return Beat(event.seq, event.t, "comment", text=data.get("text", ""))
+    return Beat(
+        event.seq,
+        event.t,
+        "event",
+        event=data.get("event", "message"),
+        text=data.get("body", ""),
+        id=data.get("id"),
+        retry=data.get("retry"),
+        message=data.get("message"),
+    )
+
+
+def _posted(exchange: Exchange) -> list[Message]:
+    if exchange.request is None:
+        return []
+    bodies = exchange.request if isinstance(exchange.request, list) else [exchange.request]
+    t = exchange.t_sent if exchange.t_sent is not None else exchange.t
+    return [
+        Message(exchange.seq, t, "up", item, "post", exchange.tap, exchange.session, exchange.id) for item in bodies
+    ]
+
+
+def _messages(exchange: Exchange) -> list[Message]:
+    return [*_posted(exchange), *exchange.messages()]
+
+
+def _http_sessions(exchanges: tuple[Exchange, ...]) -> list[BackendSession]:
+    groups: dict[tuple[str, str], list[Exchange]] = {}
+    for exchange in exchanges:
+        key = exchange.session or f"without a session id, connection {exchange.conn}"
+        groups.setdefault((exchange.tap, key), []).append(exchange)
+    found = []
+    for (tap, key), members in groups.items():
+        messages = sorted((m for item in members for m in _messages(item)), key=lambda m: m.seq)
+        found.append(BackendSession(key, tap, "http", tuple(messages), tuple(members)))
+    return found
+
+
+def _stdio_sessions(processes: tuple[StdioProcess, ...]) -> list[BackendSession]:
+    return [BackendSession(item.process, item.tap, "stdio", item.messages) for item in processes]
+
+
+def _processes(events: Iterable[Event]) -> tuple[StdioProcess, ...]:
+    starts: dict[str, Event] = {}
+    messages: dict[str, list[Message]] = {}
+    stray: dict[str, list[int]] = {}
+    exits: dict[str, Event] = {}
+    for event in events:
+        process = event.data.get("process")
+        if event.kind is Kind.STDIO_START and process is not None:
+            starts[process] = event
+        elif event.kind is Kind.STDIO_EXIT and process is not None:
+            exits[process] = event
+        elif event.kind is Kind.STDIO_FRAME and process is not None:
+            payload = event.data.get("message")
+            if payload is None:
+                stray.setdefault(process, []).append(event.seq)
+                continue
+            message = Message(event.seq, event.t, event.data["dir"], payload, "stdio", event.data["tap"], process)
+            messages.setdefault(process, []).append(message)
+    found = []
+    for process, start in starts.items():
+        ended = exits.get(process)
+        found.append(
+            StdioProcess(
+                process=process,
+                tap=start.data["tap"],
+                seq=start.seq,
+                t=start.t,
+                argv=tuple(start.data.get("argv") or ()),
+                messages=tuple(messages.get(process, ())),
+                stray_lines=tuple(stray.get(process, ())),
+                t_exit=ended.t if ended else None,
+                code=ended.data.get("code") if ended else None,
+            ),
+        )
+    return tuple(found)

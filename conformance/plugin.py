@@ -1,0 +1,152 @@
+"""The pytest plugin: one item per cell and rule, each waiting for its cell's evidence and then judging it.
+
+The controller starts the supervisor (and with it the one engine child that drives every cell); items, wherever xdist
+runs them, only wait and judge. Results travel in `user_properties`, so that the controller alone writes reports.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from conformance.evidence.events import JSON
+from conformance.expectations import Expectations, Outcome
+from conformance.judging import Judgement, applicable, judge_files
+from conformance.rules.all import rules
+from conformance.rules.base import Rule
+from conformance.rules.verdicts import Fail, HarnessFault, Pass
+from conformance.stage.plan import DIRECT, Cell, Plan
+from conformance.stage.scenario import scenarios
+from conformance.stage.supervisor import EXIT_FILE
+
+if TYPE_CHECKING:
+    from _pytest.mark.structures import ParameterSet
+
+RESULT_PROPERTY: Final = "conformance-result"
+_POLL: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What every item needs: the plan, which rules are selected, and what the baseline expects."""
+
+    plan: Plan
+    selected: tuple[str, ...]
+    expectations: Expectations
+
+    @classmethod
+    def read(cls, path: Path) -> Session:
+        """Read the file that `run` wrote for its pytest session."""
+        data = json.loads(path.read_text(encoding="utf-8"))
+        return cls(Plan.read(Path(data["plan"])), tuple(data["rules"]), Expectations.from_json(data["expectations"]))
+
+
+_SESSION: Final = pytest.StashKey[Session]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option by which `run` hands over its session file."""
+    group = parser.getgroup("mcp-gateway-conformance")
+    group.addoption("--conformance-session", metavar="FILE", help="session file written by `run`; not for typing")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Read the session file, in the controller and in every xdist worker."""
+    given = config.getoption("--conformance-session")
+    if given:
+        config.stash[_SESSION] = Session.read(Path(given))
+
+
+def judged_items(plan: Plan, selected: tuple[str, ...], suite: str) -> Iterator[tuple[Cell, Rule]]:
+    """Yield the (cell, rule) pairs of one suite, in a stable order."""
+    known = scenarios()
+    chosen = [rule for rule in rules() if not selected or rule.id in selected]
+    for cell in plan.cells:
+        scenario = known[cell.scenario]
+        if scenario.suite == suite and cell.target != DIRECT:
+            for rule in applicable(tuple(chosen), scenario.brings, cell.revision):
+                yield cell, rule
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make one item per cell and rule of the suite that the module names."""
+    if "judgement" not in metafunc.fixturenames:
+        return
+    session = metafunc.config.stash.get(_SESSION, None)
+    if session is None:
+        raise pytest.UsageError("the scenarios are run by `mcp-gateway-conformance run`, not by pytest directly")
+    suite = str(metafunc.module.SUITE)
+    params: list[ParameterSet] = [
+        pytest.param((cell, rule), id=f"{cell.id}/{rule.id}")
+        for cell, rule in judged_items(session.plan, session.selected, suite)
+    ]
+    metafunc.parametrize("judgement", params, indirect=True)
+
+
+@pytest.fixture
+def judgement(request: pytest.FixtureRequest) -> Outcome:
+    """Wait for the cell's evidence, judge it, hand the result to the controller; harness errors end here, as errors."""
+    session = request.config.stash[_SESSION]
+    cell, rule = request.param
+    through, control = _await(session.plan, cell), None
+    if scenarios()[cell.scenario].control and cell.control in session.plan.cells:
+        control = _await(session.plan, cell.control)
+    if through is None:
+        result = Judgement(cell, rule, HarnessFault(_engine_end(session.plan)), None, "")
+    else:
+        result = judge_files(cell, rule, through, control)
+    outcome = session.expectations.outcome(result)
+    record = {**result.to_json(), "expectation": outcome.expectation}
+    request.node.user_properties.append((RESULT_PROPERTY, json.dumps(record)))
+    if isinstance(result.verdict, HarnessFault):
+        raise HarnessTroubleError(result.verdict.error)
+    return outcome
+
+
+def enforce(outcome: Outcome) -> None:
+    """End a pytest item as its outcome demands. Harness errors never come here: they end in the fixture."""
+    verdict, known = outcome.judgement.verdict, outcome.known
+    if isinstance(verdict, Pass):
+        if known is not None:
+            pytest.fail(f"passes, though the baseline lists it ({known.seen}); remove the entry", pytrace=False)
+        return
+    if not isinstance(verdict, Fail):
+        pytest.skip(f"{verdict.name}: {outcome.judgement.to_json()['observed']}")
+    if outcome.expectation == "known-failure" and known is not None:
+        pytest.xfail(f"known failure ({known.failure_class}; {known.issue}): {verdict.observed}")
+    if outcome.expectation == "below-threshold":
+        pytest.xfail(f"{outcome.judgement.rule.level} finding: {verdict.observed}")
+    text = f"expected: {verdict.expected}\nobserved: {verdict.observed}\ncharged to: {verdict.charged_to}"
+    if known is not None:
+        text += f"\nthe baseline lists this failure as {known.failure_class}"
+    pytest.fail(text, pytrace=False)
+
+
+class HarnessTroubleError(Exception):
+    """The harness could not judge; reported as an error of the item's set-up, never as a failure."""
+
+
+def _await(plan: Plan, cell: Cell) -> Path | None:
+    """Return the cell's evidence file once it is there, None when the engine child ended without writing it."""
+    file = plan.evidence_file(cell)
+    ended = Path(plan.work) / EXIT_FILE
+    while not file.exists():
+        if ended.exists() or not Path(plan.work).exists():
+            return file if file.exists() else None
+        time.sleep(_POLL)  # a file's appearance is the marker; there is nothing else to wait on across processes
+    return file
+
+
+def _engine_end(plan: Plan) -> str:
+    try:
+        end: dict[str, JSON] = json.loads((Path(plan.work) / EXIT_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return "the driving process ended before this cell was driven"
+    last = str(end.get("log", "")).strip().splitlines()[-1:] or ["no output"]
+    return f"the driving process ended with status {end.get('status')} before this cell was driven: {last[0]}"

@@ -1,0 +1,174 @@
+"""What a rule is, how rules are registered, and how one is applied to evidence.
+
+A rule only judges. It is a pure function of its named inputs; it cannot touch the network, the clock or the engine.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final, TypeAlias
+
+from conformance.evidence.events import Hop
+from conformance.evidence.links import linked_exchange
+from conformance.evidence.transcript import Exchange, Transcript
+from conformance.rules.verdicts import Fail, HarnessFault, NotApplicable, NotExercised, Verdict
+from conformance.spec.revisions import STREAMABLE_LEGACY
+
+DOCSTRING_HEADINGS: Final = (
+    "What it checks",
+    "Why it matters",
+    "A failing exchange",
+    "A conforming exchange",
+    "Known gaps",
+)
+
+
+class Level(StrEnum):
+    """How binding a rule is: the spec's own keyword, or PRACTICE for what deployments need and no spec demands."""
+
+    MUST = "MUST"
+    SHOULD = "SHOULD"
+    MAY = "MAY"
+    PRACTICE = "PRACTICE"
+
+
+class Side(StrEnum):
+    """Which role of the gateway is judged; C and T need a tap on the backend's side."""
+
+    SERVER = "S"
+    CLIENT = "C"
+    TRANSPARENCY = "T"
+
+
+@dataclass(frozen=True, slots=True)
+class Precondition:
+    """Something that must have happened for a rule to have anything to judge.
+
+    name: what scenarios promise in `brings`. missing: said in the verdict when it did not happen.
+    holds: whether the evidence shows it.
+    """
+
+    name: str
+    missing: str
+    holds: Callable[[Transcript], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a rule may look at.
+
+    through: the evidence of the drive through the gateway. control: of the same scenario straight at the backend.
+    """
+
+    through: Transcript
+    control: Transcript | None = None
+
+    @property
+    def bystander(self) -> tuple[Exchange, ...]:
+        """The exchanges of the client that did nothing wrong while another did."""
+        return self.through.client("bystander")
+
+
+Check: TypeAlias = Callable[[Inputs], Verdict]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A registered rule. id is opaque and permanent; requirements are catalogue rows; failure_classes what it finds."""
+
+    id: str
+    title: str
+    suite: str
+    level: Level
+    side: Side
+    requirements: tuple[str, ...]
+    revisions: tuple[str, ...]
+    when: Precondition
+    failure_classes: tuple[str, ...]
+    needs_control: bool
+    check: Check = field(repr=False)
+
+    @property
+    def doc(self) -> str:
+        """The rule's docstring: what it checks, why, a failing and a conforming exchange, known gaps."""
+        return inspect.getdoc(self.check) or ""
+
+
+_RULES: dict[str, Rule] = {}
+
+
+def rule(
+    *,
+    id: str,  # noqa: A002 - it is the rule's id
+    title: str,
+    suite: str,
+    level: Level,
+    side: Side,
+    requirements: tuple[str, ...],
+    when: Precondition,
+    failure_classes: tuple[str, ...],
+    revisions: tuple[str, ...] = STREAMABLE_LEGACY,
+    needs_control: bool = False,
+) -> Callable[[Check], Check]:
+    """Register a check as a rule; raises ValueError for an id that is taken."""
+
+    def register(check: Check) -> Check:
+        if id in _RULES and inspect.getfile(_RULES[id].check) != inspect.getfile(check):
+            raise ValueError(f"rule id {id} is taken by {_RULES[id].title!r}; ids are permanent, choose a new one")
+        _RULES[id] = Rule(
+            id, title, suite, level, side, requirements, revisions, when, failure_classes, needs_control, check,
+        )
+        return check
+
+    return register
+
+
+def rules() -> tuple[Rule, ...]:
+    """Return every rule, by id."""
+    return tuple(_RULES[key] for key in sorted(_RULES))
+
+
+def judge(subject: Rule, inputs: Inputs) -> Verdict:
+    """Return the verdict of one rule on one cell's evidence. Never raises: a rule that breaks is a harness error."""
+    through = inputs.through
+    if not through.footer.get("complete"):
+        return HarnessFault(str(through.footer.get("error") or "the drive did not complete"))
+    revision = through.header.get("revision")
+    if revision not in subject.revisions:
+        return NotApplicable(f"holds for {', '.join(subject.revisions)}, and this cell speaks {revision}")
+    if subject.side is not Side.SERVER and not through.sees_backend:
+        return NotExercised("a tap on the backend's side: only the client's side was recorded")
+    if subject.needs_control and inputs.control is None:
+        return NotExercised("the control run of the same scenario straight at the backend")
+    try:
+        if not subject.when.holds(through):
+            return NotExercised(subject.when.missing)
+        return subject.check(inputs)
+    except Exception as error:  # noqa: BLE001 - a bug in a rule must be reported as ours, with its name
+        return HarnessFault(f"rule {subject.id} broke: {error!r}")
+
+
+def charge(inputs: Inputs, exchange: Exchange, same: Callable[[Exchange], bool]) -> Hop:
+    """Return whose fault a deviation in `exchange` is: the backend's only when its own tap shows the same one.
+
+    same: whether a backend exchange deviates in the same way. Only the linked exchange of the run through the gateway
+    is asked, never a control run (DESIGN: Whose fault).
+    """
+    linked = linked_exchange(inputs.through, exchange)
+    return Hop.BACKEND if linked is not None and same(linked) else Hop.GATEWAY
+
+
+def fail(
+    expected: str,
+    observed: str,
+    *where: Exchange,
+    events: tuple[int, ...] = (),
+    charged_to: Hop = Hop.GATEWAY,
+    symptom: str = "",
+) -> Fail:
+    """Return a failure whose decisive events are those of the exchanges `where` and `events`."""
+    decisive = {*events, *(seq for exchange in where for seq in exchange.events)}
+    return Fail(expected, observed, tuple(sorted(decisive)), charged_to, symptom)

@@ -1,0 +1,67 @@
+"""What the stage asks of a runtime. `process` and `containers` both answer to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeAlias
+
+from conformance.evidence.events import JSON, Kind
+from conformance.stage.manifest import BackendManifest, TargetManifest
+from conformance.wire.tap_address import TcpAddress
+
+OnEvent: TypeAlias = "Callable[[Kind, dict[str, JSON]], None]"
+"""Told of readiness probes, process starts and exits, and log lines, as they happen."""
+
+
+class Running(Protocol):
+    """A started gateway or backend. address: where it accepts connections. pid: 0 where there is no process to name."""
+
+    @property
+    def address(self) -> TcpAddress:
+        """Where it accepts TCP connections."""
+
+    @property
+    def pid(self) -> int:
+        """Its process id on this machine."""
+
+    async def stop(self) -> None:
+        """End it in order: SIGTERM, a grace period, SIGKILL; logs and inspect data are captured first."""
+
+    async def kill(self) -> None:
+        """SIGKILL it (and nothing that it started)."""
+
+
+class Runtime(Protocol):
+    """One way to run gateways and backends."""
+
+    @property
+    def name(self) -> str:
+        """`process` or `containers`."""
+
+    @property
+    def backend_tap_host(self) -> str:
+        """Address on which a tap is reachable for the gateway and no one else listens."""
+
+    async def prepare(self, target: TargetManifest | None, backends: Sequence[BackendManifest]) -> None:
+        """Install or build everything these need, before any clock runs. Raises CannotJudgeError."""
+
+    async def start_backend(self, backend: BackendManifest, *, script: str, on_event: OnEvent) -> Running:
+        """Start a backend's HTTP face and wait until its initialize is answered. Raises CannotJudgeError."""
+
+    async def stdio_command(self, backend: BackendManifest, *, script: str, collector: TcpAddress, tap: str) -> Sequence[str]:
+        """Return the command a gateway is given for a stdio backend, wrapped in the stdio tap named `tap`."""
+
+    async def start_gateway(
+        self,
+        target: TargetManifest,
+        *,
+        values: dict[str, str | Sequence[str]],
+        secrets: dict[str, str],
+        spin_up: bool,
+        ready: bool,
+        on_event: OnEvent,
+    ) -> Running:
+        """Start a gateway with `values` for its placeholders.
+
+        ready: wait until its initialize is answered (else until its port accepts). Raises CannotJudgeError.
+        """

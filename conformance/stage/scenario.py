@@ -1,0 +1,116 @@
+"""What a scenario is, how scenarios are registered and how they are found.
+
+A scenario only drives; it never judges. It declares which preconditions it brings about, and every rule of those
+preconditions is judged on its evidence.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cache
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from conformance.paths import ROOT, SCENARIOS
+from conformance.spec.revisions import STREAMABLE_LEGACY
+
+if TYPE_CHECKING:
+    from conformance.stage.stage import Stage
+
+SUITES: Final = ("initialize_ordering", "session_reuse", "get_sse", "keep_alive", "spin_up")
+
+
+class ScenarioKind(StrEnum):
+    """How a scenario may share a gateway instance."""
+
+    IDLE = "idle"  # may overlap others on the same instance
+    EXCLUSIVE = "exclusive"  # alone on its instance while it runs
+    DESTRUCTIVE = "destructive"  # on a fresh instance of its own
+
+
+Drive: TypeAlias = Callable[["Stage"], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A registered scenario.
+
+    brings: names of the preconditions it brings about. witness_script: the backend is the witness with this script
+    (and the instance is fresh). needs_witness: it calls the witness's own tools. seconds: its longest deliberate wait.
+    spin_up: the backend is a container the gateway starts. control: whether it also runs straight at the backend.
+    """
+
+    name: str
+    suite: str
+    kind: ScenarioKind
+    brings: tuple[str, ...]
+    seconds: float
+    revisions: tuple[str, ...]
+    witness_script: str
+    needs_witness: bool
+    spin_up: bool
+    control: bool
+    late_backend: bool
+    drive: Drive = field(repr=False)
+
+    @property
+    def doc(self) -> str:
+        """The first paragraph of the drive's docstring."""
+        return (inspect.getdoc(self.drive) or "").partition("\n\n")[0]
+
+
+_SCENARIOS: dict[str, Scenario] = {}
+
+
+def scenario(
+    *,
+    suite: str,
+    kind: ScenarioKind,
+    brings: tuple[str, ...],
+    seconds: float = 0.0,
+    revisions: tuple[str, ...] = STREAMABLE_LEGACY,
+    witness_script: str = "correct",
+    needs_witness: bool = False,
+    spin_up: bool = False,
+    control: bool = True,
+    late_backend: bool = False,
+) -> Callable[[Drive], Drive]:
+    """Register an async function as a scenario named after it, with dashes."""
+
+    def register(drive: Drive) -> Drive:
+        name = drive.__name__.replace("_", "-")
+        scripted = witness_script != "correct"
+        if name in _SCENARIOS and inspect.getfile(_SCENARIOS[name].drive) != inspect.getfile(drive):
+            raise ValueError(f"two scenarios are called {name}; their names are part of cell ids, rename one")
+        _SCENARIOS[name] = Scenario(
+            name=name,
+            suite=suite,
+            kind=ScenarioKind.DESTRUCTIVE if scripted else kind,
+            brings=brings,
+            seconds=seconds,
+            revisions=revisions,
+            witness_script=witness_script,
+            needs_witness=needs_witness or scripted,
+            spin_up=spin_up,
+            control=control,
+            late_backend=late_backend,
+            drive=drive,
+        )
+        return drive
+
+    return register
+
+
+@cache
+def scenarios() -> dict[str, Scenario]:
+    """Return every scenario by name, loading the suites' `drives` modules on first use."""
+    if str(ROOT) not in sys.path:
+        sys.path.insert(0, str(ROOT))
+    for suite in SUITES:
+        if (SCENARIOS / suite / "drives.py").is_file():
+            importlib.import_module(f"scenarios.{suite}.drives")
+    return dict(sorted(_SCENARIOS.items()))

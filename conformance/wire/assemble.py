@@ -1,0 +1,88 @@
+"""From a tap's spool to observations: the bytes are parsed here, after the fact, and leave only redacted records."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from conformance.evidence.events import JSON, Kind, Point
+from conformance.evidence.log import Observation
+from conformance.evidence.redact import Redactor
+from conformance.wire.http import HttpConnection, body_record
+from conformance.wire.spool import Direction, RecordKind, SpoolRecord
+
+_DIRECTION: Final = {Direction.UP: "up", Direction.DOWN: "down"}
+
+
+def assemble_tap(tap: str, point: Point, records: Iterable[SpoolRecord], redactor: Redactor) -> Iterator[Observation]:
+    """Yield what the relay tap named `tap` saw, in the order it saw it."""
+    connections: dict[int, HttpConnection] = {}
+    for record in records:
+        if record.kind is RecordKind.TOXIC:
+            yield Observation(record.t_ns, point, Kind.STIMULUS, {"name": "toxics", "tap": tap, **_json(record)})
+            continue
+        if record.kind is RecordKind.LAG:
+            yield Observation(record.t_ns, point, Kind.LAG, {"tap": tap, **_json(record)})
+            continue
+        parser = connections.get(record.conn)
+        if parser is None:
+            parser = connections[record.conn] = HttpConnection(tap, record.conn, point, redactor)
+        yield from _connection_event(parser, record, redactor)
+
+
+def _json(record: SpoolRecord) -> dict[str, JSON]:
+    value: dict[str, JSON] = json.loads(record.payload) if record.payload else {}
+    return value
+
+
+def _connection_event(parser: HttpConnection, record: SpoolRecord, redactor: Redactor) -> Iterator[Observation]:
+    base = {"tap": parser.tap, "conn": parser.conn}
+    direction = _DIRECTION.get(record.direction, "none")
+    t_ns, point = record.t_ns, parser.point
+    if record.kind is RecordKind.OPEN:
+        yield Observation(t_ns, point, Kind.CONN_OPEN, base | redactor.plain(_json(record)))
+    elif record.kind is RecordKind.CONNECTED:
+        yield Observation(t_ns, point, Kind.CONN_CONNECTED, base | redactor.plain(_json(record)))
+    elif record.kind is RecordKind.CONNECT_FAILED:
+        yield Observation(t_ns, point, Kind.CONN_FAILED, base | redactor.plain(_json(record)))
+    elif record.kind is RecordKind.DATA:
+        yield Observation(t_ns, point, Kind.CHUNK, base | {"dir": direction, "length": len(record.payload)})
+        yield from parser.up(t_ns, record.payload) if direction == "up" else parser.down(t_ns, record.payload)
+    elif record.kind is RecordKind.FIN:
+        yield from parser.fin(t_ns, direction)
+    elif record.kind is RecordKind.RST:
+        yield from parser.rst(t_ns, direction)
+    elif record.kind is RecordKind.CLOSED:
+        yield from parser.closed(t_ns)
+
+
+def assemble_stdio(lines: Iterable[bytes], redactor: Redactor) -> Iterator[Observation]:
+    """Yield what stdio taps wrote; frames are cut at newlines (2025-11-25 transports, stdio)."""
+    pending: dict[tuple[str, str], bytes] = {}
+    for line in lines:
+        record = json.loads(line)
+        t_ns, kind = int(record["t_ns"]), str(record["kind"])
+        base = {"tap": record["tap"], "process": record["process"]}
+        if kind == "start":
+            data = base | redactor.plain({"pid": record.get("pid"), "argv": record.get("argv")})
+            yield Observation(t_ns, Point.STDIO_TAP, Kind.STDIO_START, data)
+        elif kind in {"up", "down"}:
+            key = (str(record["process"]), kind)
+            *frames, pending[key] = (pending.get(key, b"") + base64.b64decode(record["b64"])).split(b"\n")
+            for frame in frames:
+                if frame.strip():
+                    yield _frame(t_ns, base, kind, frame, redactor)
+        elif kind == "stderr":
+            text = redactor.text(base64.b64decode(record["b64"]).decode("utf-8", "replace"))
+            yield Observation(t_ns, Point.STDIO_TAP, Kind.STDIO_STDERR, base | {"text": text})
+        elif kind in {"eof-up", "eof-down"}:
+            yield Observation(t_ns, Point.STDIO_TAP, Kind.STDIO_EOF, base | {"dir": kind.removeprefix("eof-")})
+        elif kind == "exit":
+            yield Observation(t_ns, Point.STDIO_TAP, Kind.STDIO_EXIT, base | {"code": record.get("code")})
+
+
+def _frame(t_ns: int, base: dict[str, JSON], direction: str, frame: bytes, redactor: Redactor) -> Observation:
+    data = base | {"dir": direction, **body_record(frame, redactor)}
+    return Observation(t_ns, Point.STDIO_TAP, Kind.STDIO_FRAME, data)

@@ -1,0 +1,330 @@
+"""The driving client: speaks MCP over Streamable HTTP through a client tap, on httpx.
+
+It only drives. What happened is read from the tap, never from here; a reply is returned so that a scenario can go on
+(the session id, the tools' names), and giving up is recorded as a stimulus so that a rule can tell "no answer" from
+"did not wait".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Final
+
+import httpx
+
+from conformance import __version__, timing
+from conformance.evidence.events import JSON
+from conformance.wire.sse import SseEvent, SseParser
+
+ACCEPT_BOTH: Final = "application/json, text/event-stream"
+_CLIENT_INFO: Final = {"name": "mcp-gateway-conformance", "version": __version__}
+Record = Callable[..., None]
+"""`record(name, **detail)` writes a stimulus."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back for one HTTP request. status is None when nothing did; trouble then says why."""
+
+    status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    messages: tuple[Mapping[str, JSON], ...] = ()
+    trouble: str = ""
+
+    def answer(self, request_id: JSON) -> Mapping[str, JSON] | None:
+        """Return the JSON-RPC response to the request with that id."""
+        for message in self.messages:
+            if message.get("id") == request_id and ("result" in message or "error" in message):
+                return message
+        return None
+
+    def result(self, request_id: JSON) -> Mapping[str, JSON] | None:
+        """Return the result of the request with that id, None when it failed or never came."""
+        found = (self.answer(request_id) or {}).get("result")
+        return found if isinstance(found, Mapping) else None
+
+
+class McpClient:
+    """One MCP client with its own tap, its own TCP connections and one session.
+
+    url: the tap's address with the gateway's path. headers: sent on every request (credentials).
+    """
+
+    def __init__(
+        self, name: str, url: str, *, revision: str, record: Record, headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self.name = name
+        self.revision = revision
+        self.session: str | None = None
+        self.negotiated: str | None = None
+        self.url = url
+        self._record = record
+        self._extra = dict(headers or {})
+        self._next_id = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._http = httpx.AsyncClient(
+            headers={"Accept-Encoding": "identity", "User-Agent": f"mcp-gateway-conformance/{__version__}"},
+            timeout=None,  # noqa: S113 - every request has its own deadline, in `_within`
+            trust_env=False,
+            follow_redirects=False,
+            limits=httpx.Limits(max_connections=200, max_keepalive_connections=20, keepalive_expiry=600),
+        )
+
+    # requests -------------------------------------------------------------------------------------------------------
+
+    def headers(self, overrides: Mapping[str, str | None] | None = None) -> dict[str, str]:
+        """Return the headers of the next request; an override of None leaves a header out."""
+        base: dict[str, str | None] = {"Accept": ACCEPT_BOTH, **self._extra}
+        if self.session is not None:
+            base["Mcp-Session-Id"] = self.session
+        if self.negotiated is not None and self.negotiated >= "2025-06-18":
+            base["MCP-Protocol-Version"] = self.negotiated
+        lower = {name.lower() for name in overrides or {}}
+        kept = {name: value for name, value in base.items() if name.lower() not in lower}
+        return {name: value for name, value in {**kept, **(overrides or {})}.items() if value is not None}
+
+    def next_id(self) -> int:
+        """Return a JSON-RPC id not used before by this client."""
+        self._next_id += 1
+        return self._next_id
+
+    async def post(
+        self,
+        message: JSON,
+        *,
+        headers: Mapping[str, str | None] | None = None,
+        deadline: float = timing.ANSWER,
+    ) -> Reply:
+        """POST one message and read the whole answer; gives up after `deadline` seconds and records that."""
+        content = message if isinstance(message, bytes) else json.dumps(message).encode()
+        wanted = message.get("id") if isinstance(message, Mapping) and "method" in message else None
+        sent = {"Content-Type": "application/json", **self.headers(headers)}
+        return await self._within(deadline, "POST", self._send("POST", sent, content, wanted))
+
+    async def send(
+        self, method: str, *, headers: Mapping[str, str | None] | None = None, deadline: float = timing.ANSWER,
+    ) -> Reply:
+        """Send a request without a body (DELETE, PUT, a GET whose whole answer is wanted)."""
+        return await self._within(deadline, method, self._send(method, self.headers(headers), None, None))
+
+    async def _within(self, deadline: float, what: str, sending: AsyncIterator[Reply]) -> Reply:
+        reply = Reply()
+        try:
+            async with asyncio.timeout(deadline):
+                async for latest in sending:
+                    reply = latest
+        except TimeoutError:
+            self._record("gave-up", client=self.name, what=what, seconds=deadline, status=reply.status)
+            return Reply(reply.status, reply.headers, reply.messages, f"gave up after {deadline} s")
+        except httpx.HTTPError as error:
+            self._record("disconnected", client=self.name, what=what, error=type(error).__name__, status=reply.status)
+            return Reply(reply.status, reply.headers, reply.messages, f"{type(error).__name__}: {error}")
+        return reply
+
+    async def _send(
+        self, method: str, headers: dict[str, str], content: bytes | None, wanted: JSON,
+    ) -> AsyncIterator[Reply]:
+        """Yield the reply as it grows; stop when the answer to `wanted` came and its stream ended or lingers."""
+        async with self._http.stream(method, self.url, headers=headers, content=content) as response:
+            kept = {name.lower(): value for name, value in response.headers.items()}
+            yield Reply(response.status_code, kept)
+            if not kept.get("content-type", "").startswith("text/event-stream"):
+                body = await response.aread()
+                yield Reply(response.status_code, kept, _json_messages(body))
+                return
+            messages: tuple[Mapping[str, JSON], ...] = ()
+            parser = SseParser()
+            async for chunk in response.aiter_raw():
+                for item in parser.feed(chunk):
+                    if isinstance(item, SseEvent):
+                        arrived = _json_messages(item.data.encode())
+                        messages += arrived
+                        await self._react(arrived)
+                yield Reply(response.status_code, kept, messages)
+                if wanted is not None and any(m.get("id") == wanted and "method" not in m for m in messages):
+                    await self._drain(response)
+                    return
+
+    async def _drain(self, response: httpx.Response) -> None:
+        """Let the server end its stream; a server that never does is left after a moment."""
+        with suppress(TimeoutError):  # that it lingers is visible on the tap; the drive need not wait for it
+            async with asyncio.timeout(timing.STREAM_END):
+                async for _ in response.aiter_raw():
+                    pass
+
+    async def _react(self, messages: tuple[Mapping[str, JSON], ...]) -> None:
+        """Answer the server's pings, as every client must (2025-11-25 basic/utilities/ping)."""
+        for message in messages:
+            if message.get("method") == "ping" and "id" in message:
+                task = asyncio.create_task(self._pong(message["id"]))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+
+    async def _pong(self, request_id: JSON) -> None:
+        await self.post({"jsonrpc": "2.0", "id": request_id, "result": {}})
+
+    # the lifecycle --------------------------------------------------------------------------------------------------
+
+    async def initialize(
+        self,
+        *,
+        version: str | None = None,
+        headers: Mapping[str, str | None] | None = None,
+        deadline: float = timing.ANSWER,
+        **params: JSON,
+    ) -> Reply:
+        """POST initialize and remember the session id and the negotiated version. params override the usual ones."""
+        request_id = self.next_id()
+        usual = {"protocolVersion": version or self.revision, "capabilities": {}, "clientInfo": _CLIENT_INFO}
+        message = {"jsonrpc": "2.0", "id": request_id, "method": "initialize", "params": {**usual, **params}}
+        reply = await self.post(message, headers=headers, deadline=deadline)
+        result = reply.result(request_id)
+        if result is not None:
+            self.session = reply.headers.get("mcp-session-id")
+            answered = result.get("protocolVersion")
+            self.negotiated = answered if isinstance(answered, str) else None
+        return reply
+
+    async def initialized(self) -> Reply:
+        """POST notifications/initialized."""
+        return await self.notify("notifications/initialized")
+
+    async def connect(self) -> Reply:
+        """Initialize and confirm it; return the reply to initialize."""
+        reply = await self.initialize()
+        await self.initialized()
+        return reply
+
+    async def notify(self, method: str, params: JSON = None) -> Reply:
+        """POST a notification."""
+        body = {"jsonrpc": "2.0", "method": method, **({"params": params} if params is not None else {})}
+        return await self.post(body)
+
+    async def request(
+        self,
+        method: str,
+        params: JSON = None,
+        *,
+        headers: Mapping[str, str | None] | None = None,
+        deadline: float = timing.ANSWER,
+        request_id: JSON = None,
+    ) -> Reply:
+        """POST a request and return its reply; `reply.result(client.last_id)` reads the answer."""
+        chosen = self.next_id() if request_id is None else request_id
+        body = {"jsonrpc": "2.0", "id": chosen, "method": method, **({"params": params} if params is not None else {})}
+        return await self.post(body, headers=headers, deadline=deadline)
+
+    @property
+    def last_id(self) -> int:
+        """The id of the latest request this client numbered itself."""
+        return self._next_id
+
+    async def tools(self) -> tuple[str, ...]:
+        """Return the names that tools/list gives, all pages, empty when it failed."""
+        names: list[str] = []
+        cursor: JSON = None
+        for _ in range(20):  # a gateway that repeats its cursor must not hold the drive; the tap shows the loop
+            reply = await self.request("tools/list", {"cursor": cursor} if cursor else {})
+            result = reply.result(self.last_id) or {}
+            names += [str(tool.get("name")) for tool in result.get("tools") or () if isinstance(tool, Mapping)]
+            cursor = result.get("nextCursor")
+            if not cursor:
+                break
+        return tuple(names)
+
+    async def call(
+        self, tool: str, arguments: JSON, *, deadline: float = timing.ANSWER, meta: JSON = None,
+    ) -> Reply:
+        """POST tools/call."""
+        params = {"name": tool, "arguments": arguments, **({"_meta": meta} if meta is not None else {})}
+        return await self.request("tools/call", params, deadline=deadline)
+
+    async def delete(self) -> Reply:
+        """DELETE the session; the id is kept, so that it can be used again on purpose."""
+        return await self.send("DELETE")
+
+    @asynccontextmanager
+    async def listen(
+        self, headers: Mapping[str, str | None] | None = None, *, deadline: float = timing.ANSWER,
+    ) -> AsyncIterator[Listening]:
+        """Open the standalone GET stream and read it until the block ends.
+
+        `Listening.status` is set once response headers came or the deadline passed.
+        """
+        listening = Listening()
+        sent = {**self.headers(headers)}
+        if not any(name.lower() == "accept" for name in headers or {}):
+            sent["Accept"] = "text/event-stream"
+        task = asyncio.create_task(self._listen(sent, listening))
+        try:
+            try:
+                async with asyncio.timeout(deadline):
+                    await listening.opened.wait()
+            except TimeoutError:
+                self._record("gave-up", client=self.name, what="GET", seconds=deadline, status=None)
+            yield listening
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def _listen(self, headers: dict[str, str], listening: Listening) -> None:
+        try:
+            async with self._http.stream("GET", self.url, headers=headers) as response:
+                listening.status = response.status_code
+                listening.is_stream = response.headers.get("content-type", "").startswith("text/event-stream")
+                listening.opened.set()
+                if not listening.is_stream:
+                    await response.aread()
+                    return
+                parser = SseParser()
+                async for chunk in response.aiter_raw():
+                    for item in parser.feed(chunk):
+                        if isinstance(item, SseEvent):
+                            arrived = _json_messages(item.data.encode())
+                            listening.add(arrived)
+                            await self._react(arrived)
+        except httpx.HTTPError as error:
+            self._record("disconnected", client=self.name, what="GET", error=type(error).__name__)
+        finally:
+            listening.opened.set()
+            listening.closed.set()
+
+    async def close(self) -> None:
+        """Close every connection; open streams end."""
+        for task in list(self._tasks):
+            task.cancel()
+        await self._http.aclose()
+
+
+@dataclass(slots=True)
+class Listening:
+    """An open (or refused) GET stream. status: None until headers came."""
+
+    status: int | None = None
+    is_stream: bool = False
+    opened: asyncio.Event = field(default_factory=asyncio.Event)
+    closed: asyncio.Event = field(default_factory=asyncio.Event)
+    messages: list[Mapping[str, JSON]] = field(default_factory=list)
+
+    def add(self, messages: tuple[Mapping[str, JSON], ...]) -> None:
+        """Remember messages that came down the stream."""
+        self.messages += messages
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Methods of the messages that came, in order."""
+        return tuple(str(message.get("method")) for message in self.messages if "method" in message)
+
+
+def _json_messages(raw: bytes) -> tuple[Mapping[str, JSON], ...]:
+    try:
+        value = json.loads(raw)
+    except ValueError:
+        return ()  # what is not JSON is on the tap; the drive only needs what it can use
+    items = value if isinstance(value, list) else [value]
+    return tuple(item for item in items if isinstance(item, dict))
