@@ -1,0 +1,64 @@
+"""What starting a target comes to once its placeholders have values: argument list, environment, files, headers."""
+
+from __future__ import annotations
+
+import secrets as random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from conformance.errors import UsageError
+from conformance.stage.placeholders import Values, expand, expand_argv
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from conformance.stage.manifest import TargetManifest
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A start with nothing left to fill in.
+
+    env: only what the manifest sets. files: path and text of each. headers: what each request to the target needs.
+    """
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    files: tuple[tuple[str, str], ...]
+    headers: Mapping[str, str]
+
+
+def generate_secrets(target: TargetManifest) -> dict[str, str]:
+    """Return a fresh value for each secret of the manifest (`generate:hex:48`: 48 hex digits)."""
+    return {name: _random_hex(int(recipe.rpartition(":")[2])) for name, recipe in target.secrets.items()}
+
+
+def prepare(target: TargetManifest, values: Values, secrets: Mapping[str, str], *, spin_up: bool = False) -> Launch:
+    """Return the target's start with `values` and `secrets` in place of its placeholders.
+
+    spin_up: use `spin_up.command` if the manifest has one. Raises UsageError for a placeholder without a value.
+    """
+    known: Values = {**values, **secrets}
+    command = target.spin_up.command if spin_up and target.spin_up else target.start.command
+    return Launch(
+        argv=expand_argv(command, known),
+        env={name: expand(value, known) for name, value in target.start.env.items()},
+        files=tuple((expand(file.path, known), expand(file.content, known)) for file in target.start.files),
+        headers={name: expand(value, secrets) for name, value in target.endpoint.headers.items()},
+    )
+
+
+def write_files(launch: Launch, folder: Path) -> None:
+    """Write the files of the launch, private to this user. Raises UsageError for one outside `folder`."""
+    for name, content in launch.files:
+        file = (folder / name).resolve()
+        if not file.is_relative_to(folder.resolve()):
+            raise UsageError(f"start.files: {name} lies outside {{config_dir}}; write it as {{config_dir}}/NAME.")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch(mode=0o600)
+        file.write_text(content, encoding="utf-8")
+
+
+def _random_hex(digits: int) -> str:
+    return random.token_hex((digits + 1) // 2)[:digits]
