@@ -1,0 +1,1 @@
+"""Diagnosis: from failed rules to named root causes."""
