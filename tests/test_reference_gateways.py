@@ -1,0 +1,473 @@
+"""The reference gateways are healthy: what they relay, what they keep apart, and what they survive."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import psutil
+import pytest
+
+from conformance.stage.manifest import load_target
+from tests.gateway_process import CHILD, free_port, gateway, terminating
+from tests.witness_process import PATIENCE, Client, events, http_witness, initialize_params, message_of
+
+NONCE = {"nonce": "n"}
+
+
+@pytest.fixture(scope="module")
+def witness() -> Iterator[Client]:
+    with http_witness() as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def passing(witness: Client) -> Iterator[Client]:
+    with gateway("passthrough", "--upstream", witness.url) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def ending_both(witness: Client) -> Iterator[Client]:
+    with gateway("terminating", "--upstream", witness.url, "--upstream-command", CHILD) as client:
+        yield client
+
+
+@pytest.fixture(params=["passthrough", "terminating"])
+def either(request: pytest.FixtureRequest, passing: Client, ending_both: Client) -> tuple[Client, str]:
+    """Return a new client of each gateway, and the prefix of the witness's names behind it."""
+    if request.param == "passthrough":
+        return passing.another(), ""
+    return ending_both.another(), "http_"
+
+
+@pytest.fixture
+def client(ending_both: Client) -> Client:
+    return ending_both.another().open()
+
+
+def call(tool: str, request_id: object = 1, token: object = None, **arguments: Any) -> dict[str, Any]:
+    params: dict[str, Any] = {"name": tool, "arguments": {**NONCE, **arguments}}
+    if token is not None:
+        params["_meta"] = {"progressToken": token, "vendor.example/kept": [1]}
+    return {"jsonrpc": "2.0", "id": request_id, "method": "tools/call", "params": params}
+
+
+@contextmanager
+def listening(client: Client, wanted: Callable[[bytes], bool]) -> Iterator[threading.Event]:
+    """Hold a GET stream open; the event is set when the bytes received satisfy `wanted`. Headers are there at entry."""
+    seen = threading.Event()
+
+    def read(response: Any) -> None:
+        received = b""
+        for chunk in response.iter_raw():
+            received += chunk
+            if wanted(received):
+                seen.set()
+                return
+
+    with client.listen() as response, ThreadPoolExecutor(1) as pool:
+        assert response.status_code == 200
+        assert response.headers["content-type"] == "text/event-stream"
+        reading = pool.submit(read, response)
+        yield seen
+        assert seen.wait(PATIENCE)
+        reading.result(PATIENCE)
+
+
+# Both gateways.
+
+
+@pytest.mark.parametrize("name", ["passthrough", "terminating"])
+def test_manifest(name: str) -> None:
+    target = load_target(name)
+    assert "http" in target.fronts
+    assert target.endpoint.path == "/mcp"
+
+
+def test_a_whole_session(either: tuple[Client, str]) -> None:
+    client, prefix = either
+    client.open()
+    names = [tool["name"] for tool in client.answer("tools/list")["result"]["tools"]]
+    assert prefix + "echo" in names
+    assert client.call(prefix + "echo", text="\u00e9\U0001f600\u2028")["text"] == "\u00e9\U0001f600\u2028"
+    assert [client.call(prefix + "counter")["count"] for _ in range(2)] == [1, 2]
+    assert client.delete().is_success
+    assert client.request("ping").status_code == 404
+    with client.listen() as response:
+        assert response.status_code == 404
+
+
+def test_sessions_do_not_meet(either: tuple[Client, str]) -> None:
+    first, prefix = either
+    first.open()
+    second = first.another().open()
+    assert first.call(prefix + "counter")["count"] == 1
+    assert second.call(prefix + "counter")["count"] == 1
+    assert first.session != second.session
+
+
+@pytest.mark.parametrize("request_id", [0, -1, 2**53 - 1, "", "7", "a-b"])
+def test_ids_keep_value_and_type(either: tuple[Client, str], request_id: object) -> None:
+    client, prefix = either
+    answer = message_of(client.open().post(call(prefix + "echo", request_id, text="x")))
+    assert answer["id"] == request_id
+    assert type(answer["id"]) is type(request_id)
+
+
+def test_progress_keeps_its_token_and_comes_before_the_answer(either: tuple[Client, str]) -> None:
+    client, prefix = either
+    response = client.open().post(call(prefix + "slow", token="t", seconds=0.35, progress_every=0.1))
+    *progress, answer = events(response.text)
+    assert [message["params"]["progressToken"] for message in progress] == ["t"] * 3
+    assert answer["result"]["structuredContent"]["progress"] == 3
+
+
+def test_events_are_sent_when_they_come(either: tuple[Client, str]) -> None:
+    client, prefix = either
+    client.open()
+    body = json.dumps(call(prefix + "slow", token="t", seconds=30, progress_every=0.1))
+    with client.http.stream("POST", client.url, content=body, headers=client.headers()) as response:
+        assert b"progress" in next(response.iter_raw())
+
+
+def test_list_change_reaches_the_get_stream(either: tuple[Client, str]) -> None:
+    client, prefix = either
+    client.open()
+    with listening(client, lambda received: b"notifications/tools/list_changed" in received):
+        assert client.call(prefix + "notify", kind="list_changed")["delivered"] is True
+
+
+def test_second_get_does_no_harm(either: tuple[Client, str]) -> None:
+    client, prefix = either
+    client.open()
+    with listening(client, lambda received: b"list_changed" in received):
+        with client.listen() as second:
+            assert second.status_code == 409
+        client.call(prefix + "notify", kind="list_changed")
+
+
+def test_get_can_be_opened_again(either: tuple[Client, str]) -> None:
+    client, _ = either
+    client.open()
+    for _ in range(5):
+        with client.listen() as response:
+            assert response.status_code == 200
+
+
+def test_backend_is_cancelled(either: tuple[Client, str]) -> None:
+    client, prefix = either
+    client.open()
+    with ThreadPoolExecutor(1) as pool:
+        body = json.dumps(call(prefix + "slow", 5, token=1, seconds=30, progress_every=0.1))
+        with client.http.stream("POST", client.url, content=body, headers=client.headers()) as response:
+            chunks = response.iter_raw()
+            next(chunks)
+            rest = pool.submit(lambda: b"".join(chunks))
+            assert client.notify("notifications/cancelled", {"requestId": 5, "reason": "r"}).status_code == 202
+            assert b'"result"' not in rest.result(PATIENCE)
+    assert client.call(prefix + "whoami")["cancelled"] == 1
+
+
+def test_errors_of_the_backend_keep_code_and_message(either: tuple[Client, str]) -> None:
+    client, prefix = either
+    error = message_of(client.open().post(call(prefix + "no_such_tool")))["error"]
+    assert error["code"] == -32602
+    assert "no_such_tool" in error["message"]
+
+
+MALFORMED: list[Any] = [
+    None,
+    [],
+    "text",
+    {},
+    {**initialize_params(), "clientInfo": None},
+    {**initialize_params(), "capabilities": []},
+    {**initialize_params(), "protocolVersion": 1},
+]
+
+
+@pytest.mark.parametrize("params", MALFORMED)
+def test_malformed_initialize_harms_nobody(either: tuple[Client, str], params: Any) -> None:
+    client, prefix = either
+    bystander = client.another().open()
+    response = client.post({"jsonrpc": "2.0", "id": "i", "method": "initialize", "params": params})
+    assert message_of(response)["error"]["code"] in (-32602, -32600)
+    assert "mcp-session-id" not in response.headers
+    assert bystander.call(prefix + "counter")["count"] == 1
+
+
+@pytest.mark.parametrize("script", ["crlf", "json_only", "paginated", "get_405", "rejects_before_initialized"])
+@pytest.mark.parametrize("kind", ["passthrough", "terminating"])
+def test_legal_variants_of_a_backend(kind: str, script: str) -> None:
+    prefix = "http_" if kind == "terminating" else ""
+    with http_witness(script) as backend, gateway(kind, "--upstream", backend.url) as client:
+        client.open()
+        assert client.answer("tools/list")["result"]["tools"][0]["name"] == prefix + "echo"
+        assert client.call(prefix + "echo", text="t")["text"] == "t"
+
+
+@pytest.mark.parametrize("kind", ["passthrough", "terminating"])
+def test_stops_on_sigterm_with_an_open_stream(kind: str, witness: Client) -> None:
+    with gateway(kind, "--upstream", witness.url) as client, client.open().listen():
+        client.process.terminate()
+        client.process.wait(PATIENCE)
+
+
+# Pass-through.
+
+
+def test_passthrough_keeps_the_backends_bytes() -> None:
+    with http_witness("crlf") as backend, gateway("passthrough", "--upstream", backend.url) as client:
+        backend.open()
+        client.open()
+        direct, relayed = backend.request("ping"), client.request("ping")
+        assert relayed.content == direct.content
+        same = {"content-type", "cache-control", "x-accel-buffering"}
+        assert {name: relayed.headers.get(name) for name in same} == {name: direct.headers.get(name) for name in same}
+
+
+def test_passthrough_answers_for_a_backend_that_is_not_there() -> None:
+    with gateway("passthrough", "--upstream", f"http://127.0.0.1:{free_port()}/mcp") as client:
+        response = client.request("ping")
+        assert response.status_code == 502
+        assert response.json()["id"] == client.last_id
+        assert "error" in response.json()
+
+
+def test_passthrough_closes_upstream_with_its_client(passing: Client) -> None:
+    client = passing.another().open()
+    with client.listen() as response:
+        assert response.status_code == 200
+        assert client.call("whoami")["listening"] is True
+    with client.listen() as response:  # else the backend answers 409
+        assert response.status_code == 200
+
+
+def test_passthrough_cuts_what_the_backend_cut() -> None:
+    with http_witness("reset_mid_event") as backend, gateway("passthrough", "--upstream", backend.url) as client:
+        client.open()
+        with pytest.raises(Exception, match="incomplete chunked read"):
+            client.post(call("echo", text="t"))
+
+
+# Terminating: the client's side.
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "status", "code"),
+    [
+        ({"accept": "application/json"}, b"{}", 406, -32600),
+        ({"content_type": "text/plain"}, b"{}", 415, -32600),
+        ({"origin": "http://evil.example"}, b"{}", 403, -32600),
+        ({}, b"{", 400, -32700),
+        ({}, b"\xff", 400, -32700),
+        ({}, b'{"jsonrpc":"2.0","id":null,"method":"ping"}', 400, -32600),
+        ({}, b'{"id":1,"method":"ping"}', 400, -32600),
+        ({}, b'[{"jsonrpc":"2.0","id":1,"method":"ping"}]', 400, -32600),
+        ({"mcp_protocol_version": "1999-01-01"}, b'{"jsonrpc":"2.0","id":1,"method":"ping"}', 400, -32600),
+        ({"mcp_session_id": "unknown"}, b'{"jsonrpc":"2.0","id":1,"method":"ping"}', 404, -32600),
+    ],
+)
+def test_refusals(client: Client, headers: dict[str, str], body: bytes, status: int, code: int) -> None:
+    response = client.post(body, **headers)
+    assert response.status_code == status
+    assert response.json()["error"]["code"] == code
+    assert client.answer("ping")["result"] == {}
+
+
+def test_requests_outside_a_session(ending_both: Client) -> None:
+    client = ending_both.another()
+    assert client.request("tools/list").status_code == 400
+    assert client.delete().status_code == 400
+    with client.listen() as response:
+        assert response.status_code == 400
+    assert client.http.put(client.url).status_code == 405
+
+
+def test_notifications_and_stray_responses_are_accepted_without_a_word(client: Client) -> None:
+    for body in (
+        {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 99}},
+        {"jsonrpc": "2.0", "method": "notifications/cancelled"},
+        {"jsonrpc": "2.0", "method": "notifications/unknown"},
+        {"jsonrpc": "2.0", "id": 99, "result": {}},
+    ):
+        response = client.post(body)
+        assert (response.status_code, response.content) == (202, b"")
+
+
+@pytest.mark.parametrize(("asked", "given"), [("2024-11-05", "2024-11-05"), ("2099-01-01", "2025-11-25")])
+def test_versions_are_negotiated_on_each_leg(ending_both: Client, asked: str, given: str) -> None:
+    client = ending_both.another().open(asked)
+    assert client.revision == given
+    assert client.call("http_whoami")["revision"] == "2025-11-25"
+
+
+def test_batches_on_the_revision_that_has_them(ending_both: Client) -> None:
+    client = ending_both.another().open("2025-03-26")
+    answers = events(client.post([call("http_echo", 1, text="a"), call("child_echo", "1", text="b")]).text)
+    assert {answer["id"]: answer["result"]["structuredContent"]["text"] for answer in answers} == {1: "a", "1": "b"}
+
+
+def test_equal_ids_and_tokens_of_two_clients_do_not_meet(ending_both: Client) -> None:
+    clients = [ending_both.another().open() for _ in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        bodies = [call("http_slow", 1, token=1, nonce=str(n), seconds=0.35, progress_every=0.1) for n in range(2)]
+        answers = list(pool.map(lambda client, body: events(client.post(body).text), clients, bodies))
+    for n, messages in enumerate(answers):
+        assert [message["params"]["message"] for message in messages[:-1]] == [str(n)] * 3
+        assert messages[-1]["result"]["structuredContent"]["nonce"] == str(n)
+
+
+def test_a_dropped_post_is_not_a_cancellation(client: Client) -> None:
+    body = json.dumps(call("http_slow", token=1, seconds=1, progress_every=0.1))
+    with client.http.stream("POST", client.url, content=body, headers=client.headers()) as response:
+        next(response.iter_raw())
+    facts = client.call("http_whoami")
+    assert facts["cancelled"] == 0
+
+
+def test_messages_of_a_call_come_on_its_stream(client: Client) -> None:
+    for prefix in ("http_", "child_"):
+        message, answer = events(client.post(call(prefix + "notify", kind="log")).text)
+        assert message["method"] == "notifications/message"
+        assert "result" in answer
+
+
+def test_backend_pings_are_answered_by_the_gateway(client: Client) -> None:
+    assert client.call("http_server_ping")["answered"] is True
+    assert client.call("child_server_ping")["answered"] is True
+
+
+def test_keepalive_on_both_kinds_of_stream(witness: Client) -> None:
+    with terminating(witness.url, keepalive=0.2) as client:
+        client.open()
+        with listening(client, lambda received: received.count(b": keepalive\n\n") > 1):
+            assert ": keepalive\n\n" in client.post(call("http_slow", seconds=0.9)).text
+
+
+def test_unknown_method(client: Client) -> None:
+    assert client.answer("no/such")["error"]["code"] == -32601
+
+
+def test_stateless_variant(witness: Client) -> None:
+    with gateway("terminating", "--upstream", witness.url, "--json-only", "--stateless") as client:
+        response = client.request("initialize", initialize_params())
+        assert "mcp-session-id" not in response.headers
+        assert client.notify("notifications/initialized").status_code == 202
+        response = client.post(call("http_echo", text="t"), mcp_session_id="ignored")
+        assert response.headers["content-type"] == "application/json"
+        assert response.json()["result"]["structuredContent"]["text"] == "t"
+        with client.listen() as stream:
+            assert stream.status_code == 405
+            assert stream.headers["allow"] == "POST"
+        assert client.delete().status_code == 405
+
+
+# Terminating: the backends' side.
+
+
+def test_delete_ends_the_backends_sessions(client: Client) -> None:
+    children = psutil.Process(client.process.pid).children
+    child = psutil.Process(client.call("child_whoami")["process"])
+    assert child in children()
+    session = client.call("http_whoami")["session"]
+    assert session != client.session
+    assert client.delete().status_code == 200
+    assert child not in children()
+
+
+def test_delete_reaches_an_http_backend(witness: Client, client: Client) -> None:
+    session = client.call("http_whoami")["session"]
+    client.delete()
+    assert witness.another().request("ping", mcp_session_id=session).status_code == 404
+
+
+def test_children_end_with_the_gateway(witness: Client) -> None:
+    with gateway("terminating", "--upstream", witness.url, "--upstream-command", CHILD) as client:
+        child = psutil.Process(client.open().call("child_whoami")["process"])
+    assert not child.is_running()
+
+
+def test_child_that_exits_is_started_again(client: Client) -> None:
+    before = client.call("child_whoami")["process"]
+    assert "exited" in message_of(client.post(call("child_exit", code=3)))["error"]["message"]
+    assert client.call("child_whoami")["process"] != before
+    assert client.call("http_counter")["count"] == 1
+
+
+def test_session_that_the_backend_forgot_is_replaced() -> None:
+    with http_witness("forgets_sessions") as backend, gateway("terminating", "--upstream", backend.url) as client:
+        client.open()
+        assert all(client.call("http_echo", text="t")["text"] == "t" for _ in range(8))
+
+
+@pytest.mark.parametrize("script", ["html_500", "call_500_json", "reset_mid_event", "half_answer", "empty_200_stream"])
+def test_failing_calls_are_answered(script: str) -> None:
+    with http_witness(script) as backend, gateway("terminating", "--upstream", backend.url) as client:
+        client.open()
+        response = client.post(call("http_counter", "id"))
+        assert response.status_code == 200
+        answer = message_of(response)
+        assert answer["id"] == "id"
+        assert isinstance(answer["error"]["code"], int)
+        assert client.answer("tools/list")["result"]["tools"]
+
+
+def test_silent_call_is_given_up_and_cancelled() -> None:
+    with http_witness("silent_call") as backend, terminating(backend.url, call_timeout=0.3) as client:
+        client.open()
+        assert message_of(client.post(call("http_counter")))["error"]["code"] == -32001
+
+
+def test_progress_extends_a_call_only_up_to_the_limit(witness: Client) -> None:
+    with terminating(witness.url, call_timeout=0.5, call_limit=1.5) as client:
+        client.open()
+        assert client.call("http_echo", text="t")
+        answer = client.post(call("http_slow", token=1, seconds=1, progress_every=0.1))
+        assert "result" in events(answer.text)[-1]
+        answer = client.post(call("http_slow", token=1, seconds=30, progress_every=0.1))
+        assert events(answer.text)[-1]["error"]["code"] == -32001
+
+
+def test_one_backend_that_hangs_does_not_take_the_other_with_it() -> None:
+    hanging = ("--upstream-command", f"{CHILD} --script hang_on_initialize")
+    with http_witness() as backend, gateway("terminating", "--upstream", backend.url, *hanging) as client:
+        result = client.open().answer("tools/list")["result"]
+        assert {tool["name"].partition("_")[0] for tool in result["tools"]} == {"http"}
+        assert list(result["_meta"]["gateway.reference/unavailable"]) == ["child_"]
+        assert "error" in message_of(client.post(call("child_echo", text="t")))
+
+
+def test_backend_that_is_down_is_tried_again() -> None:
+    with http_witness() as first:
+        port = first.url.rpartition(":")[2].partition("/")[0]
+        with gateway("terminating", "--upstream", first.url) as client:
+            client.open()
+            first.process.terminate()
+            first.process.wait(PATIENCE)
+            assert "error" in client.answer("tools/list")
+            with http_witness("correct", "--listen", f"127.0.0.1:{port}"):
+                assert client.answer("tools/list")["result"]["tools"]
+
+
+def test_requests_wait_for_a_slow_handshake() -> None:
+    with http_witness("slow_initialize") as backend, terminating(backend.url, initialize_wait=0.1) as client:
+        client.initialize()
+        with listening(client, lambda received: b"list_changed" in received):
+            assert client.answer("tools/list")["result"]["tools"][0]["name"] == "http_echo"
+            assert client.call("http_whoami")["requests"] <= 3
+
+
+def test_banner_on_stdout_is_passed_over() -> None:
+    with gateway("terminating", "--upstream-command", f"{CHILD} --script banner_on_stdout") as client:
+        assert client.open().call("child_echo", text="t")["text"] == "t"
+
+
+def test_no_backend_is_refused_at_the_start() -> None:
+    with pytest.raises(AssertionError, match="exit status 2"), gateway("terminating"):
+        pass
