@@ -1,10 +1,10 @@
 """Errors a person caused or can mend, each with the exit code it ends the program with.
 
-    HarnessError            anything below; carries `exit_code`
-    ├── UsageError          4  the command line, a target file or a baseline is wrong
-    ├── CannotJudgeError    3  the harness, the engine, an install or a start-up failed: nobody's verdict
-    │   └── EvidenceError   3  an evidence or report file is truncated, foreign or of another version
-    └── NothingRanError     5  the selection is empty
+HarnessError            anything below; carries `exit_code`
+├── UsageError          4  the command line, a target file or a baseline is wrong
+├── CannotJudgeError    3  the harness, the engine, an install or a start-up failed: nobody's verdict
+│   └── EvidenceError   3  an evidence or report file is truncated, foreign or of another version
+└── NothingRanError     5  the selection is empty
 """
 
 from __future__ import annotations

@@ -24,7 +24,13 @@ if TYPE_CHECKING:
     from conformance.judging import Judgement
 
 Expectation: TypeAlias = Literal[
-    "ok", "not-judged", "known-failure", "below-threshold", "unexpected-failure", "unexpected-pass", "wrong-class",
+    "ok",
+    "not-judged",
+    "known-failure",
+    "below-threshold",
+    "unexpected-failure",
+    "unexpected-pass",
+    "wrong-class",
 ]
 COUNTED: Final = ("unexpected-failure", "unexpected-pass", "wrong-class")
 """Expectations that make a run fail."""
@@ -107,7 +113,10 @@ class Expectations:
 
 
 def load_baseline(
-    file: Path, target: str, rule_ids: Iterable[str], failure_classes: Iterable[str],
+    file: Path,
+    target: str,
+    rule_ids: Iterable[str],
+    failure_classes: Iterable[str],
 ) -> tuple[Known, ...]:
     """Return the entries of a baseline file for `target`; raises UsageError naming the file and the entry at fault."""
     try:
@@ -124,7 +133,12 @@ def load_baseline(
 
 
 def _known(
-    file: Path, target: str, number: int, item: JSON, rules: frozenset[str], classes: frozenset[str],
+    file: Path,
+    target: str,
+    number: int,
+    item: JSON,
+    rules: frozenset[str],
+    classes: frozenset[str],
 ) -> Known:
     where = f"{file}, entry {number}"
     if not isinstance(item, dict) or not all(isinstance(value, str) for value in item.values()):

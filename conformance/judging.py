@@ -97,7 +97,7 @@ def judge_files(cell: Cell, rule: Rule, through: Path, control: Path | None) -> 
 
 
 def _scripted(inputs: Inputs) -> bool:
-    return inputs.through.header.get("witness_script", "correct") != "correct"
+    return str(inputs.through.header.get("witness_script", "correct")) != "correct"
 
 
 def cell_of(header: Mapping[str, JSON]) -> Cell:

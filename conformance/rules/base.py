@@ -119,7 +119,17 @@ def rule(
         if id in _RULES and inspect.getfile(_RULES[id].check) != inspect.getfile(check):
             raise ValueError(f"rule id {id} is taken by {_RULES[id].title!r}; ids are permanent, choose a new one")
         _RULES[id] = Rule(
-            id, title, suite, level, side, requirements, revisions, when, failure_classes, needs_control, check,
+            id,
+            title,
+            suite,
+            level,
+            side,
+            requirements,
+            revisions,
+            when,
+            failure_classes,
+            needs_control,
+            check,
         )
         return check
 

@@ -48,8 +48,13 @@ class Runtime(Protocol):
     async def start_backend(self, backend: BackendManifest, *, script: str, on_event: OnEvent) -> Running:
         """Start a backend's HTTP face and wait until its initialize is answered. Raises CannotJudgeError."""
 
-    async def stdio_command(self, backend: BackendManifest, *, script: str, collector: TcpAddress, tap: str) -> Sequence[str]:
-        """Return the command a gateway is given for a stdio backend, wrapped in the stdio tap named `tap`."""
+    async def stdio_command(
+        self, backend: BackendManifest, *, script: str, collector: TcpAddress, tap: str, spin_up: bool
+    ) -> Sequence[str]:
+        """Return the command a gateway is given for a stdio backend, wrapped in the stdio tap named `tap`.
+
+        spin_up: the command is `docker run -i --rm IMAGE`, IMAGE being derived with the tap inside.
+        """
 
     async def start_gateway(
         self,

@@ -55,7 +55,13 @@ class McpClient:
     """
 
     def __init__(
-        self, name: str, url: str, *, revision: str, record: Record, headers: Mapping[str, str] | None = None,
+        self,
+        name: str,
+        url: str,
+        *,
+        revision: str,
+        record: Record,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
         self.revision = revision
@@ -106,7 +112,11 @@ class McpClient:
         return await self._within(deadline, "POST", self._send("POST", sent, content, wanted))
 
     async def send(
-        self, method: str, *, headers: Mapping[str, str | None] | None = None, deadline: float = timing.ANSWER,
+        self,
+        method: str,
+        *,
+        headers: Mapping[str, str | None] | None = None,
+        deadline: float = timing.ANSWER,
     ) -> Reply:
         """Send a request without a body (DELETE, PUT, a GET whose whole answer is wanted)."""
         return await self._within(deadline, method, self._send(method, self.headers(headers), None, None))
@@ -126,7 +136,11 @@ class McpClient:
         return reply
 
     async def _send(
-        self, method: str, headers: dict[str, str], content: bytes | None, wanted: JSON,
+        self,
+        method: str,
+        headers: dict[str, str],
+        content: bytes | None,
+        wanted: JSON,
     ) -> AsyncIterator[Reply]:
         """Yield the reply as it grows; stop when the answer to `wanted` came and its stream ended or lingers."""
         async with self._http.stream(method, self.url, headers=headers, content=content) as response:
@@ -237,7 +251,12 @@ class McpClient:
         return tuple(names)
 
     async def call(
-        self, tool: str, arguments: JSON, *, deadline: float = timing.ANSWER, meta: JSON = None,
+        self,
+        tool: str,
+        arguments: JSON,
+        *,
+        deadline: float = timing.ANSWER,
+        meta: JSON = None,
     ) -> Reply:
         """POST tools/call."""
         params = {"name": tool, "arguments": arguments, **({"_meta": meta} if meta is not None else {})}
@@ -249,7 +268,10 @@ class McpClient:
 
     @asynccontextmanager
     async def listen(
-        self, headers: Mapping[str, str | None] | None = None, *, deadline: float = timing.ANSWER,
+        self,
+        headers: Mapping[str, str | None] | None = None,
+        *,
+        deadline: float = timing.ANSWER,
     ) -> AsyncIterator[Listening]:
         """Open the standalone GET stream and read it until the block ends.
 

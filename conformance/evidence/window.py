@@ -1,0 +1,49 @@
+"""Which of an instance's observations belong to one cell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from conformance.evidence.events import Kind, Point
+from conformance.evidence.log import Observation
+
+
+def within(observations: Iterable[Observation], begin_ns: int) -> list[Observation]:
+    """Return what belongs to a cell that began at `begin_ns`.
+
+    Everything from then on does. Of the instance's earlier life, what is still in use does too: the sessions, stdio
+    processes and connections that appear in the window, from their beginning, so that a rule on "the first message of
+    every backend session" sees that first message; and how the instance started.
+    """
+    seen = sorted(observations, key=lambda item: item.t_ns)
+    sessions = _sessions(seen)
+    used = {key for item in seen if item.t_ns >= begin_ns for key in _keys(item, sessions)}
+    kept_always = {Kind.PROCESS_START, Kind.READINESS, Kind.PROCESS_EXIT, Kind.STDIO_START}
+    return [
+        item
+        for item in seen
+        if item.t_ns >= begin_ns or item.kind in kept_always or any(key in used for key in _keys(item, sessions))
+    ]
+
+
+def _sessions(seen: Iterable[Observation]) -> dict[str, str]:
+    """Return the MCP session of each HTTP exchange, from its request's or its response's header."""
+    found: dict[str, str] = {}
+    for item in seen:
+        if item.kind in (Kind.HTTP_REQUEST, Kind.HTTP_RESPONSE):
+            for name, value in item.data["headers"]:
+                if name.lower() == "mcp-session-id":
+                    found.setdefault(item.data["exchange"], value)
+    return found
+
+
+def _keys(item: Observation, sessions: dict[str, str]) -> tuple[tuple[str, ...], ...]:
+    """Return what an observation belongs to: its stdio process; its exchange and that exchange's session."""
+    if item.point is Point.STDIO_TAP:
+        return (("process", str(item.data.get("process"))),)
+    exchange = item.data.get("exchange")
+    if exchange is None:
+        return ()
+    keys: tuple[tuple[str, ...], ...] = (("exchange", exchange),)
+    session = sessions.get(exchange)
+    return (*keys, ("session", str(item.data.get("tap")), session)) if session else keys

@@ -1,0 +1,1 @@
+"""Family initialize_ordering."""

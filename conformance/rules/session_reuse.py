@@ -1,0 +1,1 @@
+"""Family session_reuse."""

@@ -1,0 +1,1 @@
+"""Family spin_up."""

@@ -1,0 +1,149 @@
+"""`run`: select cells, hand them to pytest and the engine child, render what came of it, say how it ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from conformance import timing
+from conformance.errors import ExitCode, NothingRanError
+from conformance.expectations import Expectations
+from conformance.paths import SCENARIOS
+from conformance.stage.manifest import BackendManifest, TargetManifest
+from conformance.stage.plan import Cell, Plan, RuntimeName, UrlTarget
+from conformance.stage.scenario import SUITES, Scenario, scenarios
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a run is asked to do, after the command line was understood.
+
+    targets and backends by manifest. rules: ids, empty for all. quick: no deliberate wait above QUICK_LIMIT seconds.
+    """
+
+    targets: tuple[TargetManifest, ...]
+    backends: tuple[BackendManifest, ...]
+    runtime: RuntimeName
+    out: Path
+    revisions: tuple[str, ...] = ("2025-11-25",)
+    suites: tuple[str, ...] = SUITES
+    rules: tuple[str, ...] = ()
+    quick: bool = False
+    url: UrlTarget | None = None
+    secret_env: tuple[str, ...] = ()
+    keep: bool = False
+    expectations: Expectations = field(default_factory=Expectations)
+    spin_up_backend: BackendManifest | None = None
+
+
+def cells_of(selection: Selection) -> tuple[Cell, ...]:
+    """Return the cells of a selection, control cells included, in a stable order."""
+    cells: set[Cell] = set()
+    for target in selection.targets:
+        for backend in selection.backends:
+            if not set(target.fronts) & set(backend.offers):
+                continue
+            for revision in selection.revisions:
+                for scenario in scenarios().values():
+                    if _selected(selection, target, backend, revision, scenario):
+                        cells.add(Cell(target.name, selection.runtime, backend.name, revision, revision, scenario.name))
+    controls = {cell.control for cell in cells if scenarios()[cell.scenario].control and _has_http(selection, cell)}
+    return tuple(sorted(cells | controls))
+
+
+def _has_http(selection: Selection, cell: Cell) -> bool:
+    return any(item.name == cell.backend and item.faces.http for item in selection.backends)
+
+
+def _selected(
+    selection: Selection,
+    target: TargetManifest,
+    backend: BackendManifest,
+    revision: str,
+    scenario: Scenario,
+) -> bool:
+    if scenario.suite not in selection.suites or revision not in scenario.revisions:
+        return False
+    if selection.quick and scenario.seconds > timing.QUICK_LIMIT:
+        return False
+    if scenario.spin_up:
+        return False
+    return backend.name == "witness" or not scenario.needs_witness
+
+
+def execute(selection: Selection) -> ExitCode:
+    """Drive and judge a selection and write every report under `selection.out`; return the exit code."""
+    cells = cells_of(selection)
+    if not cells:
+        raise NothingRanError("the selection leaves nothing to drive; widen --suite, --rule, --revision or --backend")
+    run_id = secrets.token_hex(6)
+    out = selection.out.resolve()
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    work = Path(tempfile.mkdtemp(prefix=f"mcp-gateway-conformance-{run_id}-"))
+    plan = Plan(
+        run_id=run_id,
+        out=str(out),
+        work=str(work),
+        runtime=selection.runtime,
+        cells=cells,
+        targets={target.name: target.model_dump(mode="json") for target in selection.targets},
+        folders={target.name: str(target.folder) for target in selection.targets if target.folder},
+        url=selection.url,
+        secret_env=selection.secret_env,
+        keep=selection.keep,
+    )
+    plan.write(work / "plan.json")
+    session = work / "session.json"
+    session.write_text(
+        json.dumps(
+            {
+                "plan": str(work / "plan.json"),
+                "rules": list(selection.rules),
+                "expectations": selection.expectations.to_json(),
+            },
+        ),
+        encoding="utf-8",
+    )
+    supervisor = subprocess.Popen(
+        [sys.executable, "-m", "conformance.stage.supervisor", str(work / "plan.json")],
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        status = pytest.main(_pytest_arguments(session, selection, out))
+    finally:
+        if supervisor.stdin is not None:
+            supervisor.stdin.close()
+        supervisor.wait()
+    return ExitCode.OK if status == 0 else ExitCode.UNEXPECTED
+
+
+def _pytest_arguments(session: Path, selection: Selection, out: Path) -> list[str]:
+    suites = [str(SCENARIOS / suite) for suite in selection.suites if (SCENARIOS / suite).is_dir()]
+    return [
+        *suites,
+        f"--rootdir={SCENARIOS.parent}",
+        "-c",
+        os.devnull,
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "conformance.plugin",
+        f"--conformance-session={session}",
+        f"--junit-xml={out / 'junit.xml'}",
+        f"--alluredir={out / 'allure-results'}",
+        "--import-mode=importlib",
+        "-o",
+        "junit_family=xunit1",
+        "-q",
+    ]

@@ -1,0 +1,269 @@
+"""The engine child: drives every cell of a plan and writes one evidence file for each. It never judges.
+
+`python -m conformance.stage.engine_child PLAN`. Cells of one (target, backend, revisions) form a group. Within a group
+idle scenarios overlap on one instance, exclusive ones follow each other on a second, destructive ones get a fresh
+instance each; groups run side by side as far as the machine's cores allow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from conformance.errors import CannotJudgeError, HarnessError
+from conformance.evidence.events import JSON
+from conformance.evidence.log import write_evidence
+from conformance.evidence.redact import Redactor
+from conformance.evidence.window import within
+from conformance.stage.instance import Instance, describe
+from conformance.stage.manifest import BackendManifest, TargetManifest, load_backend
+from conformance.stage.plan import DIRECT, Cell, Plan
+from conformance.stage.recorder import Recorder
+from conformance.stage.runtime import Runtime
+from conformance.stage.runtimes import make_runtime
+from conformance.stage.scenario import Scenario, ScenarioKind, scenarios
+from conformance.stage.stage import Stage
+from conformance.wire.tap import TapProcess
+
+LIVE_INSTANCES: Final = 8
+"""Instances alive at one time; each is a gateway and a backend process, about 200 MB."""
+STARTING_INSTANCES: Final = 2
+"""Instances starting at one time: start-up is what costs processor time, and this fits two cores."""
+CELL_GRACE: Final = 90.0
+"""Added to a scenario's own waits to give a cell's deadline, in seconds: sentinels, slow initializes, give-ups."""
+
+
+@dataclass(slots=True)
+class Engine:
+    """The state of one run: plan, runtime, taps, and the limits on what lives and starts at once."""
+
+    plan: Plan
+    runtime: Runtime
+    taps: TapProcess
+    redactor: Redactor
+    targets: dict[str, TargetManifest]
+    live: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LIVE_INSTANCES))
+    starting: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(STARTING_INSTANCES))
+
+    def say(self, what: str, **detail: JSON) -> None:
+        """Append one line to the progress file."""
+        with self.plan.progress_file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"t": time.time(), "what": what, **detail}) + "\n")
+
+    # groups ---------------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Prepare what the plan needs, then drive every cell."""
+        backends = {cell.backend: load_backend(cell.backend) for cell in self.plan.cells}
+        for target in self.targets.values():
+            self.say("preparing", target=target.name)
+            await self.runtime.prepare(target, tuple(backends.values()))
+        if not self.targets:
+            await self.runtime.prepare(None, tuple(backends.values()))
+        groups: dict[tuple[str, ...], list[Cell]] = defaultdict(list)
+        for cell in self.plan.cells:
+            groups[cell.target, cell.backend, cell.revision, cell.backend_revision].append(cell)
+        async with asyncio.TaskGroup() as tasks:
+            for cells in groups.values():
+                for lane in _lanes(cells):
+                    tasks.create_task(self.lane(lane, backends[lane[0].backend]))
+        self.say("driven")
+
+    async def lane(self, cells: list[Cell], backend: BackendManifest) -> None:
+        """Drive cells that share an instance: all at once when idle, else one after another."""
+        known = scenarios()
+        if known[cells[0].scenario].kind is ScenarioKind.IDLE:
+            await self.on_instance(cells, backend)
+            return
+        left = list(cells)
+        while left:
+            left = await self.on_instance(left, backend)
+
+    async def on_instance(self, cells: list[Cell], backend: BackendManifest) -> list[Cell]:
+        """Start an instance and drive cells on it; return those left when the instance stopped being healthy."""
+        scenario = scenarios()[cells[0].scenario]
+        target = self.targets.get(cells[0].target)
+        async with self.live:
+            try:
+                async with self.starting:
+                    instance = await Instance.start(
+                        self.runtime,
+                        self.taps,
+                        target,
+                        backend,
+                        script=scenario.witness_script,
+                        redactor=self.redactor,
+                        spin_up=scenario.spin_up,
+                        late_backend=scenario.late_backend,
+                    )
+            except Exception as error:  # noqa: BLE001 - whatever kept it from starting is told for every cell
+                for cell in cells:
+                    self.failed(cell, error)
+                return []
+            try:
+                if scenario.kind is ScenarioKind.IDLE:
+                    await asyncio.gather(*(self.cell(cell, instance) for cell in cells))
+                    return []
+                for position, cell in enumerate(cells, start=1):
+                    if not await self.cell(cell, instance):
+                        return cells[position:]
+                return []
+            finally:
+                await instance.stop()
+
+    # one cell -------------------------------------------------------------------------------------------------------
+
+    async def cell(self, cell: Cell, instance: Instance) -> bool:
+        """Drive one cell and write its evidence; return whether the instance is still healthy."""
+        scenario = scenarios()[cell.scenario]
+        recorder = Recorder(self.redactor)
+        stage = Stage(cell, instance, recorder)
+        lag = asyncio.create_task(recorder.watch_lag())
+        self.say("driving", cell=cell.id, seconds=scenario.seconds)
+        error, healthy = "", True
+        try:
+            async with asyncio.timeout(scenario.seconds + CELL_GRACE):
+                healthy = await self._drive(stage, scenario)
+        except TimeoutError:
+            error, healthy = f"the drive did not end within {scenario.seconds + CELL_GRACE} s", False
+        except HarnessError as trouble:
+            error, healthy = str(trouble), False
+        except Exception:  # noqa: BLE001 - a scenario that breaks is ours, and the evidence so far is kept
+            error, healthy = f"the scenario broke: {traceback.format_exc(limit=-3)}", False
+        finally:
+            lag.cancel()
+            await stage.close()
+        await self._write(stage, scenario, error)
+        self.say("done" if not error else "failed", cell=cell.id, error=error)
+        return healthy
+
+    async def _drive(self, stage: Stage, scenario: Scenario) -> bool:
+        """Drive with a sentinel before and after; return whether the one after succeeded.
+
+        A witness that misbehaves by script can fail an innocent sentinel, so scripted scenarios have none; their
+        instance is theirs alone.
+        """
+        guarded = scenario.witness_script == "correct" and not scenario.late_backend and not scenario.spin_up
+        if guarded:
+            await stage.sentinel("before")
+        stage.step("scenario.begin", scenario=scenario.name)
+        await scenario.drive(stage)
+        stage.step("scenario.end", scenario=scenario.name)
+        if not guarded or scenario.kind is ScenarioKind.DESTRUCTIVE:
+            return True
+        try:
+            await stage.sentinel("after")
+        except CannotJudgeError:
+            return False  # recorded as a stimulus; the instance is replaced, this cell's evidence stands
+        return True
+
+    async def _write(self, stage: Stage, scenario: Scenario, error: str) -> None:
+        instance = stage.instance
+        seen = [*await instance.collect(stage.taps), *stage.recorder.observations]
+        begin = min((o.t_ns for o in stage.recorder.observations), default=0)
+        await instance.close_client_taps(stage.taps)
+        header = self._header(stage.cell, scenario, instance)
+        footer = {"complete": not error, "error": error}
+        write_evidence(self.plan.evidence_file(stage.cell), header, within(seen, begin), footer)
+
+    def _header(self, cell: Cell, scenario: Scenario, instance: Instance | None) -> dict[str, JSON]:
+        target, backend = self.targets.get(cell.target), instance.backend if instance else None
+        return {
+            "cell": cell.id,
+            "run": self.plan.run_id,
+            "suite": scenario.suite,
+            "scenario": scenario.name,
+            "revision": cell.revision,
+            "backend_revision": cell.backend_revision,
+            "runtime": cell.runtime,
+            "witness_script": scenario.witness_script,
+            "control": cell.target == DIRECT,
+            "backend_tapped": bool(instance and (instance.backend_tap or instance.stdio_collector)),
+            "client_tapped": True,
+            "claims": target.claims.model_dump() if target else {"sessions": "stateful"},
+            "target_version": target.version if target else "",
+            "backend_version": backend.version if backend else "",
+            "gateway": describe(instance.gateway) if instance else {},
+            "backend": describe(instance.server) if instance else {},
+            "redaction": "foreign" if self.redactor.foreign else "supplied",
+            "started": time.time(),
+        }
+
+    def failed(self, cell: Cell, error: BaseException) -> None:
+        """Write a cell's failed marker: evidence that says why nothing was driven."""
+        said = str(error) if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
+        header = self._header(cell, scenarios()[cell.scenario], None)
+        write_evidence(
+            self.plan.evidence_file(cell), header, (), {"complete": False, "error": self.redactor.text(said)}
+        )
+        self.say("failed", cell=cell.id, error=self.redactor.text(said))
+
+
+def _lanes(cells: Iterable[Cell]) -> list[list[Cell]]:
+    """Return the cells of one group by the instance they may share."""
+    known = scenarios()
+    shared: dict[tuple[str, bool], list[Cell]] = defaultdict(list)
+    alone: list[list[Cell]] = []
+    for cell in cells:
+        scenario = known[cell.scenario]
+        if scenario.kind is ScenarioKind.DESTRUCTIVE:
+            alone.append([cell])
+        else:
+            shared[str(scenario.kind), scenario.spin_up].append(cell)
+    # the longest waits first: a suite lasts about its longest wait only if that one starts at once
+    lanes = [*shared.values(), *alone]
+    return sorted(lanes, key=lambda lane: -max(known[cell.scenario].seconds for cell in lane))
+
+
+async def drive(plan: Plan) -> None:
+    """Drive a plan: start the tap process, make the runtime, run, stop."""
+    supplied = tuple(os.environ.get(name, "") for name in plan.secret_env)
+    redactor = Redactor(supplied=tuple(value for value in supplied if value), foreign=plan.url is not None)
+    targets = {name: _target(data, plan.folders.get(name)) for name, data in plan.targets.items()}
+    spool = Path(plan.work) / "spool"
+    spool.mkdir(mode=0o700, parents=True, exist_ok=True)
+    taps = await TapProcess.start(spool)
+    try:
+        engine = Engine(plan, make_runtime(plan), taps, redactor, targets)
+        try:
+            await engine.run()
+        except HarnessError as error:
+            for cell in plan.cells:
+                if not plan.evidence_file(cell).exists():
+                    engine.failed(cell, error)
+    finally:
+        await taps.stop()
+
+
+def _target(data: object, folder: str | None) -> TargetManifest:
+    target = TargetManifest.model_validate(data)
+    target._folder = Path(folder) if folder else None  # noqa: SLF001 - set once, as the manifest's loader does
+    return target
+
+
+def main() -> None:
+    """Entry point; SIGTERM ends the drive in order."""
+    plan = Plan.read(Path(sys.argv[1]))
+    runner = asyncio.Runner()
+    with runner:
+        loop = runner.get_loop()
+        task = loop.create_task(drive(plan))
+        loop.add_signal_handler(signal.SIGTERM, task.cancel)
+        try:
+            loop.run_until_complete(task)
+        except asyncio.CancelledError:
+            sys.exit(143)
+
+
+if __name__ == "__main__":
+    main()

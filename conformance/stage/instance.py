@@ -1,0 +1,207 @@
+"""One started topology: taps, a gateway (or none, for control runs) and its backend.
+
+client tap(s) ─> gateway ─> backend tap ─> backend          (a gateway that fronts HTTP)
+client tap(s) ─> gateway ─> stdio tap ─> backend process    (a gateway that fronts stdio)
+client tap(s) ─> backend                                    (control)
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from conformance.evidence.events import JSON, Kind, Point
+from conformance.evidence.log import Observation
+from conformance.evidence.redact import Redactor
+from conformance.stage.launch import generate_secrets, prepare
+from conformance.stage.manifest import BackendManifest, TargetManifest
+from conformance.stage.placeholders import expand
+from conformance.stage.recorder import Recorder
+from conformance.stage.runtime import Running, Runtime
+from conformance.wire.assemble import assemble_stdio, assemble_tap
+from conformance.wire.spool import read_spool
+from conformance.wire.tap import TapProcess
+from conformance.wire.tap_address import TcpAddress
+
+BACKEND_TAP = "backend:main"
+STDIO_TAP = "stdio:main"
+_numbers = itertools.count(1)
+
+
+@dataclass(slots=True)
+class Instance:
+    """A running topology. Create with `Instance.start`, end with `stop`.
+
+    target is None in a control run. `recorder` holds what happened to the instance itself (start-up, exits, logs).
+    """
+
+    runtime: Runtime
+    taps: TapProcess
+    target: TargetManifest | None
+    backend: BackendManifest
+    script: str
+    redactor: Redactor
+    spin_up: bool
+    recorder: Recorder
+    name: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+    gateway: Running | None = None
+    server: Running | None = None
+    backend_tap: str | None = None
+    stdio_collector: str | None = None
+    client_taps: dict[str, str] = field(default_factory=dict)
+    _secrets: dict[str, str] = field(default_factory=dict)
+    _values: dict[str, str | Sequence[str]] = field(default_factory=dict)
+
+    @classmethod
+    async def start(
+        cls,
+        runtime: Runtime,
+        taps: TapProcess,
+        target: TargetManifest | None,
+        backend: BackendManifest,
+        *,
+        script: str,
+        redactor: Redactor,
+        spin_up: bool = False,
+        late_backend: bool = False,
+    ) -> Instance:
+        """Start everything and wait until it answers; on failure stop what was started and raise CannotJudgeError."""
+        self = cls(runtime, taps, target, backend, script, redactor, spin_up, Recorder(redactor))
+        self.name = f"i{next(_numbers)}"
+        try:
+            await self._start(late_backend=late_backend)
+        except BaseException:
+            await self.stop()
+            raise
+        return self
+
+    async def _start(self, *, late_backend: bool) -> None:
+        fronts = self.target.fronts if self.target else ("http",)
+        if self.spin_up:
+            fronts = ("stdio",)
+        if "http" in fronts and "http" in self.backend.offers and not late_backend:
+            await self.start_backend()
+        if self.target is None:
+            return
+        if "http" in fronts and "http" in self.backend.offers:
+            self.backend_tap = f"{self.name}:backend"
+            listen = TcpAddress(self.runtime.backend_tap_host, 0)
+            upstream = self.server.address if self.server else None
+            address = await self.taps.open_tap(self.backend_tap, listen=listen, upstream=upstream)
+            face = self.backend.faces.http
+            path = face.path if face else "/mcp"
+            self._values["backend_url"] = f"http://{address}{path}"
+        if "stdio" in fronts and "stdio" in self.backend.offers:
+            self.stdio_collector = f"{self.name}:stdio"
+            listen = TcpAddress(self.runtime.backend_tap_host, 0)
+            collector = await self.taps.open_collector(self.stdio_collector, listen)
+            self._values["backend_command"] = await self.runtime.stdio_command(
+                self.backend,
+                script=self.script,
+                collector=collector,
+                tap=STDIO_TAP,
+                spin_up=self.spin_up,
+            )
+        self._secrets = generate_secrets(self.target)
+        self.headers = {name: expand(value, self._secrets) for name, value in self.target.endpoint.headers.items()}
+        await self.start_gateway(ready=not late_backend and self.script not in NEVER_READY_SCRIPTS)
+
+    async def start_backend(self) -> None:
+        """Start (or start again) the backend's HTTP face and point the backend tap at it."""
+        self.server = await self.runtime.start_backend(
+            self.backend,
+            script=self.script,
+            on_event=self.recorder.stage,
+        )
+        if self.backend_tap is not None:
+            await self.taps.set_upstream(self.backend_tap, self.server.address)
+
+    async def start_gateway(self, *, ready: bool = True) -> None:
+        """Start (or start again) the gateway and point the client taps at it."""
+        if self.target is None:
+            raise RuntimeError("a control run has no gateway to start")
+        self.gateway = await self.runtime.start_gateway(
+            self.target,
+            values=self._values,
+            secrets=self._secrets,
+            spin_up=self.spin_up,
+            ready=ready,
+            on_event=self.recorder.stage,
+        )
+        for tap in self.client_taps:
+            await self.taps.set_upstream(tap, self.gateway.address)
+
+    @property
+    def front(self) -> TcpAddress:
+        """Address the clients' taps dial: the gateway's, or the backend's in a control run."""
+        running = self.gateway if self.target is not None else self.server
+        if running is None:
+            raise RuntimeError("the instance has not been started")
+        return running.address
+
+    @property
+    def path(self) -> str:
+        """Path of the endpoint the clients use."""
+        if self.target is not None:
+            return self.target.endpoint.path
+        return self.backend.faces.http.path if self.backend.faces.http else "/mcp"
+
+    async def open_client_tap(self, client: str, cell: str) -> str:
+        """Open a tap for one client of one cell and return the URL it gives the client."""
+        tap = f"{self.name}:{cell}:{client}:{next(_numbers)}"
+        address = await self.taps.open_tap(tap, listen=TcpAddress("127.0.0.1", 0), upstream=self.front)
+        self.client_taps[tap] = client
+        return f"http://{address}{self.path}"
+
+    def tap_of(self, client: str) -> str:
+        """Return the name of a client's most recent tap."""
+        return [tap for tap, owner in self.client_taps.items() if owner == client][-1]
+
+    async def collect(self, client_taps: Sequence[str]) -> list[Observation]:
+        """Return what the given client taps and the backend's side saw since the instance started, redacted."""
+        found: list[Observation] = list(self.recorder.observations)
+        for tap in client_taps:
+            found += await self._tap(tap, f"client:{self.client_taps[tap]}", Point.CLIENT_TAP)
+        if self.backend_tap is not None:
+            found += await self._tap(self.backend_tap, BACKEND_TAP, Point.BACKEND_TAP)
+        if self.stdio_collector is not None:
+            await self.taps.sync(self.stdio_collector)
+            with Path(self.taps.spool_path(self.stdio_collector)).open("rb") as lines:
+                found += list(assemble_stdio(lines, self.redactor))
+        return found
+
+    async def _tap(self, tap: str, label: str, point: Point) -> list[Observation]:
+        size = await self.taps.sync(tap)
+        return list(assemble_tap(label, point, read_spool(self.taps.spool_path(tap), end=size), self.redactor))
+
+    async def close_client_taps(self, taps: Sequence[str]) -> None:
+        """Close client taps whose evidence was collected and delete their spools."""
+        for tap in taps:
+            await self.taps.close_tap(tap)
+            self.client_taps.pop(tap, None)
+            self.taps.spool_path(tap).unlink(missing_ok=True)
+
+    async def stop(self) -> None:
+        """Stop the gateway, then the backend, then the taps."""
+        for running in (self.gateway, self.server):
+            if running is not None:
+                await running.stop()
+        for tap in [*self.client_taps, *(t for t in (self.backend_tap, self.stdio_collector) if t)]:
+            await self.taps.close_tap(tap)
+
+
+NEVER_READY_SCRIPTS = frozenset(
+    {"hang_on_initialize", "exits_at_once", "silent", "slow_start", "slow_initialize"},
+)
+"""Witness scripts with which a gateway's own initialize may rightly never be answered: wait for its port only."""
+
+
+def describe(running: Running | None) -> dict[str, JSON]:
+    """Return what the evidence header says of a started program."""
+    return {} if running is None else {"pid": running.pid, "address": str(running.address)}
+
+
+__all__ = ["BACKEND_TAP", "STDIO_TAP", "Instance", "Kind", "describe", "prepare"]

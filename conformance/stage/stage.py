@@ -1,0 +1,160 @@
+"""The stage as a scenario sees it: clients, steps, toxics, restarts. It drives and records; it never judges."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Mapping, Sequence
+
+from conformance import timing
+from conformance.errors import CannotJudgeError
+from conformance.evidence.events import JSON
+from conformance.evidence.transcript import SENTINEL
+from conformance.stage.instance import Instance
+from conformance.stage.plan import Cell
+from conformance.stage.recorder import Recorder
+from conformance.wire.driver import McpClient
+from conformance.wire.toxics import Toxic
+
+
+class Stage:
+    """One cell's view of an instance."""
+
+    def __init__(self, cell: Cell, instance: Instance, recorder: Recorder) -> None:
+        self.cell = cell
+        self.instance = instance
+        self.recorder = recorder
+        self.taps: list[str] = []
+        self._clients: list[McpClient] = []
+        self._tools: dict[str, str] = {}
+
+    # clients --------------------------------------------------------------------------------------------------------
+
+    async def client(
+        self,
+        name: str = "a",
+        *,
+        revision: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> McpClient:
+        """Return a new client with a tap of its own; `headers` are sent beside those the target needs."""
+        url = await self.instance.open_client_tap(name, self.cell.slug)
+        self.taps.append(self.instance.tap_of(name))
+        client = McpClient(
+            name,
+            url,
+            revision=revision or self.cell.revision,
+            record=self.step,
+            headers={**self.instance.headers, **(headers or {})},
+        )
+        self._clients.append(client)
+        return client
+
+    async def connected(self, name: str = "a", *, revision: str | None = None) -> McpClient:
+        """Return a new client that has initialized and said so."""
+        client = await self.client(name, revision=revision)
+        await client.connect()
+        return client
+
+    async def tool(self, backend_tool: str, client: McpClient) -> str:
+        """Return the name under which the gateway lists the backend's tool.
+
+        Gateways prefix names; the shortest listed name that ends in the backend's is taken. Falls back to the name
+        the manifest claims, so that a gateway that lists nothing is still called and seen to fail.
+        """
+        if backend_tool not in self._tools:
+            ending = [name for name in await client.tools() if name.endswith(backend_tool)]
+            claimed = self.instance.target.tool_name(backend_tool) if self.instance.target else backend_tool
+            self._tools[backend_tool] = min(ending, key=len, default=claimed)
+        return self._tools[backend_tool]
+
+    def nonce(self) -> str:
+        """Return a fresh nonce; in the arguments of a call it links the two sides."""
+        return f"n-{secrets.token_hex(8)}"
+
+    # what the scenario does -----------------------------------------------------------------------------------------
+
+    def step(self, name: str, **detail: JSON) -> None:
+        """Record a stimulus."""
+        self.recorder.stimulus(name, **detail)
+
+    async def wait(self, seconds: float, why: str) -> None:
+        """Let time pass on purpose: the wait itself is the stimulus (idle time, an observation window)."""
+        self.step("wait", seconds=seconds, why=why)
+        await asyncio.sleep(seconds)
+
+    async def backend_toxics(self, toxics: Sequence[Toxic]) -> None:
+        """Set the toxics between gateway and backend; an empty sequence removes them."""
+        if self.instance.backend_tap is not None:
+            await self.instance.taps.set_toxics(self.instance.backend_tap, toxics)
+
+    async def client_toxics(self, client: str, toxics: Sequence[Toxic]) -> None:
+        """Set the toxics between a client and the gateway; an empty sequence removes them."""
+        await self.instance.taps.set_toxics(self.instance.tap_of(client), toxics)
+
+    async def start_backend(self) -> None:
+        """Start the backend now: the scenario asked for a late one, or stopped it."""
+        self.step("backend.start")
+        await self.instance.start_backend()
+        self.step("backend.ready")
+
+    async def stop_backend(self) -> None:
+        """Stop the backend; the tap before it then refuses connections."""
+        self.step("backend.stop")
+        if self.instance.server is not None:
+            await self.instance.server.stop()
+
+    async def restart_gateway(self) -> None:
+        """Stop the gateway in order and start it again with the same configuration."""
+        if self.instance.gateway is not None:
+            self.step("gateway.stop")
+            await self.instance.gateway.stop()
+            self.step("gateway.start")
+            await self.instance.start_gateway()
+
+    async def kill_gateway(self) -> None:
+        """SIGKILL the gateway."""
+        if self.instance.gateway is not None:
+            self.step("gateway.kill", pid=self.instance.gateway.pid)
+            await self.instance.gateway.kill()
+
+    # sentinel and end -----------------------------------------------------------------------------------------------
+
+    async def sentinel(self, when: str) -> None:
+        """Make the exchange that shows gateway and backend are up: initialize, initialized, tools/list, one call.
+
+        Raises CannotJudgeError when it fails.
+        """
+        client = await self.client(SENTINEL)
+        try:
+            async with asyncio.timeout(timing.SENTINEL):
+                trouble = await self._sentinel(client)
+        except TimeoutError:
+            trouble = f"no complete exchange within {timing.SENTINEL} s"
+        finally:
+            await client.close()
+        self.step("sentinel", when=when, ok=not trouble, detail=trouble)
+        if trouble:
+            raise CannotJudgeError(f"the sentinel exchange {when} the scenario failed: {trouble}")
+
+    async def _sentinel(self, client: McpClient) -> str:
+        reply = await client.initialize()
+        if reply.result(client.last_id) is None:
+            return f"initialize was not answered ({reply.trouble or reply.status})"
+        await client.initialized()
+        spec = self.instance.backend.sentinel
+        tool = await self.tool(spec.tool, client)
+        arguments = dict(spec.arguments)
+        if spec.nonce_argument is not None:
+            arguments[spec.nonce_argument] = self.nonce()
+        called = await client.call(tool, arguments)
+        result = called.result(client.last_id)
+        if result is None or result.get("isError"):
+            return f"tools/call {tool} gave no result ({called.trouble or called.status})"
+        await client.delete()
+        return ""
+
+    async def close(self) -> None:
+        """Close every client of the cell."""
+        for client in self._clients:
+            await client.close()
