@@ -48,8 +48,8 @@ _TAIL_LINES: Final = 6
 class Installed:
     """Where the programs of one manifest are.
 
-    python: the interpreter that has its packages; the harness's own when it has none. node: None when no npm package
-    is installed. programs: the folders to search for its programs, nearest first.
+    python: the interpreter that has its packages; the harness's own when it has none. node: None when the manifest
+    needs none. programs: the folders to search for its programs, nearest first.
     """
 
     python: Path
@@ -84,8 +84,9 @@ def ensure_installed(manifest: TargetManifest | BackendManifest, on_progress: Pr
         bin_dir = ensure_python_env(install.pypi, install.python, constraints=lock, on_progress=on_progress)
         python = bin_dir / "python"
         programs.append(bin_dir)
-    if install.npm:
+    if install.npm or "{node}" in manifest.model_dump_json():
         node = node_command(on_progress=on_progress)
+    if node is not None and install.npm:
         lock = _lock_file(manifest.folder, "package-lock.json")
         modules = ensure_npm_env(install.npm, lock=lock, on_progress=on_progress)
         programs += [modules / ".bin", node.parent]

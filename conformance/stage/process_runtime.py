@@ -1,0 +1,251 @@
+"""The `process` runtime: gateways and backends from their registries, run as child processes on the loopback address.
+
+What it cannot show: networks (everything shares the loopback), image builds, containers that a gateway starts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import re
+import socket
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from conformance import paths
+from conformance.errors import CannotJudgeError
+from conformance.stage.child import Child
+from conformance.stage.launch import prepare, write_files
+from conformance.stage.packages import Installed, ensure_installed
+from conformance.stage.placeholders import Values, expand, expand_argv
+from conformance.stage.readiness import Probe, wait_ready
+from conformance.stage.supervisor import RUN_VARIABLE
+from conformance.wire.tap_address import TcpAddress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from conformance.stage.manifest import BackendManifest, TargetManifest
+    from conformance.stage.plan import Plan
+    from conformance.stage.runtime import OnEvent
+
+HOST: Final = "127.0.0.1"
+
+PORT_TRIES: Final = 3
+"""Ports tried for one start: between choosing a free one and the program's bind another program can take it."""
+
+CORRECT: Final = "correct"
+"""The witness script whose answers mean something; with any other, only the port is waited for."""
+
+_KEPT_VARIABLES: Final = (
+    *("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"),
+)
+"""What a started program gets of the harness's environment: never its proxies, tokens or Python settings."""
+
+_PORT_TAKEN = re.compile(r"EADDRINUSE|address (is )?already in use|errno 98\b|errno 48\b", re.IGNORECASE)
+_STDIO_TAP: Final = Path(paths.__file__).parent / "wire" / "stdio_tap.py"
+
+Placed: TypeAlias = "Callable[[int, Path], tuple[Sequence[str], Mapping[str, str], Probe]]"
+"""Given a port and a folder of its own: the argument list, the manifest's environment, and what shows it is up."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunningProcess:
+    """A started gateway or backend."""
+
+    address: TcpAddress
+    child: Child
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self.child.pid
+
+    async def stop(self) -> None:
+        """SIGTERM, a grace period, SIGKILL; also of everything it started."""
+        await self.child.stop()
+
+    async def kill(self) -> None:
+        """SIGKILL it and nothing that it started."""
+        await self.child.kill()
+
+    async def wait(self) -> int:
+        """Wait until it ends; return its exit status."""
+        return await self.child.wait()
+
+
+@dataclass(slots=True)
+class ProcessRuntime:
+    """Gateways and backends as child processes (see `conformance.stage.runtime.Runtime`)."""
+
+    plan: Plan
+    name: str = "process"
+    backend_tap_host: str = HOST
+    on_progress: Callable[[str], None] = print
+    _installed: dict[str, Installed] = field(default_factory=dict)
+    _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+
+    async def prepare(self, target: TargetManifest | None, backends: Sequence[BackendManifest]) -> None:
+        """Install what these need, unless it is cached. Raises CannotJudgeError."""
+        for manifest in (*((target,) if target else ()), *backends):
+            await self._install(manifest)
+
+    async def start_backend(self, backend: BackendManifest, *, script: str, on_event: OnEvent) -> RunningProcess:
+        """Start a backend's HTTP face and wait until it is up. Raises CannotJudgeError.
+
+        Up means that its initialize is answered; under a misbehaving script that its port accepts: the probe would
+        set off what the script counts or times, or wait for an answer that never comes.
+        """
+        face = backend.faces.http
+        if face is None:
+            raise CannotJudgeError(f"{backend.title} has no HTTP face; choose a gateway that fronts stdio for it.")
+        installed = await self._install(backend)
+
+        def placed(port: int, folder: Path) -> tuple[Sequence[str], Mapping[str, str], Probe]:
+            values = {**_own_values(installed, port, folder), "script": script}
+            env = {name: expand(value, values) for name, value in face.env.items()}
+            path = face.path if script == CORRECT else None
+            return expand_argv(face.command, values), env, Probe(TcpAddress(HOST, port), path, {})
+
+        return await self._start("backend", backend, installed, placed, on_event)
+
+    async def stdio_command(
+        self, backend: BackendManifest, *, script: str, collector: TcpAddress, tap: str, spin_up: bool = False
+    ) -> tuple[str, ...]:
+        """Return the command a gateway is given for a stdio backend, wrapped in the stdio tap named `tap`.
+
+        It brings its own environment along (`env NAME=VALUE…`): many gateways hand their children next to nothing.
+        """
+        if spin_up:
+            raise CannotJudgeError("The process runtime starts no containers; use --runtime containers for spin_up.")
+        face = backend.faces.stdio
+        if face is None:
+            raise CannotJudgeError(f"{backend.title} has no stdio face; choose a gateway that fronts HTTP for it.")
+        installed = await self._install(backend)
+        folder = self._folder(backend.name)
+        values: Values = {**_own_values(installed, 0, folder), "script": script}
+        command = installed.resolve(expand_argv(face.command, values))
+        env = self._own_env(installed, folder)
+        kept = [f"{name}={value}" for name, value in env.items() if name in {"PYTHONPATH", RUN_VARIABLE}]
+        relay = (sys.executable, str(_STDIO_TAP), "--name", tap, "--collector", str(collector), "--")
+        return ("env", *kept, *relay, *command)
+
+    async def start_gateway(
+        self,
+        target: TargetManifest,
+        *,
+        values: Mapping[str, str | Sequence[str]],
+        secrets: Mapping[str, str],
+        spin_up: bool,
+        ready: bool,
+        on_event: OnEvent,
+    ) -> RunningProcess:
+        """Start a gateway with `values` and `secrets` for its placeholders.
+
+        ready: wait until its initialize is answered (else until its port accepts). Raises CannotJudgeError.
+        """
+        installed = await self._install(target)
+
+        def placed(port: int, folder: Path) -> tuple[Sequence[str], Mapping[str, str], Probe]:
+            launch = prepare(target, {**values, **_own_values(installed, port, folder)}, secrets, spin_up=spin_up)
+            write_files(launch, folder)
+            path = target.endpoint.path if ready else None
+            return launch.argv, launch.env, Probe(TcpAddress(HOST, port), path, launch.headers)
+
+        return await self._start("gateway", target, installed, placed, on_event)
+
+    async def _start(
+        self,
+        name: str,
+        manifest: TargetManifest | BackendManifest,
+        installed: Installed,
+        placed: Placed,
+        on_event: OnEvent,
+    ) -> RunningProcess:
+        """Start the program at a free port, and again at another while the port turns out to be taken."""
+        for attempt in itertools.count(1):
+            port, folder = free_port(), self._folder(manifest.name)
+            argv, env, probe = placed(port, folder)
+            child = await Child.start(
+                name,
+                installed.resolve(argv),
+                env={**self._own_env(installed, folder), **env},
+                cwd=folder,
+                on_event=on_event,
+            )
+            try:
+                why = await wait_ready(
+                    name, probe, seconds=manifest.ready.seconds, exited=child.wait(), on_event=on_event
+                )
+                taken = _port_was_taken(child, port, ready=why is None)
+            except BaseException:
+                await child.stop()
+                raise
+            if why is None and not taken:
+                return RunningProcess(probe.address, child)
+            ended = child.returncode
+            await child.stop()
+            if not taken or attempt == PORT_TRIES:
+                raise CannotJudgeError(_not_ready(manifest.title, why, ended, taken=taken) + child.tail())
+        raise AssertionError("itertools.count ends")
+
+    async def _install(self, manifest: TargetManifest | BackendManifest) -> Installed:
+        key = f"{type(manifest).__name__}:{manifest.name}"
+        if key not in self._installed:
+            self._installed[key] = await asyncio.to_thread(ensure_installed, manifest, self.on_progress)
+        return self._installed[key]
+
+    def _folder(self, name: str) -> Path:
+        """Return a new private folder below the run's work folder, which the supervisor deletes."""
+        label = re.sub(r"[^A-Za-z0-9._-]", "-", name)
+        folder = Path(self.plan.work) / "processes" / f"{label}-{next(self._numbers)}"
+        (folder / "tmp").mkdir(parents=True, mode=0o700)
+        return folder
+
+    def _own_env(self, installed: Installed, folder: Path) -> dict[str, str]:
+        """Return the environment before the manifest's own: a home and temp folder of its own, its programs on PATH."""
+        env = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
+        search = [*(str(program) for program in installed.programs), env.get("PATH", os.defpath)]
+        env |= {
+            "PATH": os.pathsep.join(search),
+            "HOME": str(folder),
+            "TMPDIR": str(folder / "tmp"),
+            "PYTHONUNBUFFERED": "1",
+            RUN_VARIABLE: self.plan.run_id,
+        }
+        if installed.python == Path(sys.executable):  # the reference gateways and the witness are modules of ours
+            package_parent = Path(paths.__file__).parent.parent
+            env["PYTHONPATH"] = os.pathsep.join(dict.fromkeys((str(paths.ROOT), str(package_parent))))
+        return env
+
+
+def free_port() -> int:
+    """Return a TCP port that is free at this moment."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _own_values(installed: Installed, port: int, folder: Path) -> dict[str, str]:
+    """Return the placeholders that the runtime itself fills."""
+    values = {"host": HOST, "port": str(port), "config_dir": str(folder), "python": str(installed.python)}
+    return values | ({"node": str(installed.node)} if installed.node else {})
+
+
+def _port_was_taken(child: Child, port: int, *, ready: bool) -> bool:
+    """Return whether another program holds the port: it says so, or the one that answered is not ours."""
+    if ready:
+        return child.returncode is not None or not child.listens(port)
+    return any(_PORT_TAKEN.search(line.text) for line in child.log)
+
+
+def _not_ready(title: str, why: str | None, ended: int | None, *, taken: bool) -> str:
+    if taken:
+        return f"{title} found its port taken {PORT_TRIES} times; see what else takes ports here. Its last lines:\n"
+    how = f"it ended with status {ended}" if ended is not None else why
+    return f"{title} never got ready: {how}; correct its start command or raise ready.seconds. Its last lines:\n"
