@@ -1,0 +1,162 @@
+"""One tap: a listening socket, an upstream dialled anew for each client, a spool."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import json
+import os
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+from time import monotonic_ns
+from typing import Any
+
+from conformance.wire.spool import Direction, RecordKind, SpoolWriter
+from conformance.wire.tap_address import Address, TcpAddress, UnixAddress
+from conformance.wire.tap_endpoint import PlainEndpoint
+from conformance.wire.tap_plan import plan
+from conformance.wire.tap_relay import Connection, ResetWatch
+from conformance.wire.toxics import Toxic, to_json
+
+_BACKLOG = 1024
+
+
+def listen_on(address: Address) -> tuple[socket.socket, Address]:
+    """Return a non-blocking listening socket and the address it really has. Raises OSError when it cannot be had."""
+    if isinstance(address, UnixAddress):
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        where: Any = address.path
+    else:
+        sock = socket.socket(socket.AF_INET6 if ":" in address.host else socket.AF_INET, socket.SOCK_STREAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        where = (address.host, address.port)
+    try:
+        sock.bind(where)
+        sock.listen(_BACKLOG)
+    except OSError:
+        sock.close()
+        raise
+    sock.settimeout(0)
+    if isinstance(address, TcpAddress):
+        address = TcpAddress(address.host, sock.getsockname()[1])
+    return sock, address
+
+
+async def dial(address: Address) -> socket.socket:
+    """Return a connected non-blocking socket; raises OSError of the last address tried."""
+    loop = asyncio.get_running_loop()
+    failure: OSError = OSError("the name has no address")
+    for family, where in await _resolve(address):
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        sock.settimeout(0)
+        try:
+            await loop.sock_connect(sock, where)
+        except OSError as error:
+            sock.close()
+            failure = error
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            return sock
+    raise failure
+
+
+async def _resolve(address: Address) -> list[tuple[int, Any]]:
+    if isinstance(address, UnixAddress):
+        return [(socket.AF_UNIX, address.path)]
+    with contextlib.suppress(ValueError):
+        version = ipaddress.ip_address(address.host).version
+        return [(socket.AF_INET6 if version == 6 else socket.AF_INET, (address.host, address.port))]
+    found = await asyncio.get_running_loop().getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+    return [(family, where) for family, _, _, _, where in found]
+
+
+class Tap:
+    """Accepts clients and relays each to the upstream."""
+
+    def __init__(self, listen: Address, upstream: Address | None, spool: SpoolWriter, watch: ResetWatch) -> None:
+        self.upstream = upstream
+        self.spool = spool
+        self._watch = watch
+        self._toxics: tuple[Toxic, ...] = ()
+        self._connections: set[Connection] = set()
+        self._dialling: set[asyncio.Task[None]] = set()
+        self._count = 0
+        self._sock, self.address = listen_on(listen)
+        asyncio.get_running_loop().add_reader(self._sock.fileno(), self._accept)
+
+    def set_toxics(self, toxics: Sequence[Toxic]) -> None:
+        """Replace the toxics, on open connections too."""
+        self._toxics = tuple(toxics)
+        payload = json.dumps(to_json(toxics)).encode()
+        self.spool.record(monotonic_ns(), 0, Direction.NONE, RecordKind.TOXIC, payload)
+        for connection in list(self._connections):
+            connection.set_plan(plan(self._toxics), begin=True)
+
+    def close(self) -> None:
+        """Stop listening and drop every connection. The spool stays open."""
+        asyncio.get_running_loop().remove_reader(self._sock.fileno())
+        self._sock.close()
+        if isinstance(self.address, UnixAddress):
+            Path(self.address.path).unlink(missing_ok=True)
+        for task in self._dialling:
+            task.cancel()
+        for connection in list(self._connections):
+            connection.drop()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                sock, peer = self._sock.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            now = monotonic_ns()
+            self._count += 1
+            facts = {"peer": _text(peer), "local": _text(sock.getsockname())}
+            self._note(now, self._count, RecordKind.OPEN, facts)
+            task = asyncio.create_task(self._serve(self._count, PlainEndpoint(sock)))
+            self._dialling.add(task)
+            task.add_done_callback(self._dialling.discard)
+
+    async def _serve(self, number: int, client: PlainEndpoint) -> None:
+        try:
+            server, facts = await self._connect()
+        except (OSError, ValueError) as error:
+            facts = {"upstream": str(self.upstream), "error": _reason(error)}
+            self._note(monotonic_ns(), number, RecordKind.CONNECT_FAILED, facts)
+            client.abort()
+            self._note(monotonic_ns(), number, RecordKind.CLOSED)
+            return
+        except asyncio.CancelledError:
+            client.close()
+            raise
+        self._note(monotonic_ns(), number, RecordKind.CONNECTED, facts)
+        connection = Connection(number, self.spool, client, server, self._watch)
+        self._connections.add(connection)
+        connection.on_closed = lambda: self._connections.discard(connection)
+        connection.set_plan(plan(self._toxics), begin=False)
+        connection.start()
+
+    async def _connect(self) -> tuple[PlainEndpoint, dict[str, Any]]:
+        if self.upstream is None:
+            raise ValueError("no upstream is set")
+        server = await dial(self.upstream)
+        return PlainEndpoint(server), {"upstream": str(self.upstream), "local": _text(server.getsockname())}
+
+    def _note(self, t_ns: int, number: int, kind: RecordKind, facts: dict[str, Any] | None = None) -> None:
+        self.spool.record(t_ns, number, Direction.NONE, kind, json.dumps(facts).encode() if facts else b"")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno) if error.errno > 0 else str(error)
+    return str(error)
+
+
+def _text(where: Any) -> str:
+    if isinstance(where, tuple):
+        return str(TcpAddress(where[0], where[1]))
+    return f"unix:{where.decode(errors='replace') if isinstance(where, bytes) else where}"
