@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from conformance.stage.runtime import OnEvent
 
-STOP_GRACE: Final = 3.0
-"""Seconds between SIGTERM and SIGKILL. Gateways without open streams end within 1 s (measured); one that waits for an
-open stream to end would wait for ever."""
+STOP_GRACE: Final = 5.0
+"""Seconds between SIGTERM and SIGKILL. Of the gateways here the slowest takes 2.0 s to end (measured); one that waits
+for an open stream to end would wait for ever."""
 
 LOG_LINES: Final = 2000
 """Lines kept of a process's output; the last ones."""

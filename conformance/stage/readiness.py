@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import os
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -52,14 +53,21 @@ async def wait_ready(
     name: str, probe: Probe, *, seconds: float, exited: Awaitable[object], on_event: OnEvent
 ) -> str | None:
     """Try until the probe succeeds (None), `exited` completes or `seconds` are over (one clause saying why not)."""
+    latest = ""
+
+    def told(kind: Kind, data: dict[str, Any]) -> None:
+        nonlocal latest
+        latest = data["detail"]
+        on_event(kind, data)
+
     gone = asyncio.ensure_future(exited)
-    steps = asyncio.ensure_future(_steps(name, probe, on_event))
+    steps = asyncio.ensure_future(_steps(name, probe, told))
     try:
         done, _ = await asyncio.wait((gone, steps), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         if steps in done:
             await steps
             return None
-        return "it ended" if gone in done else f"no answer within {seconds:g} s"
+        return "it ended" if gone in done else f"not within {seconds:g} s (last try: {latest or 'still under way'})"
     finally:
         for task in (gone, steps):
             task.cancel()
@@ -94,7 +102,7 @@ async def _connect(address: TcpAddress) -> tuple[bool, str]:
     try:
         _, writer = await asyncio.open_connection(address.host, address.port)
     except OSError as error:
-        return False, error.strerror or str(error)
+        return False, os.strerror(error.errno) if error.errno else str(error)
     writer.close()
     return True, "accepted"
 
