@@ -36,7 +36,7 @@ COUNTED: Final = ("unexpected-failure", "unexpected-pass", "wrong-class")
 """Expectations that make a run fail."""
 
 _KEYS: Final = frozenset(
-    {"rule", "failure_class", "seen", "issue", "scenario", "backend", "runtime", "revision", "versions"},
+    {"rule", "failure_class", "seen", "issue", "scenario", "backend", "runtime", "revision"},
 )
 _FAIL_ON: Final = {
     "must": (Level.MUST,),
@@ -129,18 +129,18 @@ def load_baseline(
     entries = data.get("known", [])
     if not isinstance(entries, list) or set(data) - {"known"}:
         raise UsageError(f"{file}: a baseline holds [[known]] tables and nothing else")
-    return tuple(_known(file, target, number, item, rules, classes) for number, item in enumerate(entries, start=1))
+    known = tuple(_known(f"{file}, entry {number}", target, item) for number, item in enumerate(entries, start=1))
+    for number, entry in enumerate(known, start=1):
+        if entry.rule not in rules:
+            raise UsageError(f"{file}, entry {number}: there is no rule {entry.rule!r}; `list rules` shows them")
+        if entry.failure_class not in classes:
+            raise UsageError(
+                f"{file}, entry {number}: no failure class {entry.failure_class!r}; `list failure-classes` shows them"
+            )
+    return known
 
 
-def _known(
-    file: Path,
-    target: str,
-    number: int,
-    item: JSON,
-    rules: frozenset[str],
-    classes: frozenset[str],
-) -> Known:
-    where = f"{file}, entry {number}"
+def _known(where: str, target: str, item: JSON) -> Known:
     if not isinstance(item, dict) or not all(isinstance(value, str) for value in item.values()):
         raise UsageError(f"{where}: every value is a string")
     unknown = set(item) - _KEYS
@@ -149,9 +149,4 @@ def _known(
     missing = {"rule", "failure_class", "seen", "issue"} - set(item)
     if missing:
         raise UsageError(f"{where}: {min(missing)!r} is missing; an entry says rule, failure_class, seen and issue")
-    if item["rule"] not in rules:
-        raise UsageError(f"{where}: there is no rule {item['rule']!r}; `list rules` shows them")
-    if item["failure_class"] not in classes:
-        raise UsageError(f"{where}: no failure class {item['failure_class']!r}; `list failure-classes` shows them")
-    fields = {name: value for name, value in item.items() if name != "versions"}
-    return Known(target=target, **fields)
+    return Known(target=target, **item)

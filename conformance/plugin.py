@@ -149,4 +149,4 @@ def _engine_end(plan: Plan) -> str:
     except (OSError, ValueError):
         return "the driving process ended before this cell was driven"
     last = str(end.get("log", "")).strip().splitlines()[-1:] or ["no output"]
-    return f"the driving process ended with status {end.get('status')} before this cell was driven: {last[0]}"
+    return f"the driving process ended with status {end.get('status')} before this cell was driven: {end.get('log')}"

@@ -75,7 +75,7 @@ def _selected(
         return False
     if selection.quick and scenario.seconds > timing.QUICK_LIMIT:
         return False
-    if scenario.spin_up:
+    if scenario.spin_up or (scenario.late_backend and "http" not in target.fronts):
         return False
     return backend.name == "witness" or not scenario.needs_witness
 

@@ -13,19 +13,19 @@ KEEPALIVE_PERIOD: Final = 15.0
 send a comment each 15.0 s (measured)."""
 
 KEEPALIVE_TOLERANCE: Final = 3.0
-"""Added to KEEPALIVE_PERIOD. A 15 s timer on a loaded 2-core machine was seen up to 0.4 s late; intermediaries'
-shortest common idle limit is 30 s, so 18 s still protects."""
+"""Added to KEEPALIVE_PERIOD for a loaded machine's timers; the shortest common idle limit of intermediaries is 30 s, so
+a beat each 18 s still protects."""
 
 IDLE_OBSERVATION: Final = 33.0
-"""How long an idle stream is watched: two keep-alive periods and the tolerance, so that an interval is seen and not only
-a first beat."""
+"""How long an idle stream is watched: two keep-alive periods and the tolerance, so that an interval is seen and not
+only a first beat."""
 
 LONG_CALL: Final = 18.5
-"""How long the slow tool call lasts in keep_alive: longer than KEEPALIVE_PERIOD + KEEPALIVE_TOLERANCE, so that a healthy
-stream must have beaten once."""
+"""How long the slow tool call lasts in keep_alive: longer than KEEPALIVE_PERIOD + KEEPALIVE_TOLERANCE, so that a
+healthy stream must have beaten once."""
 
 HEADERS_PROMPT: Final = 5.0
-"""Response headers of a GET stream must come without waiting for an event. Healthy servers: under 0.01 s; a gateway that
+"""Response headers of a GET stream must come without waiting for an event. Healthy: under 0.01 s; a gateway that
 holds them until its first ping: 15 s. Three times less than 15 s, five hundred times more than 0.01 s."""
 
 ANSWER: Final = 20.0

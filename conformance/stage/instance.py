@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from conformance.evidence.events import JSON, Kind, Point
 from conformance.evidence.log import Observation
@@ -169,8 +168,8 @@ class Instance:
             found += await self._tap(self.backend_tap, BACKEND_TAP, Point.BACKEND_TAP)
         if self.stdio_collector is not None:
             await self.taps.sync(self.stdio_collector)
-            with Path(self.taps.spool_path(self.stdio_collector)).open("rb") as lines:
-                found += list(assemble_stdio(lines, self.redactor))
+            lines = self.taps.spool_path(self.stdio_collector).read_bytes().splitlines() 
+            found += list(assemble_stdio(lines, self.redactor))
         return found
 
     async def _tap(self, tap: str, label: str, point: Point) -> list[Observation]:

@@ -31,7 +31,7 @@ class Cell:
     @property
     def id(self) -> str:
         """The name used in evidence, results and baselines."""
-        return "/".join((self.target, self.runtime, self.backend, self.revision, self.backend_revision, self.scenario))
+        return f"{self.target}/{self.runtime}/{self.backend}/{self.revision}/{self.backend_revision}/{self.scenario}"
 
     @property
     def slug(self) -> str:

@@ -1,4 +1,4 @@
-"""Collects what the stage itself does and sees: stimuli, readiness, process starts and exits, logs, the loop's own lag."""
+"""Collects what the stage does and sees: stimuli, readiness, process starts and exits, logs, the loop's own lag."""
 
 from __future__ import annotations
 

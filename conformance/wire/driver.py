@@ -152,7 +152,8 @@ class McpClient:
                 return
             messages: tuple[Mapping[str, JSON], ...] = ()
             parser = SseParser()
-            async for chunk in response.aiter_raw():
+            chunks = response.aiter_raw()
+            async for chunk in chunks:
                 for item in parser.feed(chunk):
                     if isinstance(item, SseEvent):
                         arrived = _json_messages(item.data.encode())
@@ -160,15 +161,8 @@ class McpClient:
                         await self._react(arrived)
                 yield Reply(response.status_code, kept, messages)
                 if wanted is not None and any(m.get("id") == wanted and "method" not in m for m in messages):
-                    await self._drain(response)
+                    await _drain(chunks)
                     return
-
-    async def _drain(self, response: httpx.Response) -> None:
-        """Let the server end its stream; a server that never does is left after a moment."""
-        with suppress(TimeoutError):  # that it lingers is visible on the tap; the drive need not wait for it
-            async with asyncio.timeout(timing.STREAM_END):
-                async for _ in response.aiter_raw():
-                    pass
 
     async def _react(self, messages: tuple[Mapping[str, JSON], ...]) -> None:
         """Answer the server's pings, as every client must (2025-11-25 basic/utilities/ping)."""
@@ -341,6 +335,14 @@ class Listening:
     def methods(self) -> tuple[str, ...]:
         """Methods of the messages that came, in order."""
         return tuple(str(message.get("method")) for message in self.messages if "method" in message)
+
+
+async def _drain(chunks: AsyncIterator[bytes]) -> None:
+    """Let the server end its stream; a server that never does is left after a moment."""
+    with suppress(TimeoutError):  # that it lingers is visible on the tap; the drive need not wait for it
+        async with asyncio.timeout(timing.STREAM_END):
+            async for _ in chunks:
+                pass
 
 
 def _json_messages(raw: bytes) -> tuple[Mapping[str, JSON], ...]:
