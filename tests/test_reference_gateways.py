@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -471,3 +472,17 @@ def test_banner_on_stdout_is_passed_over() -> None:
 def test_no_backend_is_refused_at_the_start() -> None:
     with pytest.raises(AssertionError, match="exit status 2"), gateway("terminating"):
         pass
+
+
+def test_cancellation_races_leave_nothing_behind(client: Client) -> None:
+    process = psutil.Process(client.process.pid)
+    client.call("http_echo", text="warm")
+    before = process.num_fds()
+    with ThreadPoolExecutor(1) as pool:
+        for n in range(60):
+            answering = pool.submit(client.post, call("http_slow", n, seconds=0.02))
+            time.sleep(n / 2000)
+            assert client.notify("notifications/cancelled", {"requestId": n}).status_code == 202
+            assert [answer["id"] for answer in events(answering.result(PATIENCE).text)] in ([], [n])
+    assert client.call("http_echo", text="t")["text"] == "t"
+    assert process.num_fds() <= before + 2
