@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from conformance.errors import UsageError
+from conformance.paths import ROOT
 from conformance.witness import SCRIPTS, Face, find_script
 from conformance.witness.runner import parse_listen
 from tests.witness_process import Client, ending, events, http_witness, initialize_params, start
@@ -326,3 +327,14 @@ def test_help_names_the_scripts() -> None:
     command = [sys.executable, "-m", "conformance.witness", "--help"]
     shown = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout
     assert all(name in shown for name in SCRIPTS)
+
+
+def test_the_package_needs_nothing_but_h11() -> None:
+    """An image holds the witness with conformance.errors and conformance.timing, and h11."""
+    code = (
+        "import sys; before = set(sys.modules); import conformance.witness;"
+        "print(*(name for name in set(sys.modules) - before if name.partition('.')[0] not in sys.stdlib_module_names))"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    foreign = {name for name in loaded.split() if not name.startswith(("conformance.witness", "h11"))}
+    assert foreign == {"conformance", "conformance.errors", "conformance.timing"}

@@ -7,7 +7,7 @@ import base64
 import contextlib
 import itertools
 import traceback
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
 
 from conformance.witness import jsonrpc, tools
@@ -107,7 +107,7 @@ class Server:
             session.cancel(notification.params.get("requestId"))
 
     @contextlib.asynccontextmanager
-    async def listening(self, session: Session, outlet: Outlet) -> Any:
+    async def listening(self, session: Session, outlet: Outlet) -> AsyncIterator[None]:
         """Let `outlet` carry what is unrelated to any request, and send what the script wants sent unasked."""
         session.listener = outlet
         task = asyncio.create_task(self._send_unasked(session, outlet))
