@@ -131,7 +131,7 @@ class ProcessRuntime:
         command = installed.resolve(expand_argv(face.command, values))
         env = self._own_env(installed, folder)
         kept = [f"{name}={value}" for name, value in env.items() if name in {"PYTHONPATH", RUN_VARIABLE}]
-        relay = (sys.executable, str(_STDIO_TAP), "--name", tap, "--collector", str(collector), "--")
+        relay = (sys.executable, str(_STDIO_TAP), "--name", tap, "--collector", str(collector))
         return ("env", *kept, *relay, *command)
 
     async def start_gateway(
