@@ -20,6 +20,7 @@ from enum import IntEnum
 from pathlib import Path
 from queue import Queue
 from typing import BinaryIO, Final
+from urllib.parse import quote
 
 from conformance.errors import EvidenceError
 
@@ -61,7 +62,7 @@ class RecordKind(IntEnum):
     CLOSED = 8
     """The relay let go of both sockets [empty]."""
     TOXIC = 9
-    """The toxics were set [JSON list, see toxics.py]; with a connection number: one acted [JSON]."""
+    """The toxics were set [JSON: toxics, see toxics.py]; with a connection number: one acted [JSON: acted]."""
     LAG = 10
     """How late the tap's own loop ran [JSON: what = sample | max, seconds, over]."""
     END = 11
@@ -180,6 +181,11 @@ class SpoolWriter:
                 done()
 
         self.flush(finish)
+
+
+def file_name(tap: str, *, lines: bool = False) -> str:
+    """Return the spool's file name for a tap (or, `lines`, for a collector) of any name."""
+    return quote(tap, safe=":") + (".jsonl" if lines else ".spool")
 
 
 def read_spool(path: Path, start: int = 0, end: int | None = None) -> Iterator[SpoolRecord]:

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import conformance
 from conformance.errors import CannotJudgeError
+from conformance.wire.spool import file_name
 from conformance.wire.tap_address import (
     Address,
     TapMode,
@@ -71,7 +72,7 @@ class TapProcess:
     ) -> Address:
         """Open a tap and return the address it listens on.
 
-        name: unique in the process, fit for a file name. upstream: dialled anew for each client; None refuses them.
+        name: unique among the open taps. upstream: dialled anew for each client; None refuses them.
         """
         answer = await self._ask(
             "open_tap",
@@ -81,13 +82,13 @@ class TapProcess:
             mode=mode,
             tls=asdict(tls or TlsOptions()),
         )
-        self._files[name] = f"{name}.spool"
+        self._files[name] = file_name(name)
         return _known(answer)
 
     async def open_collector(self, name: str, listen: TcpAddress) -> TcpAddress:
         """Open a collector of stdio-tap records and return its address; `spool_path` is a JSON-lines file."""
         address = _known(await self._ask("open_collector", name=name, listen=address_to_json(listen)))
-        self._files[name] = f"{name}.jsonl"
+        self._files[name] = file_name(name, lines=True)
         if not isinstance(address, TcpAddress):
             raise CannotJudgeError(f"The collector {name} got no TCP address.")
         return address
@@ -101,7 +102,10 @@ class TapProcess:
         await self._ask("set_toxics", name=name, toxics=to_json(toxics))
 
     async def sync(self, name: str) -> int:
-        """Return the size in bytes of the spool file, in which everything relayed so far now stands."""
+        """Return the size in bytes of the spool file, in which everything relayed so far now stands.
+
+        For a collector, every connected stdio tap is first asked for what it has; one that does not answer is an error.
+        """
         return int(await self._ask("sync", name=name))
 
     async def close_tap(self, name: str) -> None:
@@ -109,7 +113,7 @@ class TapProcess:
         await self._ask("close", name=name)
 
     def spool_path(self, name: str) -> Path:
-        """Return the spool file of a tap or collector; read it with `read_spool` or `read_stdio_spool`."""
+        """Return the spool file of a tap or collector; binary (`read_spool`) or JSON lines."""
         return self._dir / self._files[name]
 
     async def stop(self) -> None:

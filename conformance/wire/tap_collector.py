@@ -13,6 +13,36 @@ from conformance.wire.tap_address import Address
 from conformance.wire.tap_listener import listen_on
 
 _LINE_LIMIT: Final = 1 << 24
+_SYNC_PATIENCE: Final = 3.0
+"""Seconds a stdio tap may take to say that it has sent everything: it answers at once unless it is frozen."""
+
+
+class _Sender:
+    """One connected stdio tap."""
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self.writer = writer
+        self.peer = writer.get_extra_info("peername")
+        self._asked: dict[str, asyncio.Event] = {}
+
+    async def settle(self, token: str) -> None:
+        """Return once everything the tap had recorded is here, or it has gone."""
+        self._asked[token] = asyncio.Event()
+        self.writer.write(f"sync {token}\n".encode())
+        await self._asked[token].wait()
+        del self._asked[token]
+
+    def answered(self, line: bytes) -> None:
+        """Take note when the line is the answer to a sync."""
+        if self._asked and b'"sync"' in line[:512]:
+            record = json.loads(line)
+            if record["kind"] == "sync" and record["token"] in self._asked:
+                self._asked[record["token"]].set()
+
+    def gone(self) -> None:
+        """Let nobody wait for it any longer."""
+        for event in self._asked.values():
+            event.set()
 
 
 class Collector:
@@ -22,37 +52,52 @@ class Collector:
     line cut off when a container was killed, is kept as `{"received_ns", "damaged": base64}`.
     """
 
-    def __init__(self, server: asyncio.Server, address: Address, spool: SpoolWriter) -> None:
-        self.address = address
-        self._server = server
+    def __init__(self, spool: SpoolWriter) -> None:
         self._spool = spool
+        self._senders: set[_Sender] = set()
+        self._server: asyncio.Server | None = None
+        self._syncs = 0
 
-    @classmethod
-    async def start(cls, listen: Address, spool: SpoolWriter) -> Collector:
-        """Listen on the address given. Raises OSError when it cannot be had."""
-        sock, address = listen_on(listen)
-        self: Collector
+    async def listen(self, address: Address) -> Address:
+        """Listen there and return the address. Raises OSError when it cannot be had."""
+        sock, address = listen_on(address)
+        self._server = await asyncio.start_server(self._collect, sock=sock, limit=_LINE_LIMIT)
+        return address
 
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await self.collect(reader, writer)
+    async def settle(self) -> None:
+        """Return once every connected tap's records so far are spooled. Raises ValueError when one does not answer."""
+        self._syncs += 1
+        token = str(self._syncs)
+        waiting = {asyncio.create_task(sender.settle(token)): sender for sender in self._senders}
+        if not waiting:
+            return
+        _, late = await asyncio.wait(waiting, timeout=_SYNC_PATIENCE)
+        for task in late:
+            task.cancel()
+        if late:
+            peers = ", ".join(str(waiting[task].peer) for task in late)
+            raise ValueError(f"the stdio tap at {peers} does not hand over its records (is its container paused?)")
 
-        server = await asyncio.start_server(serve, sock=sock, limit=_LINE_LIMIT)
-        self = cls(server, address, spool)
-        return self
+    def close(self) -> None:
+        """Stop listening and let the senders go."""
+        if self._server is not None:
+            self._server.close()
+        for sender in self._senders:
+            sender.writer.transport.abort()
 
-    async def collect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Spool one sender's lines until it ends."""
+    async def _collect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        sender = _Sender(writer)
+        self._senders.add(sender)
         try:
             while line := await reader.readline():
                 self._spool.line(_stamped(line, monotonic_ns()))
-        except ConnectionError:
-            return  # what came before is spooled; the gap in the sender's numbers shows what did not
+                sender.answered(line)
+        except (ConnectionError, ValueError):
+            return  # gone, or not a stdio tap; what came before is spooled, and a missing `exit` record shows the rest
         finally:
+            self._senders.discard(sender)
+            sender.gone()
             writer.close()
-
-    def close(self) -> None:
-        """Stop listening."""
-        self._server.close()
 
 
 def _stamped(line: bytes, now: int) -> bytes:

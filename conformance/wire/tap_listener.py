@@ -91,7 +91,7 @@ class Tap:
     def set_toxics(self, toxics: Sequence[Toxic]) -> None:
         """Replace the toxics, on open connections too."""
         self._toxics = tuple(toxics)
-        payload = json.dumps(to_json(toxics)).encode()
+        payload = json.dumps({"toxics": to_json(toxics)}).encode()
         self.spool.record(monotonic_ns(), 0, Direction.NONE, RecordKind.TOXIC, payload)
         for connection in list(self._connections):
             connection.set_plan(plan(self._toxics), begin=True)

@@ -22,10 +22,10 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from time import monotonic_ns
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from conformance.errors import UsageError
-from conformance.wire.spool import Direction, RecordKind, SpoolThread, SpoolWriter
+from conformance.wire.spool import Direction, RecordKind, SpoolThread, SpoolWriter, file_name
 from conformance.wire.tap_address import address_from_json, address_to_json
 from conformance.wire.tap_collector import Collector
 from conformance.wire.tap_listener import Tap
@@ -40,6 +40,8 @@ LAG_WORTH_NOTING: Final = 0.01
 """Seconds of lag recorded one by one; a hundred times the relay's own delay."""
 LAG_MAX_EVERY: Final = 1.0
 """Seconds between two records of the largest lag."""
+
+_T = TypeVar("_T")
 
 
 class TapServer:
@@ -80,7 +82,7 @@ class TapServer:
         address = address_from_json(listen)
         if address is None:
             raise ValueError("no listen address was given")
-        spool = self._new_spool(name, f"{name}.spool", lines=False)
+        spool = self._new_spool(name, lines=False)
         try:
             tap = Tap(address, address_from_json(upstream), spool, self._watch)
         except OSError:
@@ -94,36 +96,38 @@ class TapServer:
         address = address_from_json(listen)
         if address is None:
             raise ValueError("no listen address was given")
-        spool = self._new_spool(name, f"{name}.jsonl", lines=True)
+        spool = self._new_spool(name, lines=True)
         try:
-            collector = await Collector.start(address, spool)
+            collector = Collector(spool)
+            there = await collector.listen(address)
         except OSError:
             self._discard(name)
             raise
         self._collectors[name] = collector
-        return address_to_json(collector.address)
+        return address_to_json(there)
 
     async def set_upstream(self, name: str, upstream: dict[str, Any] | None) -> None:
         """Set where later connections go."""
-        self._taps[name].upstream = address_from_json(upstream)
+        _named(self._taps, name).upstream = address_from_json(upstream)
 
     async def set_toxics(self, name: str, toxics: list[dict[str, Any]]) -> None:
         """Replace the toxics."""
-        self._taps[name].set_toxics(from_json(toxics))
+        _named(self._taps, name).set_toxics(from_json(toxics))
 
     async def sync(self, name: str) -> int:
         """Write out what is gathered and return the file's size."""
-        spool = self._spools[name]
+        spool = _named(self._spools, name)
+        if name in self._collectors:
+            await self._collectors[name].settle()
         await _written(spool.flush)
         return spool.size
 
     async def close(self, name: str) -> None:
         """Close a tap or collector and its spool."""
-        if name in self._taps:
-            self._taps.pop(name).close()
-        else:
-            self._collectors.pop(name).close()
-        await _written(lambda done: self._spools.pop(name).close(monotonic_ns(), done))
+        spool = _named(self._spools, name)
+        (self._taps.pop(name) if name in self._taps else self._collectors.pop(name)).close()
+        del self._spools[name]
+        await _written(lambda done: spool.close(monotonic_ns(), done))
 
     async def stop(self) -> None:
         """Close everything in order."""
@@ -142,14 +146,20 @@ class TapServer:
         for name in self._taps:
             self._spools[name].record(monotonic_ns(), 0, Direction.NONE, RecordKind.LAG, payload)
 
-    def _new_spool(self, name: str, file: str, *, lines: bool) -> SpoolWriter:
+    def _new_spool(self, name: str, *, lines: bool) -> SpoolWriter:
         if name in self._spools:
             raise ValueError(f"the name {name!r} is taken")
-        self._spools[name] = SpoolWriter(self._thread, self._dir / file, lines=lines)
+        self._spools[name] = SpoolWriter(self._thread, self._dir / file_name(name, lines=lines), lines=lines)
         return self._spools[name]
 
     def _discard(self, name: str) -> None:
         self._spools.pop(name).discard()
+
+
+def _named(things: dict[str, _T], name: str) -> _T:
+    if name not in things:
+        raise ValueError(f"nothing of the name {name!r} is open")
+    return things[name]
 
 
 async def _written(write: Callable[[Callable[[], object]], None]) -> None:
