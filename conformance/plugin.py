@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -148,5 +148,32 @@ def _engine_end(plan: Plan) -> str:
         end: dict[str, JSON] = json.loads((Path(plan.work) / EXIT_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return "the driving process ended before this cell was driven"
-    last = str(end.get("log", "")).strip().splitlines()[-1:] or ["no output"]
-    return f"the driving process ended with status {end.get('status')} before this cell was driven: {end.get('log')}"
+    said = f"the driving process ended with status {end.get('status')} before this cell was driven"
+    return f"{said}; its last words: {end.get('log') or 'none'}"
+
+
+class Collector:
+    """The controller's own plugin: hands every result record on as it comes, from wherever it was judged.
+
+    trouble: what kept pytest itself from collecting or finishing, for the end of the run.
+    """
+
+    def __init__(self, on_result: Callable[[dict[str, JSON]], None]) -> None:
+        self._on_result = on_result
+        self.trouble: list[str] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Pass on the record that the item's set-up attached."""
+        if report.when == "setup":
+            for name, value in report.user_properties:
+                if name == RESULT_PROPERTY:
+                    self._on_result(json.loads(str(value)))
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Remember a suite that could not be collected: its rules were not judged."""
+        if report.failed:
+            self.trouble.append(f"{report.nodeid} could not be collected: {report.longrepr}")
+
+    def pytest_internalerror(self, excrepr: object) -> None:
+        """Remember a failure of pytest or of this plugin."""
+        self.trouble.append(str(excrepr))

@@ -18,6 +18,7 @@ from conformance import timing
 from conformance.errors import ExitCode, NothingRanError
 from conformance.expectations import Expectations
 from conformance.paths import SCENARIOS
+from conformance.plugin import Collector
 from conformance.stage.manifest import BackendManifest, TargetManifest
 from conformance.stage.plan import Cell, Plan, RuntimeName, UrlTarget
 from conformance.stage.scenario import SUITES, Scenario, scenarios
@@ -119,8 +120,9 @@ def execute(selection: Selection) -> ExitCode:
         stdin=subprocess.PIPE,
         start_new_session=True,
     )
+    collector = Collector(lambda record: print(record["verdict"], record["id"], record["observed"]))
     try:
-        status = pytest.main(_pytest_arguments(session, selection, out))
+        status = pytest.main(_pytest_arguments(session, selection, out), plugins=[collector])
     finally:
         if supervisor.stdin is not None:
             supervisor.stdin.close()
@@ -145,5 +147,6 @@ def _pytest_arguments(session: Path, selection: Selection, out: Path) -> list[st
         "--import-mode=importlib",
         "-o",
         "junit_family=xunit1",
-        "-q",
+        "-p",
+        "no:terminal",  # the console is the live progress's and the summary's
     ]

@@ -93,6 +93,7 @@ class Engine:
         """Start an instance and drive cells on it; return those left when the instance stopped being healthy."""
         scenario = scenarios()[cells[0].scenario]
         target = self.targets.get(cells[0].target)
+        recorder = Recorder(self.redactor)
         async with self.live:
             try:
                 async with self.starting:
@@ -102,13 +103,14 @@ class Engine:
                         target,
                         backend,
                         script=scenario.witness_script,
+                        recorder=recorder,
                         redactor=self.redactor,
                         spin_up=scenario.spin_up,
                         late_backend=scenario.late_backend,
                     )
             except Exception as error:  # noqa: BLE001 - whatever kept it from starting is told for every cell
                 for cell in cells:
-                    self.failed(cell, error)
+                    self.failed(cell, error, recorder)
                 return []
             try:
                 if scenario.kind is ScenarioKind.IDLE:
@@ -143,7 +145,11 @@ class Engine:
         finally:
             lag.cancel()
             await stage.close()
-        await self._write(stage, scenario, error)
+        try:
+            await self._write(stage, scenario, error)
+        except (HarnessError, OSError) as trouble:
+            self.failed(cell, trouble, recorder)
+            return False
         self.say("done" if not error else "failed", cell=cell.id, error=error)
         return healthy
 
@@ -199,13 +205,12 @@ class Engine:
             "started": time.time(),
         }
 
-    def failed(self, cell: Cell, error: BaseException) -> None:
-        """Write a cell's failed marker: evidence that says why nothing was driven."""
+    def failed(self, cell: Cell, error: BaseException, recorder: Recorder | None = None) -> None:
+        """Write a cell's failed marker: evidence that says why nothing was driven, and how far the start came."""
         said = str(error) if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
         header = self._header(cell, scenarios()[cell.scenario], None)
-        write_evidence(
-            self.plan.evidence_file(cell), header, (), {"complete": False, "error": self.redactor.text(said)}
-        )
+        footer = {"complete": False, "error": self.redactor.text(said)}
+        write_evidence(self.plan.evidence_file(cell), header, recorder.observations if recorder else (), footer)
         self.say("failed", cell=cell.id, error=self.redactor.text(said))
 
 

@@ -63,12 +63,16 @@ class Instance:
         backend: BackendManifest,
         *,
         script: str,
+        recorder: Recorder,
         redactor: Redactor,
         spin_up: bool = False,
         late_backend: bool = False,
     ) -> Instance:
-        """Start everything and wait until it answers; on failure stop what was started and raise CannotJudgeError."""
-        self = cls(runtime, taps, target, backend, script, redactor, spin_up, Recorder(redactor))
+        """Start everything and wait until it answers; on failure stop what was started and raise CannotJudgeError.
+
+        recorder: gets what happens to the instance, also when it does not start.
+        """
+        self = cls(runtime, taps, target, backend, script, redactor, spin_up, recorder)
         self.name = f"i{next(_numbers)}"
         try:
             await self._start(late_backend=late_backend)
@@ -168,7 +172,7 @@ class Instance:
             found += await self._tap(self.backend_tap, BACKEND_TAP, Point.BACKEND_TAP)
         if self.stdio_collector is not None:
             await self.taps.sync(self.stdio_collector)
-            lines = self.taps.spool_path(self.stdio_collector).read_bytes().splitlines() 
+            lines = self.taps.spool_path(self.stdio_collector).read_bytes().splitlines()
             found += list(assemble_stdio(lines, self.redactor))
         return found
 
