@@ -1,0 +1,56 @@
+"""Sessions: `nox -s conformance -- ARGS`, `nox -s tests`, `nox -s mutants`, `nox -s lint`, `nox -s lock`."""
+
+from __future__ import annotations
+
+import nox
+
+nox.options.sessions = ["conformance"]
+nox.options.reuse_venv = "yes"
+nox.options.error_on_external_run = True
+
+LOCK = "constraints.txt"
+DEVELOPMENT = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "dev")
+
+
+def install(session: nox.Session, *more: str) -> None:
+    """Install the harness from this checkout and `more`, at the locked versions."""
+    session.install("--quiet", "--constraint", LOCK, "--editable", ".", *more)
+
+
+@nox.session
+def conformance(session: nox.Session) -> None:
+    """Judge gateways: `nox -s conformance -- --target NAME`; without arguments the three pinned targets."""
+    install(session)
+    session.run("python", "-m", "conformance", "run", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the harness's own tests; engine tests run where a container engine answers."""
+    install(session, *DEVELOPMENT)
+    session.run("python", "-m", "pytest", "tests", *session.posargs)
+
+
+@nox.session
+def mutants(session: nox.Session) -> None:
+    """Show that every rule can fail: drive each mutant gateway and print which rules caught it, classified as what."""
+    install(session)
+    session.run("python", "-m", "conformance", "mutants", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and types."""
+    install(session, *DEVELOPMENT)
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("mypy")
+
+
+@nox.session
+def lock(session: nox.Session) -> None:
+    """Write the lock file: the newest versions that pyproject.toml allows."""
+    session.install("--quiet", "--upgrade", "--editable", ".", *DEVELOPMENT)
+    frozen = session.run("python", "-m", "pip", "freeze", "--exclude-editable", silent=True)
+    with open(LOCK, "w", encoding="utf-8") as file:  # noqa: PTH123 - one line beats an import
+        file.write(str(frozen))
