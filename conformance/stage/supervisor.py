@@ -90,7 +90,7 @@ def _wait(child: subprocess.Popen[bytes]) -> None:
 
 def _remove_from_engine(run_id: str) -> None:
     """Remove the run's containers, networks and images; says on stderr when the engine does not answer."""
-    from conformance.stage.engine_events import remove_run  # noqa: PLC0415 - only needed where an engine was used
+    from conformance.stage.engine_cleanup import remove_run  # noqa: PLC0415 - only needed where an engine was used
 
     try:
         remove_run(run_id)
