@@ -6,6 +6,7 @@ A manifest is a TOML file: `fixtures/gateways/NAME/target.toml`, `fixtures/mutan
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import tomllib
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from conformance.errors import UsageError
-from conformance.paths import FIXTURES
+from conformance.paths import FIXTURES, SCHEMAS
 from conformance.stage import placeholders
 from conformance.stage.manifest_errors import did_you_mean, first_problem
 
@@ -361,6 +362,12 @@ def target_json_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
+def write_schema(file: Path = SCHEMAS / "target.schema.json") -> None:
+    """Publish the JSON schema of a target manifest."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(target_json_schema(), indent=2) + "\n", encoding="utf-8")
+
+
 _Manifest = TypeVar("_Manifest", TargetManifest, BackendManifest)
 
 
@@ -400,3 +407,7 @@ def _named(manifest: _Manifest, name: str, file: Path) -> _Manifest:
     if manifest.name != name:
         raise UsageError(f"{file}: name must be {name!r}, after its folder, not {manifest.name!r}.")
     return manifest
+
+
+if __name__ == "__main__":
+    write_schema()

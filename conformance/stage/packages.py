@@ -86,10 +86,12 @@ def ensure_installed(manifest: TargetManifest | BackendManifest, on_progress: Pr
         programs.append(bin_dir)
     if install.npm or "{node}" in manifest.model_dump_json():
         node = node_command(on_progress=on_progress)
-    if node is not None and install.npm:
+    if install.npm:
         lock = _lock_file(manifest.folder, "package-lock.json")
-        modules = ensure_npm_env(install.npm, lock=lock, on_progress=on_progress)
-        programs += [modules / ".bin", node.parent]
+        programs.append(ensure_npm_env(install.npm, lock=lock, on_progress=on_progress) / ".bin")
+    # The machine's own Node is on PATH already; its folder in front would hide other programs that PATH puts first.
+    if node is not None and node != _machine_node():
+        programs.append(node.parent)
     return Installed(python, node, tuple(programs))
 
 

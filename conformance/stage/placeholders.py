@@ -41,7 +41,11 @@ def check(text: str, allowed: Iterable[str], where: str) -> None:
     known = sorted(allowed)
     for name in sorted(names_in(text).difference(known)):
         near = get_close_matches(name, known, n=1)
-        remedy = f"did you mean {{{near[0]}}}?" if near else f"known are {', '.join(f'{{{one}}}' for one in known)}."
+        remedy = (
+            f"did you mean {{{near[0]}}}?"
+            if near
+            else f"known are {', '.join(f'{{{one}}}' for one in known) or 'none'}."
+        )
         raise ValueError(f"unknown placeholder {{{name}}} in {where}; {remedy}")
 
 
