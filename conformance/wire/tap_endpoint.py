@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import socket
+import ssl
 import struct
 import termios
 from typing import Final
 
 _LINGER_ZERO: Final = struct.pack("ii", 1, 0)
+
+
+def reason(error: Exception) -> str:
+    """Return an error's text without numbers and paths."""
+    if isinstance(error, ssl.SSLError):
+        return str(error.reason or error)
+    if isinstance(error, OSError) and error.errno and error.errno > 0:
+        return os.strerror(error.errno)
+    return str(error)
 
 
 class PlainEndpoint:
@@ -36,6 +47,10 @@ class PlainEndpoint:
     def send(self, data: bytes | memoryview) -> int:
         """Send what fits now and return its length. Raises BlockingIOError when nothing fits, OSError when reset."""
         return self.sock.send(data)
+
+    def buffered(self) -> bool:
+        """Tell whether `recv` has bytes that the socket will not announce."""
+        return False
 
     def flush(self) -> bool:
         """Send bytes kept from earlier sends; True when none are left (a plain socket keeps none)."""

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import ipaddress
 import json
-import os
 import socket
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,9 +14,10 @@ from typing import Any
 
 from conformance.wire.spool import Direction, RecordKind, SpoolWriter
 from conformance.wire.tap_address import Address, TcpAddress, UnixAddress
-from conformance.wire.tap_endpoint import PlainEndpoint
+from conformance.wire.tap_endpoint import PlainEndpoint, reason
 from conformance.wire.tap_plan import plan
 from conformance.wire.tap_relay import Connection, ResetWatch
+from conformance.wire.tap_tls import TlsSides
 from conformance.wire.toxics import Toxic, to_json
 
 _BACKLOG = 1024
@@ -77,10 +77,13 @@ async def _resolve(address: Address) -> list[tuple[int, Any]]:
 class Tap:
     """Accepts clients and relays each to the upstream."""
 
-    def __init__(self, listen: Address, upstream: Address | None, spool: SpoolWriter, watch: ResetWatch) -> None:
+    def __init__(
+        self, listen: Address, upstream: Address | None, spool: SpoolWriter, watch: ResetWatch, tls: TlsSides
+    ) -> None:
         self.upstream = upstream
         self.spool = spool
         self._watch = watch
+        self._tls = tls
         self._toxics: tuple[Toxic, ...] = ()
         self._connections: set[Connection] = set()
         self._dialling: set[asyncio.Task[None]] = set()
@@ -94,7 +97,7 @@ class Tap:
         payload = json.dumps({"toxics": to_json(toxics)}).encode()
         self.spool.record(monotonic_ns(), 0, Direction.NONE, RecordKind.TOXIC, payload)
         for connection in list(self._connections):
-            connection.set_plan(plan(self._toxics), begin=True)
+            connection.set_plan(plan(self._toxics, self._tls.host), begin=True)
 
     def close(self) -> None:
         """Stop listening and drop every connection. The spool stays open."""
@@ -117,15 +120,17 @@ class Tap:
             self._count += 1
             facts = {"peer": _text(peer), "local": _text(sock.getsockname())}
             self._note(now, self._count, RecordKind.OPEN, facts)
-            task = asyncio.create_task(self._serve(self._count, PlainEndpoint(sock)))
+            task = asyncio.create_task(self._serve(self._count, sock))
             self._dialling.add(task)
             task.add_done_callback(self._dialling.discard)
 
-    async def _serve(self, number: int, client: PlainEndpoint) -> None:
+    async def _serve(self, number: int, sock: socket.socket) -> None:
+        client = PlainEndpoint(sock)
         try:
+            client, client_facts = await self._tls.accept(sock)
             server, facts = await self._connect()
         except (OSError, ValueError) as error:
-            facts = {"upstream": str(self.upstream), "error": _reason(error)}
+            facts = {"upstream": str(self.upstream), "error": reason(error)}
             self._note(monotonic_ns(), number, RecordKind.CONNECT_FAILED, facts)
             client.abort()
             self._note(monotonic_ns(), number, RecordKind.CLOSED)
@@ -133,27 +138,27 @@ class Tap:
         except asyncio.CancelledError:
             client.close()
             raise
-        self._note(monotonic_ns(), number, RecordKind.CONNECTED, facts)
+        self._note(monotonic_ns(), number, RecordKind.CONNECTED, facts | client_facts)
         connection = Connection(number, self.spool, client, server, self._watch)
         self._connections.add(connection)
         connection.on_closed = lambda: self._connections.discard(connection)
-        connection.set_plan(plan(self._toxics), begin=False)
+        connection.set_plan(plan(self._toxics, self._tls.host), begin=False)
         connection.start()
 
     async def _connect(self) -> tuple[PlainEndpoint, dict[str, Any]]:
         if self.upstream is None:
             raise ValueError("no upstream is set")
-        server = await dial(self.upstream)
-        return PlainEndpoint(server), {"upstream": str(self.upstream), "local": _text(server.getsockname())}
+        sock = await dial(self.upstream)
+        local = _text(sock.getsockname())
+        try:
+            server, facts = await self._tls.connect(sock)
+        except BaseException:
+            sock.close()
+            raise
+        return server, {"upstream": str(self.upstream), "local": local, **facts}
 
     def _note(self, t_ns: int, number: int, kind: RecordKind, facts: dict[str, Any] | None = None) -> None:
         self.spool.record(t_ns, number, Direction.NONE, kind, json.dumps(facts).encode() if facts else b"")
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno:
-        return os.strerror(error.errno) if error.errno > 0 else str(error)
-    return str(error)
 
 
 def _text(where: Any) -> str:

@@ -7,14 +7,26 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from conformance.wire.spool import Direction
+from conformance.wire.tap_http_stages import (
+    DropSseCommentsStage,
+    EngineDeniedStage,
+    HoldStage,
+    RewriteHostStage,
+    StripHeaderStage,
+)
 from conformance.wire.tap_stages import BlackholeStage, HalfCloseStage, LatencyStage, ResetStage, Stage
 from conformance.wire.toxics import (
     Blackhole,
+    BufferBytes,
+    BufferUntilEnd,
+    DropSseComments,
+    EngineDenied,
     HalfClose,
     IdleCut,
     Latency,
     Reset,
     SlowRead,
+    StripHeader,
     Toxic,
 )
 
@@ -36,9 +48,11 @@ class Plan:
     idle: tuple[float, Literal["rst", "fin"]] | None = None
 
 
-def plan(toxics: Sequence[Toxic]) -> Plan:
-    """Return a new plan; toxics act in the order given."""
+def plan(toxics: Sequence[Toxic], host: str | None = None) -> Plan:
+    """Return a new plan; toxics act in the order given. host: what every request's Host becomes first."""
     made = Plan(LegPlan(), LegPlan())
+    if host is not None:
+        made.up.stages.append(RewriteHostStage(host))
     for toxic in toxics:
         _add(made, toxic)
     return made
@@ -50,16 +64,30 @@ def _add(made: Plan, toxic: Toxic) -> None:
             made.idle = (seconds, how)
         case SlowRead(rate, direction):
             _leg(made, direction).rate = rate
-        case Latency(seconds, direction):
-            _leg(made, direction).stages.append(LatencyStage(seconds))
-        case Blackhole(direction):
-            _leg(made, direction).stages.append(BlackholeStage())
-        case Reset(after_bytes, direction):
-            _leg(made, direction).stages.append(ResetStage(after_bytes))
-        case HalfClose(direction):
-            _leg(made, direction).stages.append(HalfCloseStage())
+        case DropSseComments():
+            made.down.stages.append(DropSseCommentsStage())
+        case EngineDenied():
+            made.up.stages.append(EngineDeniedStage())
         case _:
-            raise NotImplementedError(toxic)
+            _leg(made, toxic.direction).stages.append(_stage(toxic))
+
+
+def _stage(toxic: Latency | Blackhole | Reset | HalfClose | BufferUntilEnd | BufferBytes | StripHeader) -> Stage:
+    match toxic:
+        case Latency(seconds):
+            return LatencyStage(seconds)
+        case Blackhole():
+            return BlackholeStage()
+        case Reset(after_bytes):
+            return ResetStage(after_bytes)
+        case HalfClose():
+            return HalfCloseStage()
+        case BufferUntilEnd(direction):
+            return HoldStage(direction)
+        case BufferBytes(count, direction):
+            return HoldStage(direction, count)
+        case StripHeader(name, direction):
+            return StripHeaderStage(direction, name)
 
 
 def _leg(made: Plan, direction: Direction) -> LegPlan:

@@ -26,10 +26,11 @@ from typing import Any, Final, TypeVar
 
 from conformance.errors import UsageError
 from conformance.wire.spool import Direction, RecordKind, SpoolThread, SpoolWriter, file_name
-from conformance.wire.tap_address import address_from_json, address_to_json
+from conformance.wire.tap_address import TlsOptions, address_from_json, address_to_json
 from conformance.wire.tap_collector import Collector
 from conformance.wire.tap_listener import Tap
 from conformance.wire.tap_relay import ResetWatch
+from conformance.wire.tap_tls import tls_sides
 from conformance.wire.toxics import from_json
 
 FLUSH_EVERY: Final = 0.02
@@ -78,14 +79,14 @@ class TapServer:
         self, name: str, listen: dict[str, Any], upstream: dict[str, Any] | None, mode: str, tls: dict[str, Any]
     ) -> dict[str, Any] | None:
         """Open a tap; returns its address."""
-        del mode, tls
         address = address_from_json(listen)
         if address is None:
             raise ValueError("no listen address was given")
         spool = self._new_spool(name, lines=False)
         try:
-            tap = Tap(address, address_from_json(upstream), spool, self._watch)
-        except OSError:
+            there = address_from_json(upstream)
+            tap = Tap(address, there, spool, self._watch, tls_sides(mode, TlsOptions(**tls), there))
+        except (OSError, ValueError):
             self._discard(name)
             raise
         self._taps[name] = tap

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import select
 from collections import deque
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from time import monotonic_ns
 from typing import Final, Literal
 
 from conformance.wire.spool import Direction, RecordKind, SpoolWriter
-from conformance.wire.tap_endpoint import PlainEndpoint
+from conformance.wire.tap_endpoint import PlainEndpoint, reason
 from conformance.wire.tap_plan import LegPlan, Plan
 from conformance.wire.tap_stages import Stage, Unit, UnitKind, push
 
@@ -142,6 +141,11 @@ class Leg:
         else:
             self._source_reset = True
 
+    def read_buffered(self) -> None:
+        """Read what came together with a TLS handshake; the socket will not announce it again."""
+        if self.source.buffered() and self._reading:
+            self._on_readable()
+
     # Reading.
 
     def _resume(self) -> None:
@@ -185,7 +189,7 @@ class Leg:
             return
         now = monotonic_ns()
         self._reset_seen = True
-        text = os.strerror(error.errno) if error is not None and error.errno else "Connection reset by peer"
+        text = reason(error) if error is not None else "Connection reset by peer"
         self._connection.record(now, self.direction, RecordKind.RST, text.encode())
         self._source_ended = True
         self._feed(Unit(now, UnitKind.RST))
@@ -236,9 +240,11 @@ class Leg:
             if unit.kind is UnitKind.DATA:
                 if not self._send(unit):
                     return False
-            else:
+            elif self.sink.flush():
                 self._queue.popleft()
                 self._act(unit)
+            else:
+                return False
             if self._connection.closed:
                 return True
         return self._sink_dead or self.sink.flush()
@@ -311,6 +317,7 @@ class Connection:
         """Begin relaying."""
         for leg in (self._up, self._down):
             leg.pace()
+            leg.read_buffered()
 
     def set_plan(self, plan: Plan, *, begin: bool) -> None:
         """Replace what the toxics do. begin: the connection was open when they were set."""
