@@ -1,0 +1,238 @@
+"""The `containers` runtime: gateways and backends as containers, each side on an internal network of its own.
+
+Everything carries the run's label. No port is published: taps and readiness probes dial the containers' own addresses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from conformance.errors import CannotJudgeError
+from conformance.stage import images
+from conformance.stage.base_image import BASE_TAG
+from conformance.stage.engine import connect
+from conformance.stage.labels import run_labels
+from conformance.stage.launch import prepare
+from conformance.stage.networks import RunNetworks, check_routes, create_networks
+from conformance.stage.placeholders import Values, expand, expand_argv
+from conformance.stage.readiness import Probe, wait_ready
+from conformance.stage.running_container import ContainerSpec, RunningContainer, start_container
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import docker
+
+    from conformance.stage.manifest import BackendManifest, TargetManifest
+    from conformance.stage.plan import Plan
+    from conformance.stage.runtime import OnEvent
+    from conformance.wire.tap_address import TcpAddress
+
+PORT: Final = 8080
+"""Port of every gateway and backend: each container has an address of its own."""
+
+EVERY_ADDRESS: Final = "0.0.0.0"
+"""What `{host}` is inside a container, whose only network is the run's."""
+
+CONFIG_DIR: Final = "/etc/mcp-gateway-conformance"
+ENGINE_SOCKET: Final = "/run/mcp-gateway-conformance/engine.sock"
+"""Where a gateway that starts containers finds the tapped engine socket."""
+
+CORRECT: Final = "correct"
+"""The witness script whose answers mean something; with any other, only the port is waited for."""
+
+
+@dataclass(slots=True)
+class ContainerRuntime:
+    """Gateways and backends as containers (see `conformance.stage.runtime.Runtime`).
+
+    engine_socket: the socket of the engine tap, alone in its folder; set before a gateway that starts containers is
+    started. The raw socket is never handed on.
+    """
+
+    plan: Plan
+    name: str = "containers"
+    on_progress: Callable[[str], None] = print
+    engine_socket: Path | None = None
+    _client: docker.DockerClient = field(default_factory=connect)
+    _networks: RunNetworks | None = None
+    _images: dict[str, str] = field(default_factory=dict)
+    _backends: list[BackendManifest] = field(default_factory=list)
+    _preparing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def backend_tap_host(self) -> str:
+        """The gateway network's bridge on this machine; containers on the engine's default network reach it too."""
+        return self._side().gateway.host
+
+    async def prepare(self, target: TargetManifest | None, backends: Sequence[BackendManifest]) -> None:
+        """Build the images and create the networks, and see that taps can stand between containers.
+
+        Raises CannotJudgeError.
+        """
+        async with self._preparing:
+            self._backends = [*self._backends, *(one for one in backends if one not in self._backends)]
+            if target is not None:
+                await self._gateway_image(target)
+            for backend in backends:
+                await self._backend_image(backend)
+            if self._networks is None:
+                await self._connect_sides()
+
+    async def start_backend(self, backend: BackendManifest, *, script: str, on_event: OnEvent) -> RunningContainer:
+        """Start a backend's HTTP face and wait until its initialize is answered; under a script, until it accepts.
+
+        Raises CannotJudgeError.
+        """
+        face = backend.faces.http
+        if face is None:
+            raise CannotJudgeError(f"{backend.title} has no HTTP face; choose a gateway that fronts stdio for it.")
+        values: Values = {**_own_values(backend), "script": script}
+        spec = ContainerSpec(
+            name="backend",
+            image=await self._backend_image(backend),
+            argv=expand_argv(face.command, values),
+            env={name: expand(value, values) for name, value in face.env.items()},
+            network=self._side().backend.name,
+            port=PORT,
+            labels=run_labels(self.plan.run_id),
+        )
+        return await _start_ready(spec, backend, face.path if script == CORRECT else None, {}, on_event)
+
+    async def stdio_command(
+        self, backend: BackendManifest, *, script: str, collector: TcpAddress, tap: str, spin_up: bool = False
+    ) -> tuple[str, ...]:
+        """Return the command a gateway is given for a stdio backend, wrapped in the stdio tap named `tap`.
+
+        spin_up: `docker run -i --rm IMAGE`, where IMAGE is of this run. Else the backend's program inside the gateway's
+        own container. Raises CannotJudgeError.
+        """
+        face = backend.faces.stdio
+        if face is None:
+            raise CannotJudgeError(f"{backend.title} has no stdio face; choose a gateway that fronts HTTP for it.")
+        command = expand_argv(face.command, {**_own_values(backend), "script": script})
+        if not spin_up:
+            relay = (images.BASE_PYTHON, images.STDIO_TAP, "--name", tap, "--collector", str(collector), "--")
+            # Many gateways hand their children next to nothing, so the command brings where its modules are.
+            return ("env", f"PYTHONPATH={images.SOURCES}", *relay, *command)
+        image = await self._backend_image(backend)
+        derived = await asyncio.to_thread(
+            images.derive_backend_image,
+            self._client,
+            image,
+            run_id=self.plan.run_id,
+            collector=collector,
+            tap=tap,
+            command=command,
+        )
+        return ("docker", "run", "-i", "--rm", derived)
+
+    async def start_gateway(
+        self,
+        target: TargetManifest,
+        *,
+        values: Mapping[str, str | Sequence[str]],
+        secrets: Mapping[str, str],
+        spin_up: bool,
+        ready: bool,
+        on_event: OnEvent,
+    ) -> RunningContainer:
+        """Start a gateway with `values` and `secrets` for its placeholders.
+
+        ready: wait until its initialize is answered (else until its port accepts). Raises CannotJudgeError.
+        """
+        launch = prepare(target, {**values, **_own_values(target)}, secrets, spin_up=spin_up)
+        needs_engine = spin_up or target.container.engine_socket
+        engine = self._engine_access() if needs_engine else ({}, {})
+        spec = ContainerSpec(
+            name="gateway",
+            image=await self._gateway_image(target),
+            argv=launch.argv,
+            env={**launch.env, **engine[0]},
+            files=launch.files,
+            mounts=engine[1],
+            network=self._side().gateway.name,
+            port=PORT,
+            labels=run_labels(self.plan.run_id),
+        )
+        return await _start_ready(spec, target, target.endpoint.path if ready else None, launch.headers, on_event)
+
+    def _engine_access(self) -> tuple[dict[str, str], dict[str, str]]:
+        """Return the environment and the mounts that give a container the tapped engine socket."""
+        if self.engine_socket is None:
+            raise CannotJudgeError("No engine tap is open, so this gateway gets no engine; open one before it starts.")
+        # The folder, not the socket: a socket that is mounted itself is lost when the tap opens it again.
+        name = self.engine_socket.name
+        folder = str(Path(ENGINE_SOCKET).parent)
+        return {"DOCKER_HOST": f"unix://{folder}/{name}"}, {folder: str(self.engine_socket.parent)}
+
+    def _side(self) -> RunNetworks:
+        if self._networks is None:
+            raise CannotJudgeError("The containers runtime was not prepared; prepare it before anything is started.")
+        return self._networks
+
+    async def _connect_sides(self) -> None:
+        networks = await asyncio.to_thread(create_networks, self._client, self.plan.run_id)
+        routes = await check_routes(self._client, networks.gateway, BASE_TAG, self.plan.run_id)
+        if not routes.both:
+            raise CannotJudgeError(
+                f"Taps cannot stand between containers here: {routes.why}; use --runtime process, or a local engine."
+            )
+        self._networks = networks
+
+    async def _gateway_image(self, target: TargetManifest) -> str:
+        return await self._image(
+            f"gateway {target.name}",
+            lambda: images.ensure_gateway_image(self._client, target, self._backends, self.on_progress),
+        )
+
+    async def _backend_image(self, backend: BackendManifest) -> str:
+        return await self._image(
+            f"backend {backend.name}", lambda: images.ensure_backend_image(self._client, backend, self.on_progress)
+        )
+
+    async def _image(self, key: str, ensure: Callable[[], str]) -> str:
+        if key not in self._images:
+            self._images[key] = await asyncio.to_thread(ensure)
+        return self._images[key]
+
+
+async def _start_ready(
+    spec: ContainerSpec,
+    manifest: TargetManifest | BackendManifest,
+    path: str | None,
+    headers: Mapping[str, str],
+    on_event: OnEvent,
+) -> RunningContainer:
+    container = await start_container(spec, on_event)
+    probe = Probe(container.address, path, headers)
+    try:
+        why = await wait_ready(
+            spec.name, probe, seconds=manifest.ready.seconds, exited=container.wait(), on_event=on_event
+        )
+    except BaseException:
+        await container.stop()
+        raise
+    if why is None:
+        return container
+    ended = container.returncode
+    await container.stop()
+    how = f"it ended with status {ended}" if ended is not None else why
+    raise CannotJudgeError(
+        f"{manifest.title} never got ready: {how}; correct its start command or raise ready.seconds. "
+        f"Its last lines:\n{container.tail()}"
+    )
+
+
+def _own_values(manifest: TargetManifest | BackendManifest) -> dict[str, str]:
+    """Return the placeholders that the runtime itself fills."""
+    return {
+        "host": EVERY_ADDRESS,
+        "port": str(PORT),
+        "config_dir": CONFIG_DIR,
+        "python": images.python_of(manifest),
+        "node": images.NODE,
+    }

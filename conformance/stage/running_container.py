@@ -1,0 +1,198 @@
+"""One container of the stage: created with the run's label, followed, and captured before it is removed."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from docker.errors import APIError, DockerException, NotFound
+from requests.exceptions import RequestException
+from testcontainers.core.config import testcontainers_config
+from testcontainers.core.container import DockerContainer
+from urllib3.exceptions import HTTPError
+
+from conformance.errors import CannotJudgeError
+from conformance.evidence.events import Kind
+from conformance.stage.engine_events import summary
+from conformance.stage.networks import container_address
+from conformance.wire.tap_address import TcpAddress
+
+if TYPE_CHECKING:
+    from docker.models.containers import Container
+
+    from conformance.stage.runtime import OnEvent
+
+STOP_GRACE: Final = 5
+"""Seconds between SIGTERM and SIGKILL, as in the process runtime."""
+
+MEMORY: Final = "1g"
+"""Most memory a container may use. The largest gateway on record needs 350 MB."""
+
+PROCESSES: Final = 512
+"""Most processes and threads in a container."""
+
+LOG_LINES: Final = 2000
+"""Lines kept of a container's output; the last ones."""
+
+_UNKNOWN_EXIT: Final = -1
+_NOT_RUNNING: Final = 409
+"""Answer to a signal for a container that has ended (Engine API, POST /containers/{id}/kill)."""
+
+# Its reaper is a container with the raw engine socket, pulled from a public registry; the supervisor does its work.
+testcontainers_config.ryuk_disabled = True
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerSpec:
+    """What is started. name: as in evidence. files: content by path in the container. mounts: host path by the same."""
+
+    name: str
+    image: str
+    argv: tuple[str, ...]
+    network: str
+    port: int
+    labels: Mapping[str, str]
+    env: Mapping[str, str] = field(default_factory=dict)
+    files: tuple[tuple[str, str], ...] = ()
+    mounts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class RunningContainer:
+    """A started gateway or backend (see `conformance.stage.runtime.Running`). Create with `start_container`."""
+
+    spec: ContainerSpec
+    address: TcpAddress
+    pid: int
+    _owner: DockerContainer
+    _on_event: OnEvent
+    log: deque[str]
+    _exited: asyncio.Future[int]
+    _stopped: bool = False
+
+    @property
+    def id(self) -> str:
+        """The engine's id of the container."""
+        return str(self._container.id)
+
+    @property
+    def returncode(self) -> int | None:
+        """Exit status, None while it runs; 128 + number when a signal ended it."""
+        return self._exited.result() if self._exited.done() else None
+
+    @property
+    def _container(self) -> Container:
+        return self._owner.get_wrapped_container()
+
+    def tail(self, lines: int = 12) -> str:
+        """Return its last lines of output, indented, or a note that there are none."""
+        return "\n".join(f"  {line}" for line in list(self.log)[-lines:]) or "  (it printed nothing)"
+
+    async def wait(self) -> int:
+        """Wait until it ends; return its exit status."""
+        return await asyncio.shield(self._exited)
+
+    async def kill(self) -> None:
+        """SIGKILL it, which ends every process in it and no container that it started."""
+        await asyncio.to_thread(self._signal, "SIGKILL")
+        await self.wait()
+
+    async def stop(self) -> None:
+        """SIGTERM, a grace period, SIGKILL; its inspect data and its whole log are captured before it is removed."""
+        if self._stopped:
+            return
+        self._stopped = True
+        await asyncio.to_thread(self._end)
+        await self.wait()
+        await self._capture()
+        await asyncio.to_thread(self._owner.stop)
+
+    def _signal(self, name: str) -> None:
+        try:
+            self._container.kill(signal=name)
+        except APIError as error:
+            if self.returncode is None and not isinstance(error, NotFound) and error.status_code != _NOT_RUNNING:
+                raise
+
+    def _end(self) -> None:
+        try:
+            self._container.stop(timeout=STOP_GRACE)
+        except NotFound:
+            return  # somebody else removed it; its exit is known, nothing is left to capture
+
+    async def _capture(self) -> None:
+        try:
+            await asyncio.to_thread(self._container.reload)
+        except NotFound:
+            return
+        self._on_event(Kind.CONTAINER_INSPECT, {"container": self.id, "inspect": summary(self._container.attrs)})
+
+
+async def start_container(spec: ContainerSpec, on_event: OnEvent) -> RunningContainer:
+    """Start a container and follow it. Raises CannotJudgeError when the engine refuses."""
+    loop = asyncio.get_running_loop()
+    try:
+        owner = await asyncio.to_thread(_start, spec)
+        container = owner.get_wrapped_container()
+        address = await asyncio.to_thread(container_address, container, spec.network)
+    except DockerException as error:
+        raise CannotJudgeError(f"The engine could not start {spec.name} from {spec.image} ({error}).") from error
+    pid = int(container.attrs["State"]["Pid"])
+    exited: asyncio.Future[int] = loop.create_future()
+    running = RunningContainer(
+        spec, TcpAddress(address, spec.port), pid, owner, on_event, deque(maxlen=LOG_LINES), exited
+    )
+    on_event(Kind.PROCESS_START, {"name": spec.name, "pid": pid, "argv": list(spec.argv), "container": running.id})
+
+    def line(text: str) -> None:
+        running.log.append(text)
+        on_event(Kind.LOG, {"source": spec.name, "line": text})
+
+    def ended(code: int) -> None:
+        on_event(Kind.PROCESS_EXIT, {"name": spec.name, "pid": pid, "code": code, "container": running.id})
+        exited.set_result(code)
+
+    def follow() -> None:
+        # A thread of its own: it blocks for as long as the container lives, and a pool would run out of threads.
+        code = _UNKNOWN_EXIT
+        try:
+            rest = b""
+            for chunk in container.logs(stream=True, follow=True):
+                *lines, rest = (rest + chunk).split(b"\n")
+                for one in lines:
+                    loop.call_soon_threadsafe(line, one.decode("utf-8", "replace").rstrip("\r"))
+            if rest:
+                loop.call_soon_threadsafe(line, rest.decode("utf-8", "replace"))
+            code = int(container.wait()["StatusCode"])
+        except (DockerException, RequestException, HTTPError, OSError) as error:
+            loop.call_soon_threadsafe(line, f"(the engine stopped telling about it: {error})")
+        finally:
+            loop.call_soon_threadsafe(ended, code)
+
+    threading.Thread(target=follow, name=f"follow {spec.name}", daemon=True).start()
+    return running
+
+
+def _start(spec: ContainerSpec) -> DockerContainer:
+    options: dict[str, Any] = {
+        "entrypoint": [spec.argv[0]],
+        "labels": dict(spec.labels),
+        "network": spec.network,
+        "init": True,
+        "mem_limit": MEMORY,
+        "pids_limit": PROCESSES,
+    }
+    owner = DockerContainer(spec.image).with_command(list(spec.argv[1:])).with_envs(**spec.env).with_kwargs(**options)
+    for path, content in spec.files:
+        owner.with_copy_into_container(content.encode(), path, 0o644)
+    for path, source in spec.mounts.items():
+        owner.with_volume_mapping(source, path, "rw")
+    try:
+        return owner.start()
+    except BaseException:
+        owner.stop()  # it may be created and only not have started
+        raise
