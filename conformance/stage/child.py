@@ -26,6 +26,9 @@ STOP_GRACE: Final = 5.0
 """Seconds between SIGTERM and SIGKILL. Of the gateways here the slowest takes 2.0 s to end (measured); one that waits
 for an open stream to end would wait for ever."""
 
+DRAIN: Final = 1.0
+"""Seconds the output may still take to end once the program is dead; what was written before is read in milliseconds."""
+
 LOG_LINES: Final = 2000
 """Lines kept of a process's output; the last ones."""
 
@@ -139,12 +142,20 @@ class Child:
                 process.kill()
         await self.wait()
         await self._exit_told()
-        if self._reading is not None:
-            await self._reading
+        await self._drained()
 
     async def _exit_told(self) -> None:
         if self._watching is not None:
             await self._watching
+
+    async def _drained(self) -> None:
+        """Read what is left of the output; a stray that left the group before a crash may hold the pipe open for ever."""
+        if self._reading is not None:
+            _, open_still = await asyncio.wait({self._reading}, timeout=DRAIN)
+            for reading in open_still:
+                reading.cancel()
+                with suppress(asyncio.CancelledError):
+                    await reading
 
     def _family(self) -> list[psutil.Process]:
         try:
