@@ -27,7 +27,7 @@ STOP_GRACE: Final = 5.0
 for an open stream to end would wait for ever."""
 
 DRAIN: Final = 1.0
-"""Seconds the output may still take to end once the program is dead; what was written before is read in milliseconds."""
+"""Seconds the output may take to end once the program is dead; what was written before is read in milliseconds."""
 
 LOG_LINES: Final = 2000
 """Lines kept of a process's output; the last ones."""
@@ -149,7 +149,7 @@ class Child:
             await self._watching
 
     async def _drained(self) -> None:
-        """Read what is left of the output; a stray that left the group before a crash may hold the pipe open for ever."""
+        """Read what is left of the output; a stray that left the group before a crash may hold the pipe open."""
         if self._reading is not None:
             _, open_still = await asyncio.wait({self._reading}, timeout=DRAIN)
             for reading in open_still:
