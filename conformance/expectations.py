@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from conformance.errors import UsageError
-from conformance.evidence.events import JSON
+from conformance.evidence.events import JSON, Hop
 from conformance.rules.base import Level
 from conformance.rules.verdicts import Fail, Pass
 from conformance.stage.plan import Cell
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 Expectation: TypeAlias = Literal[
     "ok",
+    "charged-elsewhere",
     "not-judged",
     "known-failure",
     "below-threshold",
@@ -32,6 +33,8 @@ Expectation: TypeAlias = Literal[
     "unexpected-pass",
     "wrong-class",
 ]
+NOT_THE_TARGET: Final = (Hop.BACKEND, Hop.CLIENT, Hop.HARNESS)
+"""Hops whose failures are shown and diagnosed but do not make a target's run fail."""
 COUNTED: Final = ("unexpected-failure", "unexpected-pass", "wrong-class")
 """Expectations that make a run fail."""
 
@@ -95,6 +98,8 @@ class Expectations:
             return Outcome(judgement, "unexpected-pass" if entry else "ok", entry)
         if not isinstance(verdict, Fail):
             return Outcome(judgement, "not-judged", entry)
+        if verdict.charged_to in NOT_THE_TARGET:
+            return Outcome(judgement, "charged-elsewhere", entry)
         if entry is not None:
             found = judgement.classified.failure_class if judgement.classified else ""
             return Outcome(judgement, "known-failure" if found == entry.failure_class else "wrong-class", entry)

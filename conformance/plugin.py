@@ -120,6 +120,8 @@ def enforce(outcome: Outcome) -> None:
         pytest.skip(f"{verdict.name}: {outcome.judgement.to_json()['observed']}")
     if outcome.expectation == "known-failure" and known is not None:
         pytest.xfail(f"known failure ({known.failure_class}; {known.issue}): {verdict.observed}")
+    if outcome.expectation == "charged-elsewhere":
+        pytest.xfail(f"charged to the {verdict.charged_to}, not to the target: {verdict.observed}")
     if outcome.expectation == "below-threshold":
         pytest.xfail(f"{outcome.judgement.rule.level} finding: {verdict.observed}")
     text = f"expected: {verdict.expected}\nobserved: {verdict.observed}\ncharged to: {verdict.charged_to}"

@@ -288,6 +288,13 @@ class Transcript:
         """The HTTP exchanges between the gateway and its backends."""
         return tuple(item for item in self.exchanges if item.point is Point.BACKEND_TAP)
 
+    def left_at(self, exchange: Exchange) -> float | None:
+        """Return when the client of `exchange` closed or reset its connection, in seconds; None when it did not."""
+        for event in self.of(Kind.CONN_FIN, Kind.CONN_RST):
+            if (event.data["tap"], event.data["conn"], event.data["dir"]) == (exchange.tap, exchange.conn, "up"):
+                return event.t
+        return None
+
     @property
     def sees_backend(self) -> bool:
         """Whether a backend-side tap stood in this cell at all."""
