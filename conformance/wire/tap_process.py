@@ -120,8 +120,9 @@ class TapServer:
         spool = _named(self._spools, name)
         if name in self._collectors:
             await self._collectors[name].settle()
+        size = spool.size  # now: more may be relayed while this is written
         await _written(spool.flush)
-        return spool.size
+        return size
 
     async def close(self, name: str) -> None:
         """Close a tap or collector and its spool."""

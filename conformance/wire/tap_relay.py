@@ -206,7 +206,7 @@ class Leg:
     def _enqueue(self, units: list[Unit]) -> None:
         self._queue.extend(units)
         self._queued += sum(len(unit.payload) for unit in units)
-        if self._writing:
+        if self._writing and not self._reset_waits():
             self.pace()
         else:
             self._drain()
@@ -218,7 +218,7 @@ class Leg:
         blocked = not self._pass_on()
         if self._connection.closed:
             return
-        if blocked and self._queue and self._queue[-1].kind is UnitKind.RST:
+        if blocked and self._reset_waits():
             # A reset overtakes bytes that the receiver does not take, as it would without a relay between.
             self._connection.reset(dead=self.source)
             return
@@ -229,6 +229,9 @@ class Leg:
             else:
                 self._loop.remove_writer(self.sink.fileno())
         self.pace()
+
+    def _reset_waits(self) -> bool:
+        return bool(self._queue) and self._queue[-1].kind is UnitKind.RST
 
     def _pass_on(self) -> bool:
         """Pass on what is due; False when the receiver takes no more for now."""
