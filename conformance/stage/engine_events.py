@@ -20,15 +20,12 @@ from urllib3.exceptions import HTTPError
 
 from conformance.evidence.events import Kind
 from conformance.stage.engine import connect
-from conformance.stage.engine_cleanup import remove_run, run_containers, sweep_dead_runs
 from conformance.stage.labels import RUN_LABEL
 
 if TYPE_CHECKING:
     import docker
 
     from conformance.evidence.events import JSON
-
-__all__ = ["EngineEvent", "EngineWatch", "remove_run", "run_containers", "sweep_dead_runs"]
 
 OnEngine: TypeAlias = Callable[[Kind, "dict[str, JSON]", int], None]
 """Told kind, data and monotonic nanoseconds of each observation, in the event loop's thread."""
@@ -202,6 +199,8 @@ class EngineWatch:
     def _events(self, stream: Any) -> None:
         for raw in stream:
             event = parse_event(raw)
+            if event.image.startswith("sha256:"):
+                continue  # the engine's own: a step of building a derived image, whose labels it has
             if event.action == "create":
                 self._attach(event.container)
             self._loop.call_soon_threadsafe(self._take, event)
