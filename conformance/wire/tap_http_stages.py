@@ -59,9 +59,15 @@ class HoldStage(HttpStage):
         self._held = bytearray()
 
     def piece(self, piece: Piece) -> bytes:
-        """Return nothing, or everything held."""
+        """Return nothing, or at a message's end everything held."""
         self._held += piece.raw
-        return self._release() if piece.kind is PieceKind.END or len(self._held) >= self._limit else b""
+        return self._release() if piece.kind is PieceKind.END else b""
+
+    def feed(self, unit: Unit) -> Iterable[Unit]:
+        """Return what messages are complete, or everything when the limit is reached."""
+        yield from super().feed(unit)
+        if len(self._held) >= self._limit:
+            yield Unit(unit.due_ns, UnitKind.DATA, self._release())
 
     def rest(self) -> bytes:
         """Return everything held."""
@@ -144,22 +150,23 @@ class DropSseCommentsStage(HttpStage):
                 return b""
             case PieceKind.END if self._editing:
                 self._editing = False
-                return self._chunk(self._take_partial()) + piece.raw
+                return self._chunk(self._last_line()) + piece.raw
             case _:
                 return piece.raw
 
     def rest(self) -> bytes:
         """Return the partial line."""
-        return self._chunk(self._take_partial()) + super().rest()
+        return self._chunk(self._last_line()) + super().rest()
 
     def _start_stream(self) -> None:
         self._partial = b""
         self._commented = False
         self._has_field = False
 
-    def _take_partial(self) -> bytes:
+    def _last_line(self) -> bytes:
         partial, self._partial = self._partial, b""
-        return partial
+        whole = partial.endswith(b"\r")
+        return b"" if whole and not self._keeps(partial) else partial
 
     def _chunk(self, data: bytes) -> bytes:
         if not data or not self.framer.chunked:
