@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import socket
 from time import monotonic_ns
-from typing import Final
+from typing import Any, Final
 
 from conformance.wire.spool import SpoolWriter
-from conformance.wire.tap_address import Address
+from conformance.wire.tap_address import TcpAddress
 from conformance.wire.tap_listener import listen_on
 
 _LINE_LIMIT: Final = 1 << 24
@@ -52,20 +53,22 @@ class Collector:
     line cut off when a container was killed, is kept as `{"received_ns", "damaged": base64}`.
     """
 
-    def __init__(self, spool: SpoolWriter) -> None:
+    def __init__(self, listen: TcpAddress, spool: SpoolWriter) -> None:
+        """Listen there. Raises OSError when it cannot be had."""
+        self._sock, self.address = listen_on(listen)
         self._spool = spool
         self._senders: set[_Sender] = set()
+        self._arrived: dict[Any, asyncio.Event] = {}
         self._server: asyncio.Server | None = None
         self._syncs = 0
 
-    async def listen(self, address: Address) -> Address:
-        """Listen there and return the address. Raises OSError when it cannot be had."""
-        sock, address = listen_on(address)
-        self._server = await asyncio.start_server(self._collect, sock=sock, limit=_LINE_LIMIT)
-        return address
+    async def serve(self) -> None:
+        """Take senders."""
+        self._server = await asyncio.start_server(self._collect, sock=self._sock, limit=_LINE_LIMIT)
 
     async def settle(self) -> None:
         """Return once every connected tap's records so far are spooled. Raises ValueError when one does not answer."""
+        await self._accept_waiting()
         self._syncs += 1
         token = str(self._syncs)
         waiting = {asyncio.create_task(sender.settle(token)): sender for sender in self._senders}
@@ -85,8 +88,22 @@ class Collector:
         for sender in self._senders:
             sender.writer.transport.abort()
 
+    async def _accept_waiting(self) -> None:
+        """Return once every connection made before now is accepted: they are in order, so one of our own comes last."""
+        with socket.socket(self._sock.family) as sock:
+            sock.settimeout(0)
+            sock.bind((self.address.host, 0))  # so that its name is known before it can be accepted
+            arrived = self._arrived[sock.getsockname()] = asyncio.Event()
+            await asyncio.get_running_loop().sock_connect(sock, (self.address.host, self.address.port))
+            await arrived.wait()
+            del self._arrived[sock.getsockname()]
+
     async def _collect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         sender = _Sender(writer)
+        if sender.peer in self._arrived:
+            self._arrived[sender.peer].set()
+            writer.close()
+            return
         self._senders.add(sender)
         try:
             while line := await reader.readline():

@@ -26,7 +26,7 @@ from typing import Any, Final, TypeVar
 
 from conformance.errors import UsageError
 from conformance.wire.spool import Direction, RecordKind, SpoolThread, SpoolWriter, file_name
-from conformance.wire.tap_address import TlsOptions, address_from_json, address_to_json
+from conformance.wire.tap_address import TcpAddress, TlsOptions, address_from_json, address_to_json
 from conformance.wire.tap_collector import Collector
 from conformance.wire.tap_listener import Tap
 from conformance.wire.tap_relay import ResetWatch
@@ -95,17 +95,17 @@ class TapServer:
     async def open_collector(self, name: str, listen: dict[str, Any]) -> dict[str, Any] | None:
         """Open a collector of stdio-tap records; returns its address."""
         address = address_from_json(listen)
-        if address is None:
-            raise ValueError("no listen address was given")
+        if not isinstance(address, TcpAddress):
+            raise ValueError("a collector listens on TCP")  # noqa: TRY004 - a refused request, not a program's mistake
         spool = self._new_spool(name, lines=True)
         try:
-            collector = Collector(spool)
-            there = await collector.listen(address)
+            collector = Collector(address, spool)
         except OSError:
             self._discard(name)
             raise
+        await collector.serve()
         self._collectors[name] = collector
-        return address_to_json(there)
+        return address_to_json(collector.address)
 
     async def set_upstream(self, name: str, upstream: dict[str, Any] | None) -> None:
         """Set where later connections go."""
