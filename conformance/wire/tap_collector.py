@@ -55,7 +55,8 @@ class Collector:
 
     def __init__(self, listen: TcpAddress, spool: SpoolWriter) -> None:
         """Listen there. Raises OSError when it cannot be had."""
-        self._sock, self.address = listen_on(listen)
+        self._sock, _ = listen_on(listen)
+        self.address = TcpAddress(listen.host, self._sock.getsockname()[1])
         self._spool = spool
         self._senders: set[_Sender] = set()
         self._arrived: dict[Any, asyncio.Event] = {}
