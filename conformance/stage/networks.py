@@ -8,6 +8,7 @@ connections even when nothing listens behind it.
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -108,7 +109,7 @@ async def check_routes(client: docker.DockerClient, side: Side, image: str, run_
     try:
         server = await asyncio.start_server(listen, side.host, 0)
     except OSError as error:
-        return _no_route(f"{side.host} is not an address of this machine ({error.strerror})")
+        return _no_route(f"{side.host} is not an address of this machine ({os.strerror(error.errno or 0)})")
     container = None
     async with server:
         port = server.sockets[0].getsockname()[1]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from docker.errors import APIError, DockerException, NotFound
 from requests.exceptions import RequestException
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
     from conformance.stage.runtime import OnEvent
 
+T = TypeVar("T")
+
 STOP_GRACE: Final = 5
 """Seconds between SIGTERM and SIGKILL, as in the process runtime."""
 
@@ -39,6 +42,9 @@ LOG_LINES: Final = 2000
 """Lines kept of a container's output; the last ones."""
 
 _UNKNOWN_EXIT: Final = -1
+_STREAM_ENDS: Final = (DockerException, RequestException, HTTPError, OSError)
+"""What reading a stream raises when the engine closed it."""
+
 _NOT_RUNNING: Final = 409
 """Answer to a signal for a container that has ended (Engine API, POST /containers/{id}/kill)."""
 
@@ -156,25 +162,39 @@ async def start_container(spec: ContainerSpec, on_event: OnEvent) -> RunningCont
         on_event(Kind.PROCESS_EXIT, {"name": spec.name, "pid": pid, "code": code, "container": running.id})
         exited.set_result(code)
 
+    def tell(told: Callable[[T], None], what: T) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody is left to be told
+            loop.call_soon_threadsafe(told, what)
+
     def follow() -> None:
         # A thread of its own: it blocks for as long as the container lives, and a pool would run out of threads.
         code = _UNKNOWN_EXIT
         try:
-            rest = b""
-            for chunk in container.logs(stream=True, follow=True):
-                *lines, rest = (rest + chunk).split(b"\n")
-                for one in lines:
-                    loop.call_soon_threadsafe(line, one.decode("utf-8", "replace").rstrip("\r"))
-            if rest:
-                loop.call_soon_threadsafe(line, rest.decode("utf-8", "replace"))
+            for text in _lines(container):
+                tell(line, text)
             code = int(container.wait()["StatusCode"])
-        except (DockerException, RequestException, HTTPError, OSError) as error:
-            loop.call_soon_threadsafe(line, f"(the engine stopped telling about it: {error})")
+        except _STREAM_ENDS as error:
+            tell(line, f"(the engine stopped telling about it: {error})")
         finally:
-            loop.call_soon_threadsafe(ended, code)
+            tell(ended, code)
 
     threading.Thread(target=follow, name=f"follow {spec.name}", daemon=True).start()
     return running
+
+
+def _lines(container: Container) -> Iterator[str]:
+    """Yield the lines of the container's output until it has ended."""
+    told, rest = 0, b""
+    for chunk in container.logs(stream=True, follow=True):
+        *lines, rest = (rest + chunk).split(b"\n")
+        told += len(lines)
+        yield from (_text(line) for line in lines)
+    # Docker 20.10 lets the stream end without what was written last if no newline ended it; the stored log has it.
+    yield from (_text(line) for line in container.logs().split(b"\n")[told:] if line)
+
+
+def _text(line: bytes) -> str:
+    return line.decode("utf-8", "replace").rstrip("\r")
 
 
 def _start(spec: ContainerSpec) -> DockerContainer:
