@@ -492,6 +492,8 @@ def events_are_messages(inputs: Inputs) -> Verdict:
                 )
     if not judged and not any(item.is_stream for item in inputs.through.client()):
         return NotApplicable("nothing is served as an event stream")
+    if not judged:
+        return NotExercised("an event on any stream: every stream was silent")
     return Pass(f"{judged} events, all JSON-RPC messages or priming events")
 
 

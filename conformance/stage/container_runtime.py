@@ -115,7 +115,7 @@ class ContainerRuntime:
             raise CannotJudgeError(f"{backend.title} has no stdio face; choose a gateway that fronts HTTP for it.")
         command = expand_argv(face.command, {**_own_values(backend), "script": script})
         if not spin_up:
-            relay = (images.BASE_PYTHON, images.STDIO_TAP, "--name", tap, "--collector", str(collector), "--")
+            relay = (images.BASE_PYTHON, images.STDIO_TAP, "--name", tap, "--collector", str(collector))
             # Many gateways hand their children next to nothing, so the command brings where its modules are.
             return ("env", f"PYTHONPATH={images.SOURCES}", *relay, *command)
         image = await self._backend_image(backend)
