@@ -22,6 +22,9 @@ from conformance.plugin import Collector
 from conformance.stage.manifest import BackendManifest, TargetManifest
 from conformance.stage.plan import Cell, Plan, RuntimeName, UrlTarget
 from conformance.stage.scenario import SUITES, Scenario, scenarios
+from conformance.witness import SCRIPTS
+
+WITNESS = "witness"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,42 +46,49 @@ class Selection:
     secret_env: tuple[str, ...] = ()
     keep: bool = False
     expectations: Expectations = field(default_factory=Expectations)
-    spin_up_backend: BackendManifest | None = None
+    spin_up_backend: str = "time"
+    """Name of the backend that gateways start as a container in suite spin_up."""
 
 
 def cells_of(selection: Selection) -> tuple[Cell, ...]:
-    """Return the cells of a selection, control cells included, in a stable order."""
+    """Return the cells of a selection, control cells included, in a stable order.
+
+    Suite spin_up has cells in every runtime: where the runtime starts no containers they say that they were not
+    exercised, and why.
+    """
     cells: set[Cell] = set()
     for target in selection.targets:
-        for backend in selection.backends:
-            if not set(target.fronts) & set(backend.offers):
-                continue
-            for revision in selection.revisions:
-                for scenario in scenarios().values():
-                    if _selected(selection, target, backend, revision, scenario):
-                        cells.add(Cell(target.name, selection.runtime, backend.name, revision, revision, scenario.name))
-    controls = {cell.control for cell in cells if scenarios()[cell.scenario].control and _has_http(selection, cell)}
+        for revision in selection.revisions:
+            for scenario in scenarios().values():
+                if _selected(selection, revision, scenario):
+                    for backend in _backends(selection, target, scenario):
+                        cells.add(Cell(target.name, selection.runtime, backend, revision, revision, scenario.name))
+    controls = {cell.control for cell in cells if scenarios()[cell.scenario].control}
     return tuple(sorted(cells | controls))
 
 
-def _has_http(selection: Selection, cell: Cell) -> bool:
-    return any(item.name == cell.backend and item.faces.http for item in selection.backends)
-
-
-def _selected(
-    selection: Selection,
-    target: TargetManifest,
-    backend: BackendManifest,
-    revision: str,
-    scenario: Scenario,
-) -> bool:
+def _selected(selection: Selection, revision: str, scenario: Scenario) -> bool:
     if scenario.suite not in selection.suites or revision not in scenario.revisions:
         return False
-    if selection.quick and scenario.seconds > timing.QUICK_LIMIT:
-        return False
-    if scenario.spin_up or (scenario.late_backend and "http" not in target.fronts):
-        return False
-    return backend.name == "witness" or not scenario.needs_witness
+    return not (selection.quick and scenario.seconds > timing.QUICK_LIMIT)
+
+
+def _backends(selection: Selection, target: TargetManifest, scenario: Scenario) -> tuple[str, ...]:
+    """Return the names of the backends a scenario is driven with before `target`."""
+    if scenario.spin_up is not None:
+        if not target.container.spin_up:
+            return ()
+        return ("witness",) if scenario.needs_witness else (selection.spin_up_backend,)
+    if scenario.late_backend and "http" not in target.fronts:
+        return ()  # a stdio backend is the gateway's own child, so it cannot come later
+    faces = set(target.fronts)
+    if scenario.needs_witness:
+        faces &= {str(face) for face in SCRIPTS[scenario.witness_script].faces}
+    return tuple(
+        backend.name
+        for backend in selection.backends
+        if faces & set(backend.offers) and (backend.name == WITNESS or not scenario.needs_witness)
+    )
 
 
 def execute(selection: Selection) -> ExitCode:

@@ -13,7 +13,7 @@ def within(observations: Iterable[Observation], begin_ns: int) -> list[Observati
 
     Everything from then on does. Of the instance's earlier life, what is still in use does too: the sessions, stdio
     processes and connections that appear in the window, from their beginning, so that a rule on "the first message of
-    every backend session" sees that first message; and how the instance started.
+    every backend session" sees that first message; and how the instance started, the container engine's part included.
     """
     seen = sorted(observations, key=lambda item: item.t_ns)
     sessions = _sessions(seen)
@@ -22,7 +22,10 @@ def within(observations: Iterable[Observation], begin_ns: int) -> list[Observati
     return [
         item
         for item in seen
-        if item.t_ns >= begin_ns or item.kind in kept_always or any(key in used for key in _keys(item, sessions))
+        if item.t_ns >= begin_ns
+        or item.kind in kept_always
+        or item.point in (Point.ENGINE, Point.ENGINE_TAP)
+        or any(key in used for key in _keys(item, sessions))
     ]
 
 

@@ -146,6 +146,8 @@ def judge(subject: Rule, inputs: Inputs) -> Verdict:
     through = inputs.through
     if not through.footer.get("complete"):
         return HarnessFault(str(through.footer.get("error") or "the drive did not complete"))
+    if through.footer.get("not_exercised"):
+        return NotExercised(str(through.footer["not_exercised"]))
     revision = through.header.get("revision")
     if revision not in subject.revisions:
         return NotApplicable(f"holds for {', '.join(subject.revisions)}, and this cell speaks {revision}")

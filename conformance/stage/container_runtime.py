@@ -19,6 +19,7 @@ from conformance.stage.launch import prepare
 from conformance.stage.networks import RunNetworks, check_routes, create_networks
 from conformance.stage.placeholders import Values, expand, expand_argv
 from conformance.stage.readiness import Probe, wait_ready
+from conformance.stage.runtime import Ready
 from conformance.stage.running_container import ContainerSpec, RunningContainer, start_container
 
 if TYPE_CHECKING:
@@ -49,14 +50,12 @@ CORRECT: Final = "correct"
 class ContainerRuntime:
     """Gateways and backends as containers (see `conformance.stage.runtime.Runtime`).
 
-    engine_socket: the socket of the engine tap, alone in its folder; set before a gateway that starts containers is
-    started. The raw socket is never handed on.
+    A gateway that starts containers gets the engine tap's socket; the raw socket is never handed on.
     """
 
     plan: Plan
     name: str = "containers"
     on_progress: Callable[[str], None] = print
-    engine_socket: Path | None = None
     _client: docker.DockerClient = field(default_factory=connect)
     _networks: RunNetworks | None = None
     _images: dict[str, str] = field(default_factory=dict)
@@ -137,16 +136,16 @@ class ContainerRuntime:
         values: Mapping[str, str | Sequence[str]],
         secrets: Mapping[str, str],
         spin_up: bool,
-        ready: bool,
+        engine_socket: Path | None,
+        ready: Ready,
         on_event: OnEvent,
     ) -> RunningContainer:
-        """Start a gateway with `values` and `secrets` for its placeholders.
+        """Start a gateway with `values` and `secrets` for its placeholders and wait until it is `ready`.
 
-        ready: wait until its initialize is answered (else until its port accepts). Raises CannotJudgeError.
+        Raises CannotJudgeError.
         """
         launch = prepare(target, {**values, **_own_values(target)}, secrets, spin_up=spin_up)
-        needs_engine = spin_up or target.container.engine_socket
-        engine = self._engine_access() if needs_engine else ({}, {})
+        engine = _engine_access(engine_socket) if engine_socket else ({}, {})
         spec = ContainerSpec(
             name="gateway",
             image=await self._gateway_image(target),
@@ -158,16 +157,8 @@ class ContainerRuntime:
             port=PORT,
             labels=run_labels(self.plan.run_id),
         )
-        return await _start_ready(spec, target, target.endpoint.path if ready else None, launch.headers, on_event)
-
-    def _engine_access(self) -> tuple[dict[str, str], dict[str, str]]:
-        """Return the environment and the mounts that give a container the tapped engine socket."""
-        if self.engine_socket is None:
-            raise CannotJudgeError("No engine tap is open, so this gateway gets no engine; open one before it starts.")
-        # The folder, not the socket: a socket that is mounted itself is lost when the tap opens it again.
-        name = self.engine_socket.name
-        folder = str(Path(ENGINE_SOCKET).parent)
-        return {"DOCKER_HOST": f"unix://{folder}/{name}"}, {folder: str(self.engine_socket.parent)}
+        path = target.endpoint.path if ready is Ready.ANSWERS else None
+        return await _start_ready(spec, target, path, launch.headers, on_event, tolerant=ready is Ready.TRIED)
 
     def _side(self) -> RunNetworks:
         if self._networks is None:
@@ -206,7 +197,10 @@ async def _start_ready(
     path: str | None,
     headers: Mapping[str, str],
     on_event: OnEvent,
+    *,
+    tolerant: bool = False,
 ) -> RunningContainer:
+    """Start a container and wait until it is up; tolerant: return it however far it came."""
     container = await start_container(spec, on_event)
     probe = Probe(container.address, path, headers)
     try:
@@ -216,7 +210,7 @@ async def _start_ready(
     except BaseException:
         await container.stop()
         raise
-    if why is None:
+    if why is None or tolerant:
         return container
     ended = container.returncode
     await container.stop()
@@ -225,6 +219,15 @@ async def _start_ready(
         f"{manifest.title} never got ready: {how}; correct its start command or raise ready.seconds. "
         f"Its last lines:\n{container.tail()}"
     )
+
+
+def _engine_access(socket: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the environment and the mounts that give a container the tapped engine socket.
+
+    The folder is mounted, not the socket: a socket that is mounted itself is lost when the tap opens it again.
+    """
+    folder = str(Path(ENGINE_SOCKET).parent)
+    return {"DOCKER_HOST": f"unix://{folder}/{socket.name}"}, {folder: str(socket.parent)}
 
 
 def _own_values(manifest: TargetManifest | BackendManifest) -> dict[str, str]:

@@ -25,6 +25,7 @@ from conformance.evidence.events import JSON
 from conformance.evidence.log import write_evidence
 from conformance.evidence.redact import Redactor
 from conformance.evidence.window import within
+from conformance.stage.engine_log import EngineLog
 from conformance.stage.instance import Instance, describe
 from conformance.stage.manifest import BackendManifest, TargetManifest, load_backend
 from conformance.stage.plan import DIRECT, Cell, Plan
@@ -54,6 +55,7 @@ class Engine:
     targets: dict[str, TargetManifest]
     live: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LIVE_INSTANCES))
     starting: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(STARTING_INSTANCES))
+    watch: EngineLog | None = None
 
     def say(self, what: str, **detail: JSON) -> None:
         """Append one line to the progress file."""
@@ -70,6 +72,9 @@ class Engine:
             await self.runtime.prepare(target, tuple(backends.values()))
         if not self.targets:
             await self.runtime.prepare(None, tuple(backends.values()))
+        spins_up = any(scenarios()[cell.scenario].spin_up for cell in self.plan.cells)
+        if spins_up and self.runtime.name == "containers":
+            self.watch = await EngineLog.start(self.plan.run_id, self.redactor)
         groups: dict[tuple[str, ...], list[Cell]] = defaultdict(list)
         for cell in self.plan.cells:
             groups[cell.target, cell.backend, cell.revision, cell.backend_revision].append(cell)
@@ -77,6 +82,8 @@ class Engine:
             for cells in groups.values():
                 for lane in _lanes(cells):
                     tasks.create_task(self.lane(lane, backends[lane[0].backend]))
+        if self.watch is not None:
+            await self.watch.stop()
         self.say("driven")
 
     async def lane(self, cells: list[Cell], backend: BackendManifest) -> None:
@@ -93,6 +100,10 @@ class Engine:
         """Start an instance and drive cells on it; return those left when the instance stopped being healthy."""
         scenario = scenarios()[cells[0].scenario]
         target = self.targets.get(cells[0].target)
+        if scenario.spin_up is not None and self.runtime.name == "process":
+            for cell in cells:
+                self.not_exercised(cell, "containers that the gateway starts: the process runtime starts none")
+            return []
         recorder = Recorder(self.redactor)
         async with self.live:
             try:
@@ -159,7 +170,7 @@ class Engine:
         A witness that misbehaves by script can fail an innocent sentinel, so scripted scenarios have none; their
         instance is theirs alone.
         """
-        guarded = scenario.witness_script == "correct" and not scenario.late_backend and not scenario.spin_up
+        guarded = scenario.witness_script == "correct" and not scenario.late_backend and scenario.spin_up is None
         if guarded:
             await stage.sentinel("before")
         stage.step("scenario.begin", scenario=scenario.name)
@@ -176,6 +187,8 @@ class Engine:
     async def _write(self, stage: Stage, scenario: Scenario, error: str) -> None:
         instance = stage.instance
         seen = [*await instance.collect(stage.taps), *stage.recorder.observations]
+        if self.watch is not None and instance.engine is not None:
+            seen += self.watch.of(instance.engine.image)
         begin = min((o.t_ns for o in stage.recorder.observations), default=0)
         await instance.close_client_taps(stage.taps)
         header = self._header(stage.cell, scenario, instance)
@@ -194,6 +207,8 @@ class Engine:
             "runtime": cell.runtime,
             "witness_script": scenario.witness_script,
             "control": cell.target == DIRECT,
+            "spin_up": str(scenario.spin_up) if scenario.spin_up else "",
+            "image": instance.engine.image if instance and instance.engine else "",
             "backend_tapped": bool(instance and (instance.backend_tap or instance.stdio_collector)),
             "client_tapped": True,
             "claims": target.claims.model_dump() if target else {"sessions": "stateful"},
@@ -204,6 +219,12 @@ class Engine:
             "redaction": "foreign" if self.redactor.foreign else "supplied",
             "started": time.time(),
         }
+
+    def not_exercised(self, cell: Cell, why: str) -> None:
+        """Write the evidence of a cell that this runtime cannot drive."""
+        header = self._header(cell, scenarios()[cell.scenario], None)
+        write_evidence(self.plan.evidence_file(cell), header, (), {"complete": True, "not_exercised": why})
+        self.say("done", cell=cell.id, error="")
 
     def failed(self, cell: Cell, error: BaseException, recorder: Recorder | None = None) -> None:
         """Write a cell's failed marker: evidence that says why nothing was driven, and how far the start came."""
@@ -224,7 +245,7 @@ def _lanes(cells: Iterable[Cell]) -> list[list[Cell]]:
         if scenario.kind is ScenarioKind.DESTRUCTIVE:
             alone.append([cell])
         else:
-            shared[str(scenario.kind), scenario.spin_up].append(cell)
+            shared[str(scenario.kind), scenario.spin_up is not None].append(cell)
     # the longest waits first: a suite lasts about its longest wait only if that one starts at once
     lanes = [*shared.values(), *alone]
     return sorted(lanes, key=lambda lane: -max(known[cell.scenario].seconds for cell in lane))

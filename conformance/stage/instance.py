@@ -11,14 +11,16 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from conformance.evidence.events import JSON, Kind, Point
+from conformance.evidence.events import JSON, Point
 from conformance.evidence.log import Observation
 from conformance.evidence.redact import Redactor
-from conformance.stage.launch import generate_secrets, prepare
+from conformance.stage.engine_side import ENGINE_TAP, EngineSide
+from conformance.stage.launch import generate_secrets
 from conformance.stage.manifest import BackendManifest, TargetManifest
 from conformance.stage.placeholders import expand
 from conformance.stage.recorder import Recorder
-from conformance.stage.runtime import Running, Runtime
+from conformance.stage.runtime import Ready, Running, Runtime
+from conformance.stage.scenario import SpinUp
 from conformance.wire.assemble import assemble_stdio, assemble_tap
 from conformance.wire.spool import read_spool
 from conformance.wire.tap import TapProcess
@@ -42,8 +44,9 @@ class Instance:
     backend: BackendManifest
     script: str
     redactor: Redactor
-    spin_up: bool
+    spin_up: SpinUp | None
     recorder: Recorder
+    engine: EngineSide | None = None
     name: str = ""
     headers: dict[str, str] = field(default_factory=dict)
     gateway: Running | None = None
@@ -65,7 +68,7 @@ class Instance:
         script: str,
         recorder: Recorder,
         redactor: Redactor,
-        spin_up: bool = False,
+        spin_up: SpinUp | None = None,
         late_backend: bool = False,
     ) -> Instance:
         """Start everything and wait until it answers; on failure stop what was started and raise CannotJudgeError.
@@ -101,16 +104,20 @@ class Instance:
             self.stdio_collector = f"{self.name}:stdio"
             listen = TcpAddress(self.runtime.backend_tap_host, 0)
             collector = await self.taps.open_collector(self.stdio_collector, listen)
-            self._values["backend_command"] = await self.runtime.stdio_command(
+            command = await self.runtime.stdio_command(
                 self.backend,
                 script=self.script,
                 collector=collector,
                 tap=STDIO_TAP,
-                spin_up=self.spin_up,
+                spin_up=self.spin_up is not None,
             )
+            if self.spin_up is not None:
+                self.engine = await EngineSide.open(self.taps, self.name, self.spin_up, tuple(command))
+                command = self.engine.command
+            self._values["backend_command"] = command
         self._secrets = generate_secrets(self.target)
         self.headers = {name: expand(value, self._secrets) for name, value in self.target.endpoint.headers.items()}
-        await self.start_gateway(ready=not late_backend and self.script not in NEVER_READY_SCRIPTS)
+        await self.start_gateway(ready=self._ready(late_backend=late_backend))
 
     async def start_backend(self) -> None:
         """Start (or start again) the backend's HTTP face and point the backend tap at it."""
@@ -122,7 +129,18 @@ class Instance:
         if self.backend_tap is not None:
             await self.taps.set_upstream(self.backend_tap, self.server.address)
 
-    async def start_gateway(self, *, ready: bool = True) -> None:
+    def _ready(self, *, late_backend: bool) -> Ready:
+        """Return how far the gateway's start is waited for.
+
+        The readiness probe's own initialize would set off what a script counts or times, and a gateway that connects
+        to its backend before it listens may rightly never listen when that backend misbehaves.
+        """
+        broken = self.spin_up is not None and self.spin_up is not SpinUp.WORKS
+        if broken or self.script != "correct" or late_backend:
+            return Ready.TRIED
+        return Ready.ANSWERS
+
+    async def start_gateway(self, *, ready: Ready = Ready.ANSWERS) -> None:
         """Start (or start again) the gateway and point the client taps at it."""
         if self.target is None:
             raise RuntimeError("a control run has no gateway to start")
@@ -130,7 +148,8 @@ class Instance:
             self.target,
             values=self._values,
             secrets=self._secrets,
-            spin_up=self.spin_up,
+            spin_up=self.spin_up is not None,
+            engine_socket=self.engine.socket if self.engine else None,
             ready=ready,
             on_event=self.recorder.stage,
         )
@@ -174,6 +193,8 @@ class Instance:
             await self.taps.sync(self.stdio_collector)
             lines = self.taps.spool_path(self.stdio_collector).read_bytes().splitlines()
             found += list(assemble_stdio(lines, self.redactor))
+        if self.engine is not None:
+            found += await self._tap(self.engine.tap, ENGINE_TAP, Point.ENGINE_TAP)
         return found
 
     async def _tap(self, tap: str, label: str, point: Point) -> list[Observation]:
@@ -192,19 +213,11 @@ class Instance:
         for running in (self.gateway, self.server):
             if running is not None:
                 await running.stop()
-        for tap in [*self.client_taps, *(t for t in (self.backend_tap, self.stdio_collector) if t)]:
+        own = (self.backend_tap, self.stdio_collector, self.engine.tap if self.engine else None)
+        for tap in [*self.client_taps, *(tap for tap in own if tap)]:
             await self.taps.close_tap(tap)
-
-
-NEVER_READY_SCRIPTS = frozenset(
-    {"hang_on_initialize", "exits_at_once", "silent", "slow_start", "slow_initialize"},
-)
-"""Witness scripts with which a gateway's own initialize may rightly never be answered: wait for its port only."""
 
 
 def describe(running: Running | None) -> dict[str, JSON]:
     """Return what the evidence header says of a started program."""
     return {} if running is None else {"pid": running.pid, "address": str(running.address)}
-
-
-__all__ = ["BACKEND_TAP", "STDIO_TAP", "Instance", "Kind", "describe", "prepare"]

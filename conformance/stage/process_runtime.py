@@ -22,6 +22,7 @@ from conformance.stage.launch import prepare, write_files
 from conformance.stage.packages import Installed, ensure_installed
 from conformance.stage.placeholders import Values, expand, expand_argv
 from conformance.stage.readiness import Probe, wait_ready
+from conformance.stage.runtime import Ready
 from conformance.stage.supervisor import RUN_VARIABLE
 from conformance.wire.tap_address import TcpAddress
 
@@ -141,22 +142,23 @@ class ProcessRuntime:
         values: Mapping[str, str | Sequence[str]],
         secrets: Mapping[str, str],
         spin_up: bool,
-        ready: bool,
+        engine_socket: Path | None,  # noqa: ARG002 - this runtime starts no containers
+        ready: Ready,
         on_event: OnEvent,
     ) -> RunningProcess:
-        """Start a gateway with `values` and `secrets` for its placeholders.
+        """Start a gateway with `values` and `secrets` for its placeholders and wait until it is `ready`.
 
-        ready: wait until its initialize is answered (else until its port accepts). Raises CannotJudgeError.
+        Raises CannotJudgeError.
         """
         installed = await self._install(target)
 
         def placed(port: int, folder: Path) -> tuple[Sequence[str], Mapping[str, str], Probe]:
             launch = prepare(target, {**values, **_own_values(installed, port, folder)}, secrets, spin_up=spin_up)
             write_files(launch, folder)
-            path = target.endpoint.path if ready else None
+            path = target.endpoint.path if ready is Ready.ANSWERS else None
             return launch.argv, launch.env, Probe(TcpAddress(HOST, port), path, launch.headers)
 
-        return await self._start("gateway", target, installed, placed, on_event)
+        return await self._start("gateway", target, installed, placed, on_event, tolerant=ready is Ready.TRIED)
 
     async def _start(
         self,
@@ -165,8 +167,13 @@ class ProcessRuntime:
         installed: Installed,
         placed: Placed,
         on_event: OnEvent,
+        *,
+        tolerant: bool = False,
     ) -> RunningProcess:
-        """Start the program at a free port, and again at another while the port turns out to be taken."""
+        """Start the program at a free port, and again at another while the port turns out to be taken.
+
+        tolerant: a program that did not get ready is returned as it is, ended or not.
+        """
         for attempt in itertools.count(1):
             port, folder = free_port(), self._folder(manifest.name)
             argv, env, probe = placed(port, folder)
@@ -185,7 +192,7 @@ class ProcessRuntime:
             except BaseException:
                 await child.stop()
                 raise
-            if why is None and not taken:
+            if not taken and (why is None or tolerant):
                 return RunningProcess(probe.address, child)
             ended = child.returncode
             await child.stop()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from enum import Enum
+from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from conformance.evidence.events import JSON, Kind
@@ -11,6 +13,14 @@ from conformance.wire.tap_address import TcpAddress
 
 OnEvent: TypeAlias = "Callable[[Kind, dict[str, JSON]], None]"
 """Told of readiness probes, process starts and exits, and log lines, as they happen."""
+
+
+class Ready(Enum):
+    """How far a start is waited for."""
+
+    ANSWERS = "its initialize is answered"
+    ACCEPTS = "its port accepts"
+    TRIED = "its port accepts, or it ended, or its time was up: whatever comes of it is what the scenario is about"
 
 
 class Running(Protocol):
@@ -63,10 +73,12 @@ class Runtime(Protocol):
         values: dict[str, str | Sequence[str]],
         secrets: dict[str, str],
         spin_up: bool,
-        ready: bool,
+        engine_socket: Path | None,
+        ready: Ready,
         on_event: OnEvent,
     ) -> Running:
-        """Start a gateway with `values` for its placeholders.
+        """Start a gateway with `values` for its placeholders and wait until it is `ready`.
 
-        ready: wait until its initialize is answered (else until its port accepts). Raises CannotJudgeError.
+        engine_socket: the tapped socket of the container engine, for a gateway that starts containers; alone in its
+        folder. Raises CannotJudgeError.
         """

@@ -32,6 +32,15 @@ class ScenarioKind(StrEnum):
     DESTRUCTIVE = "destructive"  # on a fresh instance of its own
 
 
+class SpinUp(StrEnum):
+    """A backend container that the gateway starts itself, by `docker run -i --rm IMAGE`, and what is wrong with it."""
+
+    WORKS = "works"
+    IMAGE_MISSING = "image-missing"  # there is no such image, and none can be pulled
+    ENGINE_DENIED = "engine-denied"  # the engine tap answers 403 to every POST
+    ENGINE_MISSING = "engine-missing"  # the socket the gateway is given is not there
+
+
 Drive: TypeAlias = Callable[["Stage"], Awaitable[None]]
 
 
@@ -41,7 +50,7 @@ class Scenario:
 
     brings: names of the preconditions it brings about. witness_script: the backend is the witness with this script
     (and the instance is fresh). needs_witness: it calls the witness's own tools. seconds: its longest deliberate wait.
-    spin_up: the backend is a container the gateway starts. control: whether it also runs straight at the backend.
+    spin_up: the backend is a container the gateway starts, and what is wrong with it. control: whether it also runs straight at the backend.
     """
 
     name: str
@@ -52,7 +61,7 @@ class Scenario:
     revisions: tuple[str, ...]
     witness_script: str
     needs_witness: bool
-    spin_up: bool
+    spin_up: SpinUp | None
     control: bool
     late_backend: bool
     drive: Drive = field(repr=False)
@@ -75,7 +84,7 @@ def scenario(
     revisions: tuple[str, ...] = STREAMABLE_LEGACY,
     witness_script: str = "correct",
     needs_witness: bool = False,
-    spin_up: bool = False,
+    spin_up: SpinUp | None = None,
     control: bool = True,
     late_backend: bool = False,
 ) -> Callable[[Drive], Drive]:

@@ -112,6 +112,11 @@ class TapProcess:
         """Stop listening, drop the connections, close the spool in order. For collectors too."""
         await self._ask("close", name=name)
 
+    @property
+    def spool_dir(self) -> Path:
+        """The private folder of the spools."""
+        return self._dir
+
     def spool_path(self, name: str) -> Path:
         """Return the spool file of a tap or collector; binary (`read_spool`) or JSON lines."""
         return self._dir / self._files[name]

@@ -1,0 +1,1 @@
+"""Suite spin_up: backends as containers that the gateway starts itself."""
