@@ -19,8 +19,8 @@ from conformance.stage.launch import prepare
 from conformance.stage.networks import RunNetworks, check_routes, create_networks
 from conformance.stage.placeholders import Values, expand, expand_argv
 from conformance.stage.readiness import Probe, wait_ready
-from conformance.stage.runtime import Ready
 from conformance.stage.running_container import ContainerSpec, RunningContainer, start_container
+from conformance.stage.runtime import Ready
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

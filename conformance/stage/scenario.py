@@ -50,7 +50,8 @@ class Scenario:
 
     brings: names of the preconditions it brings about. witness_script: the backend is the witness with this script
     (and the instance is fresh). needs_witness: it calls the witness's own tools. seconds: its longest deliberate wait.
-    spin_up: the backend is a container the gateway starts, and what is wrong with it. control: whether it also runs straight at the backend.
+    spin_up: the backend is a container the gateway starts, and what is wrong with it. late_backend: it is started by
+    the drive. control: whether the scenario also runs straight at the backend.
     """
 
     name: str
