@@ -45,6 +45,7 @@ class Selection:
     url: UrlTarget | None = None
     secret_env: tuple[str, ...] = ()
     keep: bool = False
+    allow_destructive: bool = False
     expectations: Expectations = field(default_factory=Expectations)
     spin_up_backend: str = "time"
     """Name of the backend that gateways start as a container in suite spin_up."""
