@@ -235,6 +235,17 @@ async def test_slow_read_limits_the_rate(tmp_path: Path) -> None:
     assert len(data[len(records[0].payload) :]) / seconds <= 20_000 * 1.05  # never faster; the first read has no wait
 
 
+@asynchronous
+async def test_a_reset_between_two_slow_reads_loses_nothing(tmp_path: Path) -> None:
+    async with staged(tmp_path, [SlowRead(100)]) as stage:
+        client, server = await stage.pair()
+        data = bytes(range(250)) * 4
+        await send(server, data)
+        assert await receive(client) == data[:5]
+        reset(server)
+        assert await receive_until_reset(client) == data[5:]
+
+
 @pytest.mark.parametrize("end", ["fin", "rst"])
 @asynchronous
 async def test_blackhole_swallows_bytes_and_ends(tmp_path: Path, end: str) -> None:

@@ -111,7 +111,7 @@ class SpoolThread:
                 # A tap that cannot keep its evidence must not go on as if it did; its death is seen by the parent.
                 traceback.print_exc()
                 sys.stderr.flush()
-                os._exit(74)
+                os._exit(os.EX_IOERR)
             if done is not None:
                 done()
 

@@ -1,6 +1,6 @@
 """The stdio tap: runs a command, relays its stdin, stdout and stderr unchanged, and writes down what passes.
 
-    python stdio_tap.py --name NAME (--spool FILE | --collector HOST:PORT) -- CMD ARGS…
+    python stdio_tap.py --name NAME (--spool FILE | --collector HOST:PORT) [--] CMD ARGS…
 
 One file, standard library only, any Python from 3.9, so that it can be copied alone into an image and be its
 entrypoint: as process 1 it reaps orphans. It forwards signals to the command and exits with its code (128 + number
@@ -241,8 +241,7 @@ def _start(argv: list[str]) -> tuple[int, tuple[int, int, int]]:
     return child.pid, (to_stdin, from_stdout, from_stderr)
 
 
-def _relay(recorder: Recorder, argv: list[str]) -> int:
-    signals = Signals()
+def _relay(recorder: Recorder, signals: Signals, argv: list[str]) -> int:
     try:
         pid, (to_stdin, from_stdout, from_stderr) = _start(argv)
     except OSError as error:
@@ -282,9 +281,10 @@ def main() -> NoReturn:
     command = chosen.command[1:] if chosen.command[:1] == ["--"] else chosen.command
     if not command:
         parser.error("no command was given; put it last")
+    signals = Signals()  # before anything that others can see, so that no signal finds it unready
     connect = _to_file(chosen.spool) if chosen.spool else _to_collector(chosen.collector)
     recorder = Recorder(chosen.name, connect)
-    code = _relay(recorder, command)
+    code = _relay(recorder, signals, command)
     recorder.finish()
     # The thread on stdin may still be blocked reading it, and must not hold up the end.
     os._exit(code)

@@ -80,7 +80,7 @@ class Tap:
     def __init__(
         self, listen: Address, upstream: Address | None, spool: SpoolWriter, watch: ResetWatch, tls: TlsSides
     ) -> None:
-        self.upstream = upstream
+        self._upstream = upstream
         self.spool = spool
         self._watch = watch
         self._tls = tls
@@ -91,8 +91,14 @@ class Tap:
         self._sock, self.address = listen_on(listen)
         asyncio.get_running_loop().add_reader(self._sock.fileno(), self._accept)
 
+    def set_upstream(self, upstream: Address | None) -> None:
+        """Set where clients that connect from now on are relayed to."""
+        self._accept()
+        self._upstream = upstream
+
     def set_toxics(self, toxics: Sequence[Toxic]) -> None:
         """Replace the toxics, on open connections too."""
+        self._accept()  # a client that connected before now is open, whether or not the loop came to it
         self._toxics = tuple(toxics)
         payload = json.dumps({"toxics": to_json(toxics)}).encode()
         self.spool.record(monotonic_ns(), 0, Direction.NONE, RecordKind.TOXIC, payload)
@@ -120,17 +126,20 @@ class Tap:
             self._count += 1
             facts = {"peer": _text(peer), "local": _text(sock.getsockname())}
             self._note(now, self._count, RecordKind.OPEN, facts)
-            task = asyncio.create_task(self._serve(self._count, sock))
+            task = asyncio.create_task(self._serve(self._count, sock, self._upstream, self._toxics))
             self._dialling.add(task)
             task.add_done_callback(self._dialling.discard)
 
-    async def _serve(self, number: int, sock: socket.socket) -> None:
+    async def _serve(
+        self, number: int, sock: socket.socket, upstream: Address | None, toxics: tuple[Toxic, ...]
+    ) -> None:
+        """Relay one client. upstream, toxics: those in force when it was accepted."""
         client = PlainEndpoint(sock)
         try:
             client, client_facts = await self._tls.accept(sock)
-            server, facts = await self._connect()
+            server, facts = await self._connect(upstream)
         except (OSError, ValueError) as error:
-            facts = {"upstream": str(self.upstream), "error": reason(error)}
+            facts = {"upstream": str(upstream), "error": reason(error)}
             self._note(monotonic_ns(), number, RecordKind.CONNECT_FAILED, facts)
             client.abort()
             self._note(monotonic_ns(), number, RecordKind.CLOSED)
@@ -142,20 +151,20 @@ class Tap:
         connection = Connection(number, self.spool, client, server, self._watch)
         self._connections.add(connection)
         connection.on_closed = lambda: self._connections.discard(connection)
-        connection.set_plan(plan(self._toxics, self._tls.host), begin=False)
+        connection.set_plan(plan(self._toxics, self._tls.host), begin=toxics is not self._toxics)
         connection.start()
 
-    async def _connect(self) -> tuple[PlainEndpoint, dict[str, Any]]:
-        if self.upstream is None:
+    async def _connect(self, upstream: Address | None) -> tuple[PlainEndpoint, dict[str, Any]]:
+        if upstream is None:
             raise ValueError("no upstream is set")
-        sock = await dial(self.upstream)
+        sock = await dial(upstream)
         local = _text(sock.getsockname())
         try:
             server, facts = await self._tls.connect(sock)
         except BaseException:
             sock.close()
             raise
-        return server, {"upstream": str(self.upstream), "local": local, **facts}
+        return server, {"upstream": str(upstream), "local": local, **facts}
 
     def _note(self, t_ns: int, number: int, kind: RecordKind, facts: dict[str, Any] | None = None) -> None:
         self.spool.record(t_ns, number, Direction.NONE, kind, json.dumps(facts).encode() if facts else b"")

@@ -109,7 +109,7 @@ class TapServer:
 
     async def set_upstream(self, name: str, upstream: dict[str, Any] | None) -> None:
         """Set where later connections go."""
-        _named(self._taps, name).upstream = address_from_json(upstream)
+        _named(self._taps, name).set_upstream(address_from_json(upstream))
 
     async def set_toxics(self, name: str, toxics: list[dict[str, Any]]) -> None:
         """Replace the toxics."""
@@ -195,6 +195,7 @@ async def _sample_lag(server: TapServer) -> None:
 
 async def _serve(spool_dir: Path) -> None:
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_die)
     server = TapServer(spool_dir)
     requests = asyncio.StreamReader(limit=1 << 24)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(requests), sys.stdin)
@@ -209,6 +210,13 @@ async def _serve(spool_dir: Path) -> None:
     await server.stop()
     if control.done():
         control.result()
+
+
+def _die(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """End at a mistake of the program's own: evidence after it could be wrong, and a dead tap is noticed."""
+    loop.default_exception_handler(context)
+    sys.stderr.flush()
+    os._exit(os.EX_SOFTWARE)
 
 
 async def _answer(requests: asyncio.StreamReader, server: TapServer) -> None:

@@ -7,6 +7,7 @@ relay adds microseconds. A leg stops reading while its receiver does not take wh
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import select
 from collections import deque
@@ -23,8 +24,8 @@ READ_SIZE: Final = 1 << 18
 QUEUE_LIMIT: Final = 1 << 18
 """Bytes read and not yet sent above which a leg stops reading. (A latency toxic thus carries 256 KiB per delay.)"""
 RESET_PATIENCE: Final = 0.2
-"""Seconds a reset waits until bytes sent before it are acknowledged, since closing with RST throws away the rest. On
-loopback and bridges that is within a millisecond; a receiver that does not read never does."""
+"""Seconds a reset waits until bytes sent before it are taken and acknowledged, since closing with RST throws away the
+rest. On loopback and bridges that is within milliseconds; for a receiver that does not read it would be for ever."""
 _SLOW_TICK: Final = 0.05
 """Seconds between two reads of a slow reader."""
 
@@ -49,9 +50,9 @@ class ResetWatch:
 
     def _on_event(self) -> None:
         for fd, events in self._epoll.poll(0):
-            on_reset = self._watched[fd]
+            on_reset = self._watched.get(fd)  # None: let go by what an earlier event of this poll led to
             self.forget(fd)
-            if events & select.EPOLLERR:
+            if on_reset is not None and events & select.EPOLLERR:
                 on_reset()
 
 
@@ -77,6 +78,7 @@ class Leg:
         self._reading = False
         self._writing = False
         self._timer: asyncio.TimerHandle | None = None
+        self._overtaking: asyncio.TimerHandle | None = None
         self._source_ended = False
         self._source_reset = False  # known from sending to it; bytes it sent before may still be unread
         self._reset_seen = False
@@ -124,8 +126,9 @@ class Leg:
         self._connection.watch.forget(fd)
         self._loop.remove_reader(fd)
         self._loop.remove_writer(self.sink.fileno())
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._overtaking):
+            if timer is not None:
+                timer.cancel()
         self._queue.clear()
 
     def send_reply(self, payload: bytes | memoryview) -> None:
@@ -187,12 +190,22 @@ class Leg:
     def _on_reset(self, error: OSError | None = None) -> None:
         if self._reset_seen:
             return
-        now = monotonic_ns()
         self._reset_seen = True
+        if error is None and not self._source_ended:
+            self._read_rest()
+        now = monotonic_ns()
         text = reason(error) if error is not None else "Connection reset by peer"
         self._connection.record(now, self.direction, RecordKind.RST, text.encode())
         self._source_ended = True
         self._feed(Unit(now, UnitKind.RST))
+
+    def _read_rest(self) -> None:
+        """Read what came before a reset that was noticed without reading."""
+        with contextlib.suppress(OSError):  # the reset itself
+            while data := self.source.recv(READ_SIZE):
+                now = monotonic_ns()
+                self._connection.record(now, self.direction, RecordKind.DATA, data)
+                self._feed(Unit(now, UnitKind.DATA, data))
 
     # Passing on.
 
@@ -218,10 +231,9 @@ class Leg:
         blocked = not self._pass_on()
         if self._connection.closed:
             return
-        if blocked and self._reset_waits():
-            # A reset overtakes bytes that the receiver does not take, as it would without a relay between.
-            self._connection.reset(dead=self.source)
-            return
+        if blocked and self._reset_waits() and self._overtaking is None:
+            # In the end a reset overtakes bytes that the receiver does not take, as it would without a relay between.
+            self._overtaking = self._loop.call_later(RESET_PATIENCE, self._connection.reset)
         if blocked != self._writing:
             self._writing = blocked
             if blocked:
@@ -324,6 +336,8 @@ class Connection:
 
     def set_plan(self, plan: Plan, *, begin: bool) -> None:
         """Replace what the toxics do. begin: the connection was open when they were set."""
+        if self.closed:
+            return
         self._idle = plan.idle
         if self._timer is not None:
             self._timer.cancel()
