@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,9 +20,10 @@ from conformance.errors import ExitCode, NothingRanError
 from conformance.expectations import Expectations
 from conformance.paths import SCENARIOS
 from conformance.plugin import Collector
+from conformance.stage.attached import UNSEEN, URL_TARGET
 from conformance.stage.manifest import BackendManifest, TargetManifest
 from conformance.stage.plan import Cell, Plan, RuntimeName, UrlTarget
-from conformance.stage.scenario import SUITES, Scenario, scenarios
+from conformance.stage.scenario import SUITES, Scenario, ScenarioKind, scenarios
 from conformance.witness import SCRIPTS
 
 WITNESS = "witness"
@@ -44,8 +46,8 @@ class Selection:
     quick: bool = False
     url: UrlTarget | None = None
     secret_env: tuple[str, ...] = ()
-    keep: bool = False
     allow_destructive: bool = False
+    keep: bool = False
     expectations: Expectations = field(default_factory=Expectations)
     spin_up_backend: str = "time"
     """Name of the backend that gateways start as a container in suite spin_up."""
@@ -57,6 +59,8 @@ def cells_of(selection: Selection) -> tuple[Cell, ...]:
     Suite spin_up has cells in every runtime: where the runtime starts no containers they say that they were not
     exercised, and why.
     """
+    if selection.url is not None:
+        return tuple(sorted(_url_cells(selection)))
     cells: set[Cell] = set()
     for target in selection.targets:
         for revision in selection.revisions:
@@ -66,6 +70,17 @@ def cells_of(selection: Selection) -> tuple[Cell, ...]:
                         cells.add(Cell(target.name, selection.runtime, backend, revision, revision, scenario.name))
     controls = {cell.control for cell in cells if scenarios()[cell.scenario].control}
     return tuple(sorted(cells | controls))
+
+
+def _url_cells(selection: Selection) -> Iterator[Cell]:
+    """Yield the cells for a gateway that already runs: what needs no backend of ours and, unless allowed, no harm."""
+    for revision in selection.revisions:
+        for scenario in scenarios().values():
+            if not _selected(selection, revision, scenario) or scenario.needs_witness or scenario.late_backend:
+                continue
+            harmful = scenario.kind is ScenarioKind.DESTRUCTIVE and not selection.allow_destructive
+            if scenario.spin_up is None and not harmful:
+                yield Cell(URL_TARGET, selection.runtime, UNSEEN, revision, revision, scenario.name)
 
 
 def _selected(selection: Selection, revision: str, scenario: Scenario) -> bool:

@@ -15,7 +15,7 @@ import sys
 import time
 import traceback
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -25,7 +25,9 @@ from conformance.evidence.events import JSON
 from conformance.evidence.log import write_evidence
 from conformance.evidence.redact import Redactor
 from conformance.evidence.window import within
+from conformance.stage.engine_cleanup import sweep_dead_runs
 from conformance.stage.engine_log import EngineLog
+from conformance.stage.engine_probe import engine_answers
 from conformance.stage.instance import Instance, describe
 from conformance.stage.manifest import BackendManifest, TargetManifest, load_backend
 from conformance.stage.plan import DIRECT, Cell, Plan
@@ -53,19 +55,18 @@ class Engine:
     taps: TapProcess
     redactor: Redactor
     targets: dict[str, TargetManifest]
+    say: Callable[..., None]
     live: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LIVE_INSTANCES))
     starting: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(STARTING_INSTANCES))
     watch: EngineLog | None = None
-
-    def say(self, what: str, **detail: JSON) -> None:
-        """Append one line to the progress file."""
-        with self.plan.progress_file.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"t": time.time(), "what": what, **detail}) + "\n")
 
     # groups ---------------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Prepare what the plan needs, then drive every cell."""
+        if self.plan.url is not None:
+            await self._attached()
+            return
         backends = {cell.backend: load_backend(cell.backend) for cell in self.plan.cells}
         for target in self.targets.values():
             self.say("preparing", target=target.name)
@@ -86,7 +87,19 @@ class Engine:
             await self.watch.stop()
         self.say("driven")
 
-    async def lane(self, cells: list[Cell], backend: BackendManifest) -> None:
+    async def _attached(self) -> None:
+        """Drive a gateway that already runs: its cells one after another, the idle ones last and at once.
+
+        It is somebody's: nothing else may be going on there because of us while a scenario runs alone.
+        """
+        idle = [cell for cell in self.plan.cells if scenarios()[cell.scenario].kind is ScenarioKind.IDLE]
+        alone = [cell for cell in self.plan.cells if cell not in idle]
+        for cells in (alone, idle):
+            if cells:
+                await self.lane(cells, None)
+        self.say("driven")
+
+    async def lane(self, cells: list[Cell], backend: BackendManifest | None) -> None:
         """Drive cells that share an instance: all at once when idle, else one after another."""
         known = scenarios()
         if known[cells[0].scenario].kind is ScenarioKind.IDLE:
@@ -96,7 +109,7 @@ class Engine:
         while left:
             left = await self.on_instance(left, backend)
 
-    async def on_instance(self, cells: list[Cell], backend: BackendManifest) -> list[Cell]:
+    async def on_instance(self, cells: list[Cell], backend: BackendManifest | None) -> list[Cell]:
         """Start an instance and drive cells on it; return those left when the instance stopped being healthy."""
         scenario = scenarios()[cells[0].scenario]
         target = self.targets.get(cells[0].target)
@@ -113,6 +126,7 @@ class Engine:
                         self.taps,
                         target,
                         backend,
+                        url=self.plan.url,
                         script=scenario.witness_script,
                         recorder=recorder,
                         redactor=self.redactor,
@@ -252,15 +266,24 @@ def _lanes(cells: Iterable[Cell]) -> list[list[Cell]]:
 
 
 async def drive(plan: Plan) -> None:
-    """Drive a plan: start the tap process, make the runtime, run, stop."""
+    """Drive a plan: start the tap process, make the runtime, run, stop. Cells that trouble left undriven say so."""
     supplied = tuple(os.environ.get(name, "") for name in plan.secret_env)
     redactor = Redactor(supplied=tuple(value for value in supplied if value), foreign=plan.url is not None)
     targets = {name: _target(data, plan.folders.get(name)) for name, data in plan.targets.items()}
     spool = Path(plan.work) / "spool"
     spool.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def say(what: str, **detail: JSON) -> None:
+        """Append one line to the progress file."""
+        with plan.progress_file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"t": time.time(), "what": what, **detail}) + "\n")
+
     taps = await TapProcess.start(spool)
     try:
-        engine = Engine(plan, make_runtime(plan), taps, redactor, targets)
+        if plan.runtime == "containers" and engine_answers():
+            await asyncio.to_thread(sweep_dead_runs)
+        runtime = make_runtime(plan, lambda line: say("installing", line=line))
+        engine = Engine(plan, runtime, taps, redactor, targets, say)
         try:
             await engine.run()
         except HarnessError as error:

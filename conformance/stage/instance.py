@@ -14,10 +14,12 @@ from dataclasses import dataclass, field
 from conformance.evidence.events import JSON, Point
 from conformance.evidence.log import Observation
 from conformance.evidence.redact import Redactor
+from conformance.stage.attached import Attached, attach
 from conformance.stage.engine_side import ENGINE_TAP, EngineSide
 from conformance.stage.launch import generate_secrets
 from conformance.stage.manifest import BackendManifest, TargetManifest
 from conformance.stage.placeholders import expand
+from conformance.stage.plan import UrlTarget
 from conformance.stage.recorder import Recorder
 from conformance.stage.runtime import Ready, Running, Runtime
 from conformance.stage.scenario import SpinUp
@@ -41,7 +43,7 @@ class Instance:
     runtime: Runtime
     taps: TapProcess
     target: TargetManifest | None
-    backend: BackendManifest
+    backend: BackendManifest | None
     script: str
     redactor: Redactor
     spin_up: SpinUp | None
@@ -53,6 +55,7 @@ class Instance:
     server: Running | None = None
     backend_tap: str | None = None
     stdio_collector: str | None = None
+    attached: Attached | None = None
     client_taps: dict[str, str] = field(default_factory=dict)
     _secrets: dict[str, str] = field(default_factory=dict)
     _values: dict[str, str | Sequence[str]] = field(default_factory=dict)
@@ -63,8 +66,9 @@ class Instance:
         runtime: Runtime,
         taps: TapProcess,
         target: TargetManifest | None,
-        backend: BackendManifest,
+        backend: BackendManifest | None,
         *,
+        url: UrlTarget | None = None,
         script: str,
         recorder: Recorder,
         redactor: Redactor,
@@ -78,34 +82,36 @@ class Instance:
         self = cls(runtime, taps, target, backend, script, redactor, spin_up, recorder)
         self.name = f"i{next(_numbers)}"
         try:
-            await self._start(late_backend=late_backend)
+            if url is not None:
+                self.attached = await attach(url)
+                self.headers = dict(self.attached.headers)
+            elif backend is not None:
+                await self._start(backend, late_backend=late_backend)
         except BaseException:
             await self.stop()
             raise
         return self
 
-    async def _start(self, *, late_backend: bool) -> None:
+    async def _start(self, backend: BackendManifest, *, late_backend: bool) -> None:
         fronts = self.target.fronts if self.target else ("http",)
         if self.spin_up:
             fronts = ("stdio",)
-        if "http" in fronts and "http" in self.backend.offers and not late_backend:
+        if "http" in fronts and "http" in backend.offers and not late_backend:
             await self.start_backend()
         if self.target is None:
             return
-        if "http" in fronts and "http" in self.backend.offers:
+        if "http" in fronts and "http" in backend.offers:
             self.backend_tap = f"{self.name}:backend"
             listen = TcpAddress(self.runtime.backend_tap_host, 0)
             upstream = self.server.address if self.server else None
             address = await self.taps.open_tap(self.backend_tap, listen=listen, upstream=upstream)
-            face = self.backend.faces.http
-            path = face.path if face else "/mcp"
-            self._values["backend_url"] = f"http://{address}{path}"
-        if "stdio" in fronts and "stdio" in self.backend.offers:
+            self._values["backend_url"] = f"http://{address}{_http_path(backend)}"
+        if "stdio" in fronts and "stdio" in backend.offers:
             self.stdio_collector = f"{self.name}:stdio"
             listen = TcpAddress(self.runtime.backend_tap_host, 0)
             collector = await self.taps.open_collector(self.stdio_collector, listen)
             command = await self.runtime.stdio_command(
-                self.backend,
+                backend,
                 script=self.script,
                 collector=collector,
                 tap=STDIO_TAP,
@@ -121,6 +127,8 @@ class Instance:
 
     async def start_backend(self) -> None:
         """Start (or start again) the backend's HTTP face and point the backend tap at it."""
+        if self.backend is None:
+            raise RuntimeError("a gateway reached by its URL has no backend of ours to start")
         self.server = await self.runtime.start_backend(
             self.backend,
             script=self.script,
@@ -159,6 +167,8 @@ class Instance:
     @property
     def front(self) -> TcpAddress:
         """Address the clients' taps dial: the gateway's, or the backend's in a control run."""
+        if self.attached is not None:
+            return self.attached.address
         running = self.gateway if self.target is not None else self.server
         if running is None:
             raise RuntimeError("the instance has not been started")
@@ -167,14 +177,22 @@ class Instance:
     @property
     def path(self) -> str:
         """Path of the endpoint the clients use."""
+        if self.attached is not None:
+            return self.attached.path
         if self.target is not None:
             return self.target.endpoint.path
-        return self.backend.faces.http.path if self.backend.faces.http else "/mcp"
+        return _http_path(self.backend)
 
     async def open_client_tap(self, client: str, cell: str) -> str:
         """Open a tap for one client of one cell and return the URL it gives the client."""
         tap = f"{self.name}:{cell}:{client}:{next(_numbers)}"
-        address = await self.taps.open_tap(tap, listen=TcpAddress("127.0.0.1", 0), upstream=self.front)
+        address = await self.taps.open_tap(
+            tap,
+            listen=TcpAddress("127.0.0.1", 0),
+            upstream=self.front,
+            mode=self.attached.mode if self.attached else "tcp",
+            tls=self.attached.tls if self.attached else None,
+        )
         self.client_taps[tap] = client
         return f"http://{address}{self.path}"
 
@@ -216,6 +234,10 @@ class Instance:
         own = (self.backend_tap, self.stdio_collector, self.engine.tap if self.engine else None)
         for tap in [*self.client_taps, *(tap for tap in own if tap)]:
             await self.taps.close_tap(tap)
+
+
+def _http_path(backend: BackendManifest | None) -> str:
+    return backend.faces.http.path if backend and backend.faces.http else "/mcp"
 
 
 def describe(running: Running | None) -> dict[str, JSON]:

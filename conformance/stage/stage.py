@@ -142,6 +142,12 @@ class Stage:
         if reply.result(client.last_id) is None:
             return f"initialize was not answered ({reply.trouble or reply.status})"
         await client.initialized()
+        if self.instance.backend is None:
+            listed = await client.request("tools/list", {})
+            if listed.answer(client.last_id) is None:
+                return f"tools/list was not answered ({listed.trouble or listed.status})"
+            await client.delete()
+            return ""
         spec = self.instance.backend.sentinel
         tool = await self.tool(spec.tool, client)
         arguments = dict(spec.arguments)
