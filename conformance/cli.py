@@ -1,0 +1,90 @@
+"""The command line. Each command is a module of `conformance.commands`; this one gives them names and ends them well.
+
+A HarnessError becomes one sentence and its exit code; anything else is a bug of the harness and says so.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated, Final
+
+import typer
+from typer.exceptions import Abort, TyperException
+
+from conformance import __version__
+from conformance.commands import build_base, doctor, explain, init, listing, replay, run, teaching, witness
+from conformance.commands.console import say
+from conformance.errors import ExitCode, HarnessError
+
+_INTERRUPTED_STATUS: Final = 130
+"""What typer makes of Ctrl-C."""
+
+app = typer.Typer(
+    name=teaching.PROGRAM,
+    help="Judge MCP gateways: start them before MCP servers, watch both sides, say what is broken, where and why.",
+    epilog=teaching.epilog(
+        ("run", "judge the three pinned gateways"),
+        ("run --target my-gateway.toml", "judge your own; `init` writes such a file"),
+        codes=(0, 1, 2, 3, 4, 5),
+    ),
+    rich_markup_mode="rich",
+    add_completion=False,
+)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        print(f"{teaching.PROGRAM} {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    _version: Annotated[
+        bool, typer.Option("--version", help="show the version and end", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Take the options that stand before any command."""
+
+
+app.command("run", epilog=run.EPILOG)(run.run)
+app.command("list", epilog=listing.EPILOG)(listing.listing)
+app.command("explain", epilog=explain.EPILOG)(explain.explain)
+app.command("replay", epilog=replay.EPILOG)(replay.replay)
+app.command("witness", epilog=witness.EPILOG)(witness.witness)
+app.command("init", epilog=init.EPILOG)(init.init)
+app.command("doctor", epilog=doctor.EPILOG)(doctor.doctor)
+app.command("build-base", epilog=build_base.EPILOG)(build_base.build_base)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code; argv: arguments after the program's name."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        status = app(args=arguments or ["--help"], prog_name=teaching.PROGRAM, standalone_mode=False)
+    except HarnessError as error:
+        say_error(str(error))
+        return error.exit_code
+    except TyperException as error:
+        say_error(f"{error.format_message()} See `{teaching.PROGRAM} --help`.")
+        return ExitCode.USAGE
+    except (KeyboardInterrupt, Abort):
+        return ExitCode.INTERRUPTED
+    except Exception:  # noqa: BLE001 - the last line before the user: whatever else happens is our bug
+        traceback.print_exc()
+        say("error: this is a bug in the harness, not a finding; please report it with the lines above")
+        return ExitCode.CANNOT_JUDGE
+    return ExitCode.INTERRUPTED if status == _INTERRUPTED_STATUS else ExitCode(status or 0)
+
+
+def say_error(text: str) -> None:
+    """Print an error; what follows its sentence (a log's last lines, say) stays on lines of its own."""
+    for number, line in enumerate(text.splitlines()):
+        say(line if number else f"error: {line}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,140 @@
+"""From what was typed to what is meant: rules, suites, revisions, targets, backends, baselines."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from conformance.commands.records import baseline_of, gateways_with_baseline
+from conformance.commands.teaching import nearest
+from conformance.diagnosis.failure_classes import failure_classes
+from conformance.errors import UsageError
+from conformance.expectations import Expectations, Known, load_baseline
+from conformance.rules.all import rule_named, rules
+from conformance.rules.base import Rule
+from conformance.spec.revisions import REVISIONS
+from conformance.stage.manifest import BackendManifest, TargetManifest, load_backend, load_target
+from conformance.stage.plan import UrlTarget
+from conformance.stage.scenario import SUITES
+
+DEFAULT_TARGETS: Final = ("fastmcp-proxy", "mcp-proxy", "supergateway")
+DEFAULT_BACKENDS: Final = ("witness", "everything")
+DEFAULT_REVISIONS: Final = ("2025-11-25",)
+ALL: Final = "all"
+
+_CREDENTIAL: Final = re.compile(r"TOKEN|SECRET|KEY|PASS|PWD|CRED|AUTH|COOKIE|BEARER|PRIVATE|DSN", re.IGNORECASE)
+"""Names of environment variables whose values are taken for secrets."""
+
+
+def chosen_rules(ids: Iterable[str]) -> tuple[Rule, ...]:
+    """Return the rules of those ids, none when none are given. Raises UsageError."""
+    found = []
+    for rule_id in ids:
+        rule = rule_named(rule_id)
+        if rule is None:
+            known = [item.id for item in rules()]
+            raise UsageError(f"There is no rule {rule_id!r}; {nearest(rule_id, known, '`list rules` shows them.')}")
+        found.append(rule)
+    return tuple(found)
+
+
+def chosen_suites(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the suites of those names, all when none are given. Raises UsageError."""
+    return _of_vocabulary("suite", names, SUITES) or SUITES
+
+
+def chosen_revisions(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the revisions of those names, the default when none are given. Raises UsageError."""
+    return _of_vocabulary("revision", names, [str(revision) for revision in REVISIONS]) or DEFAULT_REVISIONS
+
+
+def chosen_targets(names: Sequence[str]) -> tuple[TargetManifest, ...]:
+    """Return the targets of those names or files: the default ones when none are given. Raises UsageError."""
+    meant: list[str] = []
+    for name in names or DEFAULT_TARGETS:
+        meant += gateways_with_baseline() if name == ALL else [name]
+    if not meant:
+        raise UsageError("No gateway has a baseline yet, so `--target all` means none; `list targets` shows the names.")
+    targets: dict[str, TargetManifest] = {}
+    for target in (load_target(name) for name in dict.fromkeys(meant)):
+        if target.name in targets:
+            raise UsageError(f"Two targets are called {target.name!r}; results could not be told apart, rename one.")
+        targets[target.name] = target
+    return tuple(targets.values())
+
+
+def chosen_backends(names: Sequence[str], default: Sequence[str] = DEFAULT_BACKENDS) -> tuple[BackendManifest, ...]:
+    """Return the backends of those names. Raises UsageError."""
+    return tuple(load_backend(name) for name in dict.fromkeys(names or default))
+
+
+def chosen_expectations(targets: Sequence[TargetManifest], baseline: Path | None, fail_on: str) -> Expectations:
+    """Return what the targets are known to fail: from the file given, else from the one beside each manifest.
+
+    Raises UsageError.
+    """
+    rule_ids = [rule.id for rule in rules()]
+    classes = [known.id for known in failure_classes()]
+    if baseline is not None and len(targets) != 1:
+        raise UsageError("--baseline speaks of one target; select one with --target.")
+    known: list[Known] = []
+    for target in targets:
+        file = baseline or baseline_of(target)
+        if file is not None:
+            known += load_baseline(file, target.name, rule_ids, classes)
+    return Expectations(tuple(known), fail_on)
+
+
+def url_target(url: str, header_env: Sequence[str]) -> UrlTarget:
+    """Return a gateway that already runs. header_env: NAME=VARIABLE each. Raises UsageError."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise UsageError(f"--url {url!r} is not a URL ({error}); write it as http://HOST:PORT/mcp.") from error
+    if parts.username is not None or parts.password is not None:
+        raise UsageError("--url must not hold credentials; give them with --header-env 'Authorization=VARIABLE'.")
+    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
+        raise UsageError(f"--url {url!r} is not an http or https URL; write it as http://HOST:PORT/mcp.")
+    headers: dict[str, str] = {}
+    for given in header_env:
+        name, equals, variable = given.partition("=")
+        if not equals or not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) or not variable:
+            raise UsageError(f"--header-env {given!r} is not NAME=VARIABLE; write it as 'Authorization=MY_VARIABLE'.")
+        if not os.environ.get(variable):
+            raise UsageError(f"--header-env: the environment variable {variable} is not set; export it and try again.")
+        headers[name] = variable
+    return UrlTarget(url, headers)
+
+
+def command_environment(given: Sequence[str]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return the variables of `--env` and the names of those whose values are secrets. Raises UsageError.
+
+    `K=V` sets a variable; `K` alone passes on this process's own and takes it for a secret, as is the value of a name
+    that sounds like a credential.
+    """
+    variables: dict[str, str] = {}
+    secret: list[str] = []
+    for item in given:
+        name, equals, value = item.partition("=")
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            raise UsageError(f"--env {item!r} is not K=V; write it as --env 'NAME=value'.")
+        if not equals and name not in os.environ:
+            raise UsageError(f"--env {name}: the environment variable is not set; export it, or write --env {name}=V.")
+        variables[name] = value if equals else os.environ[name]
+        if not equals or _CREDENTIAL.search(name):
+            os.environ[name] = variables[name]  # where redaction looks the values of secrets up
+            secret.append(name)
+    return variables, tuple(secret)
+
+
+def _of_vocabulary(what: str, names: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+    listed = f"known are {', '.join(known)}."
+    for name in names:
+        if name not in known:
+            raise UsageError(f"There is no {what} {name!r}; {nearest(name, known, listed)}")
+    return tuple(dict.fromkeys(names))

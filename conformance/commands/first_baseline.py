@@ -1,0 +1,109 @@
+"""`--write-baseline`: the failures of a run as the baseline of the next one."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, combinations
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from conformance.errors import CannotJudgeError, UsageError
+from conformance.evidence.events import JSON
+from conformance.expectations import NOT_THE_TARGET
+
+Record: TypeAlias = Mapping[str, JSON]
+
+NOT_REPORTED: Final = "not reported"
+_PATTERNS: Final = ("backend", "scenario", "runtime", "revision")
+"""Cell fields that an entry can be narrowed to, those that say most first."""
+
+_HEAD: Final = """\
+# What this target is known to fail. Listed failures still run, and must fail as the class that stands here; one that
+# passes, and one that is not listed, fail the run. issue: the upstream report, once there is one.
+"""
+
+
+def write_baseline(file: Path, report: Path) -> int:
+    """Write the target's failures in `report` (a report.jsonl) to `file` and return the number of entries.
+
+    The issues of entries that `file` already holds are kept. Raises CannotJudgeError when the report has no footer,
+    UsageError when `file` cannot be written.
+    """
+    results = _results(report)
+    issues = _issues(file)
+    entries = [
+        {**entry, "issue": issues.get((entry["rule"], entry["failure_class"]), NOT_REPORTED)}
+        for entry in entries_of(results)
+    ]
+    tables = [
+        "\n".join(["[[known]]", *(f"{key} = {_toml(value)}" for key, value in entry.items())]) for entry in entries
+    ]
+    try:
+        file.write_text("\n\n".join([_HEAD.rstrip(), *tables]) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{file} cannot be written ({error.strerror}); choose a folder that is there.") from error
+    return len(entries)
+
+
+def entries_of(results: Sequence[Record]) -> Iterator[dict[str, str]]:
+    """Yield one entry for each failure, as general as it can be without also matching a cell that does not fail so."""
+    decided = [item for item in results if item["verdict"] in {"pass", "fail"}]
+    failures = [item for item in decided if _is_the_targets(item)]
+    for rule, failure_class in sorted({(item["rule"], _class_of(item)) for item in failures}):
+        members = [item for item in failures if (item["rule"], _class_of(item)) == (rule, failure_class)]
+        others = [item for item in decided if item["rule"] == rule and item not in members]
+        fields = _narrowest(members, others)
+        for cell in sorted({_cell(item, fields) for item in members}):
+            seen = next(str(item["observed"]) for item in members if _cell(item, fields) == cell)
+            yield {"rule": rule, "failure_class": failure_class, "seen": seen, **dict(zip(fields, cell, strict=True))}
+
+
+def _narrowest(members: Sequence[Record], others: Sequence[Record]) -> tuple[str, ...]:
+    """Return the fewest fields by which the members differ from every other cell that the rule was judged on."""
+    subsets: Iterable[tuple[str, ...]] = chain.from_iterable(
+        combinations(_PATTERNS, size) for size in range(len(_PATTERNS))
+    )
+    for fields in subsets:
+        if not {_cell(item, fields) for item in members} & {_cell(item, fields) for item in others}:
+            return fields
+    return _PATTERNS
+
+
+def _cell(item: Record, fields: Sequence[str]) -> tuple[str, ...]:
+    return tuple(str(item[field]) for field in fields)
+
+
+def _is_the_targets(item: Record) -> bool:
+    return item["verdict"] == "fail" and item["charged_to"] not in {str(hop) for hop in NOT_THE_TARGET}
+
+
+def _class_of(item: Record) -> str:
+    return str(item["failure_class"])
+
+
+def _results(report: Path) -> list[Record]:
+    try:
+        records = [json.loads(line) for line in report.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        raise CannotJudgeError(f"No baseline was written: {report} cannot be read ({error}); run again.") from error
+    if not records or records[-1].get("kind") != "footer" or not records[-1].get("complete"):
+        raise CannotJudgeError(f"No baseline was written: the run did not complete ({report}); run again.")
+    return [record for record in records if record["kind"] == "result"]
+
+
+def _issues(file: Path) -> dict[tuple[str, str], str]:
+    """Return the issue of each entry that the file already holds; nothing when it is not there or not a baseline."""
+    try:
+        known = tomllib.loads(file.read_text(encoding="utf-8")).get("known", [])
+        return {(item["rule"], item["failure_class"]): item["issue"] for item in known if "issue" in item}
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, TypeError, KeyError, AttributeError) as error:
+        raise UsageError(f"{file} is there and is no baseline ({error}); choose another name.") from error
+
+
+def _toml(value: str) -> str:
+    """Return a TOML basic string: JSON's escapes are TOML's, but for DEL."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

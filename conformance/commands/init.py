@@ -1,0 +1,90 @@
+"""`init`: the scaffold of a target file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from conformance.commands import teaching
+from conformance.commands.console import print_line
+from conformance.errors import ExitCode, UsageError
+from conformance.paths import SCHEMAS
+
+EPILOG = teaching.epilog(
+    ("init", "write gateway.toml here"),
+    ("init ci/my-gateway.toml", "write it there; then: run --target ci/my-gateway.toml"),
+)
+
+SCAFFOLD: Final = """\
+# A target of mcp-gateway-conformance: how one gateway is installed and started.
+# Every key is described in the published schema, {schema}
+# Judge it:  mcp-gateway-conformance run --target {file}
+
+name = "my-gateway"       # small letters, digits, '.', '_', '-'
+title = "My gateway"
+version = "1.0.0"         # the version that [install] pins
+# licence = "Apache-2.0"
+# homepage = "where it is developed"
+
+# What is installed from the package registries, exactly pinned. Leave it out for a program that is already on this
+# machine (and then use --runtime process).
+# [install]
+# pypi = ["my-gateway==1.0.0"]
+# npm = ["my-gateway@1.0.0"]
+# python = ">=3.11"
+
+# How it is started. Placeholders:
+#   {{host}} {{port}}        where it must listen
+#   {{backend_url}}        the MCP server's URL, for a gateway that fronts Streamable HTTP
+#   {{backend_command}}    the command that starts the MCP server, for a gateway that fronts stdio: several arguments
+#                        when it stands alone, one shell-quoted string inside a longer argument
+#   {{config_dir}}         a private folder, for a gateway that reads files (see [[start.files]])
+#   {{python}} {{node}}      the interpreters of the installed packages
+[start]
+command = ["my-gateway", "--host", "{{host}}", "--port", "{{port}}", "--upstream", "{{backend_url}}"]
+# env = {{ MY_GATEWAY_LOG = "debug" }}
+
+# [[start.files]]
+# path = "{{config_dir}}/config.json"
+# content = '{{"mcpServers": {{"backend": {{"url": "{{backend_url}}"}}}}}}'
+
+# [endpoint]
+# path = "/mcp"
+# headers = {{ Authorization = "Bearer {{TOKEN}}" }}
+
+# Made anew for each stage; use as {{TOKEN}} in [start] and in endpoint.headers.
+# [secrets]
+# TOKEN = "generate:hex:48"
+
+# [ready]
+# seconds = 30.0          # longest start-up that is waited for
+
+# [claims]
+# sessions = "stateful"   # or "stateless": what a claim promises and the gateway lacks is a failure
+
+# [tools]
+# pattern = "backend_{{tool}}"   # how the gateway renames its backend's tools
+
+# What it is known to fail goes into baseline.toml beside this file; --write-baseline writes a first one.
+"""
+
+
+def init(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="file to write; it must not exist")] = Path(
+        "gateway.toml"
+    ),
+) -> ExitCode:
+    """Write a target file to fill in, with every key explained."""
+    text = SCAFFOLD.format(schema=f"{SCHEMAS.name}/target.schema.json", file=file)
+    try:
+        with file.open("x", encoding="utf-8") as scaffold:
+            scaffold.write(text)
+    except FileExistsError as error:
+        raise UsageError(f"{file} exists and is left as it is; choose another name.") from error
+    except OSError as error:
+        raise UsageError(f"{file} cannot be written ({error.strerror}); choose a folder that is there.") from error
+    print_line(f"wrote {file}; its schema is {SCHEMAS / 'target.schema.json'}")
+    print_line(f"next: fill in [start], then {teaching.PROGRAM} run --target {file}")
+    return ExitCode.OK

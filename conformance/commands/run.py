@@ -1,0 +1,218 @@
+"""`run`: what was typed, understood and checked, handed to the run."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
+
+import typer
+
+from conformance.commands import choosing, teaching
+from conformance.commands.console import say
+from conformance.commands.first_baseline import write_baseline as write_first_baseline
+from conformance.commands.runtime_choice import choose_runtime, not_judged_from_outside
+from conformance.errors import CannotJudgeError, ExitCode, UsageError
+from conformance.running import Selection, execute
+from conformance.stage.manifest import BackendManifest, TargetManifest, target_from_command
+from conformance.stage.plan import RuntimeName, UrlTarget
+
+EPILOG = teaching.epilog(
+    ("run", "judge the three pinned gateways before the witness and server-everything"),
+    ("run --target my-gateway.toml --suite get_sse --fail-on must", "one suite on your own gateway"),
+    (
+        "run --command 'my-gateway --port {port} --upstream {backend_url}' --write-baseline baseline.toml",
+        "start it from a command line and write down what it fails",
+    ),
+    (
+        "run --url https://gateway.example/mcp --header-env Authorization=GATEWAY_AUTH",
+        "judge one that runs already, from its clients' side only",
+    ),
+    codes=(0, 1, 2, 3, 4, 5),
+)
+PROBE_SECONDS: Final = 10.0
+"""How long a gateway that already runs may take to accept a connection, in seconds."""
+
+COMMAND_TARGET: Final = "command"
+"""Name of the target that `--command` makes."""
+
+
+class Runtime(StrEnum):
+    """How gateways and backends are run."""
+
+    CONTAINERS = "containers"
+    PROCESS = "process"
+
+
+class FailOn(StrEnum):
+    """From which level on a failure fails the run."""
+
+    MUST = "must"
+    SHOULD = "should"
+    PRACTICE = "practice"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is judged, as far as it depends on which of --target, --url and --command was given."""
+
+    targets: tuple[TargetManifest, ...]
+    backends: tuple[BackendManifest, ...]
+    url: UrlTarget | None = None
+    secret_env: tuple[str, ...] = ()
+
+
+def run(
+    target: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME|FILE.toml", help="gateway to judge; repeatable; `all`: every one with a baseline"),
+    ] = None,
+    url: Annotated[str | None, typer.Option(metavar="URL", help="judge a gateway that already runs")] = None,
+    header_env: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VARIABLE", help="with --url: send this header, its value from the environment"),
+    ] = None,
+    allow_destructive: Annotated[
+        bool, typer.Option("--allow-destructive", help="with --url: also scenarios that could harm the gateway")
+    ] = False,
+    command: Annotated[
+        str | None,
+        typer.Option(
+            metavar="'…'",
+            help="start the gateway by this command line; placeholders {host} {port} {backend_url} {backend_command} "
+            "{config_dir}",
+        ),
+    ] = None,
+    env: Annotated[
+        list[str] | None,
+        typer.Option(metavar="K=V", help="with --command: set a variable; K alone passes yours on, as a secret"),
+    ] = None,
+    path: Annotated[str, typer.Option(metavar="/PATH", help="with --command: path of its endpoint")] = "/mcp",
+    backend: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="MCP server behind the gateway; repeatable; default: witness, everything"),
+    ] = None,
+    revision: Annotated[
+        list[str] | None, typer.Option(metavar="DATE", help="protocol revision; repeatable; default 2025-11-25")
+    ] = None,
+    suite: Annotated[list[str] | None, typer.Option(metavar="NAME", help="this suite only; repeatable")] = None,
+    rule: Annotated[list[str] | None, typer.Option(metavar="ID", help="this rule only; repeatable")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="no wait over 2 s; keep-alive is then not exercised")] = False,
+    runtime: Annotated[
+        Runtime | None, typer.Option(help="default: containers where an engine answers, else process")
+    ] = None,
+    baseline: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="known failures; default: baseline.toml beside the manifest")
+    ] = None,
+    write_baseline: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="after the run, write its failures here as a baseline")
+    ] = None,
+    fail_on: Annotated[FailOn, typer.Option(help="lowest level whose failures fail the run")] = FailOn.PRACTICE,
+    keep: Annotated[bool, typer.Option("--keep", help="leave the stage up and print its URLs and logs")] = False,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="folder for the reports; it is replaced")] = Path(
+        "reports/latest"
+    ),
+) -> ExitCode:
+    """Start gateways and MCP servers, drive them, and judge what was seen on both sides.
+
+    Without --target, --url or --command: the three pinned gateways.
+    """
+    _one_of({"--target": target, "--url": url, "--command": command})
+    _goes_with("--url", url, {"--header-env": header_env, "--allow-destructive": allow_destructive})
+    _goes_with("--command", command, {"--env": env, "--path": path != "/mcp"})
+    if url is not None and (backend or runtime):
+        raise UsageError("--url judges what already runs; leave out --backend and --runtime.")
+    if command is not None and runtime is Runtime.CONTAINERS:
+        raise UsageError("--command starts a program of this machine; for containers write a target file (`init`).")
+    rules = choosing.chosen_rules(rule or ())
+    suites = choosing.chosen_suites(suite or ())
+    revisions = choosing.chosen_revisions(revision or ())
+    if url is not None:
+        subject = _running(url, header_env or [])
+    elif command is not None:
+        subject = _started(command, env or [], path, backend or [])
+    else:
+        subject = Subject(choosing.chosen_targets(target or []), choosing.chosen_backends(backend or []))
+    expectations = choosing.chosen_expectations(subject.targets, baseline, fail_on.value)
+    _check_out(out)
+    if write_baseline is not None and len(subject.targets) + (subject.url is not None) != 1:
+        raise UsageError("--write-baseline speaks of one target; select one with --target.")
+    if subject.url is not None:
+        refuse_unreachable(subject.url.url)
+        lost = not_judged_from_outside(rules, allow_destructive=allow_destructive)
+        ids = ", ".join(item.id for item in lost) or "none"
+        say(f"one-sided: only the URL is known, so these rules are not judged: {ids}")
+    selection = Selection(
+        targets=subject.targets,
+        backends=subject.backends,
+        runtime=_runtime(runtime, subject, command),
+        out=out,
+        revisions=revisions,
+        suites=suites,
+        rules=tuple(item.id for item in rules),
+        quick=quick,
+        url=subject.url,
+        secret_env=subject.secret_env,
+        keep=keep,
+        allow_destructive=allow_destructive,
+        expectations=expectations,
+    )
+    status = execute(selection)
+    if write_baseline is not None:
+        written = write_first_baseline(write_baseline, out / "report.jsonl")
+        say(f"wrote {written} known failures to {write_baseline}; the next run takes them with --baseline")
+    return status
+
+
+def refuse_unreachable(url: str) -> None:
+    """Raise CannotJudgeError when nothing accepts connections at the URL's host and port."""
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        socket.create_connection((parts.hostname or "", port), PROBE_SECONDS).close()
+    except OSError as error:
+        raise CannotJudgeError(
+            f"Nothing answers at {parts.hostname}:{port} ({error.strerror or error}); start the gateway, or mend --url."
+        ) from error
+
+
+def _running(url: str, header_env: Sequence[str]) -> Subject:
+    found = choosing.url_target(url, header_env)
+    return Subject((), (), found, tuple(found.header_env.values()))
+
+
+def _started(command: str, env: Sequence[str], path: str, backends: Sequence[str]) -> Subject:
+    variables, secret = choosing.command_environment(env)
+    made = target_from_command(COMMAND_TARGET, command, env=variables, path=path)
+    return Subject((made,), choosing.chosen_backends(backends, default=("witness",)), None, secret)
+
+
+def _runtime(asked: Runtime | None, subject: Subject, command: str | None) -> RuntimeName:
+    if asked is not None:
+        name: Literal["containers", "process"] = asked.value
+        return name
+    return "process" if subject.url is not None or command is not None else choose_runtime(say)
+
+
+def _one_of(options: dict[str, object]) -> None:
+    given = [name for name, value in options.items() if value]
+    if len(given) > 1:
+        raise UsageError(f"{' and '.join(given)} exclude each other; give one of them.")
+
+
+def _goes_with(owner: str, given: object, options: dict[str, object]) -> None:
+    for name, value in options.items():
+        if value and not given:
+            raise UsageError(f"{name} goes with {owner}; add that or leave it out.")
+
+
+def _check_out(out: Path) -> None:
+    """Refuse a folder that is not a report of ours: the run replaces it whole."""
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"--out {out} is a file; name a folder.")
+    if out.is_dir() and any(out.iterdir()) and not (out / "report.jsonl").exists() and not (out / "evidence").is_dir():
+        raise UsageError(f"--out {out} holds other things than reports, and a run replaces it; name another folder.")

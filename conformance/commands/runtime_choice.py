@@ -1,0 +1,65 @@
+"""Which runtime a run gets: containers where an engine can really serve, else processes, with one line saying why."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from conformance.errors import HarnessError
+from conformance.rules.all import rules
+from conformance.rules.base import Rule, Side
+from conformance.stage.plan import RuntimeName
+from conformance.stage.scenario import ScenarioKind, scenarios
+
+
+def choose_runtime(say: Callable[[str], None]) -> RuntimeName:
+    """Return `containers` where an engine answers, has (or can make) the base image and lets taps stand in between."""
+    why = engine_trouble(say)
+    if not why:
+        return "containers"
+    say(f"runtime: process, because {why}; what only containers can show is not exercised")
+    return "process"
+
+
+def engine_trouble(say: Callable[[str], None]) -> str:
+    """Return why no containers can be used on this machine, empty when they can. Makes the base image if it must."""
+    # Only a run that may use containers pays for importing the engine's client.
+    from conformance.stage.base_image import ensure_base  # noqa: PLC0415
+    from conformance.stage.engine import connect  # noqa: PLC0415
+    from conformance.stage.engine_probe import probe_engine  # noqa: PLC0415
+
+    try:
+        client = connect()
+        try:
+            ensure_base(client, say)
+        finally:
+            client.close()
+    except HarnessError as error:
+        return _clause(str(error))
+    failing = next((check for check in asyncio.run(probe_engine()).checks if not check.ok), None)
+    return f"{failing.what}: {_clause(failing.seen)}" if failing else ""
+
+
+def not_judged_from_outside(selected: Sequence[Rule], *, allow_destructive: bool) -> tuple[Rule, ...]:
+    """Return the rules that a gateway of which only the URL is known cannot be judged by.
+
+    They need a tap on the backend's side or a control run, or a scenario that needs our own backend or could harm it.
+    """
+    brought = {
+        name
+        for scenario in scenarios().values()
+        if not (scenario.needs_witness or scenario.spin_up or scenario.late_backend)
+        and (allow_destructive or scenario.kind is not ScenarioKind.DESTRUCTIVE)
+        for name in scenario.brings
+    }
+    return tuple(
+        rule
+        for rule in selected or rules()
+        if rule.side is not Side.SERVER or rule.needs_control or rule.when.name not in brought
+    )
+
+
+def _clause(sentence: str) -> str:
+    """Return the first half of an error sentence, as part of another."""
+    first = sentence.partition("; ")[0].rstrip(".")
+    return first[:1].lower() + first[1:]
