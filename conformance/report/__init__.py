@@ -1,0 +1,1 @@
+"""Renderers. Each reads the records of a run and writes one form of them; none judges."""

@@ -1,0 +1,194 @@
+"""What a run came to, arranged as people read it: unexpected first, symptoms folded under their cause."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from conformance.diagnosis.classify import UNCLASSIFIED
+from conformance.errors import ExitCode
+from conformance.report.records import Diagnosis, Report, Result
+from conformance.rules.verdicts import HarnessFault, Inconclusive, NotApplicable, NotExercised
+
+
+class Meaning(StrEnum):
+    """What one result means to a reader, in the order in which counts are listed."""
+
+    PASS = "pass"  # noqa: S105 - a verdict, no password
+    UNEXPECTED_FAILURE = "unexpected failure"
+    WRONG_CLASS = "known failure with another cause"
+    UNEXPECTED_PASS = "unexpected pass"  # noqa: S105 - as above
+    KNOWN_FAILURE = "known failure"
+    BELOW_THRESHOLD = "failure below --fail-on"
+    CHARGED_ELSEWHERE = "failure charged elsewhere"
+    NOT_APPLICABLE = "not applicable"
+    NOT_EXERCISED = "not exercised"
+    INCONCLUSIVE = "inconclusive"
+    HARNESS_ERROR = "harness error"
+
+
+UNEXPECTED: Final = (Meaning.UNEXPECTED_FAILURE, Meaning.WRONG_CLASS)
+"""Meanings that are failures nobody expected."""
+
+_OF_VERDICT: Final = {
+    NotApplicable.name: Meaning.NOT_APPLICABLE,
+    NotExercised.name: Meaning.NOT_EXERCISED,
+    Inconclusive.name: Meaning.INCONCLUSIVE,
+    HarnessFault.name: Meaning.HARNESS_ERROR,
+}
+_OF_EXPECTATION: Final = {
+    "ok": Meaning.PASS,
+    "unexpected-pass": Meaning.UNEXPECTED_PASS,
+    "known-failure": Meaning.KNOWN_FAILURE,
+    "below-threshold": Meaning.BELOW_THRESHOLD,
+    "charged-elsewhere": Meaning.CHARGED_ELSEWHERE,
+    "wrong-class": Meaning.WRONG_CLASS,
+    "unexpected-failure": Meaning.UNEXPECTED_FAILURE,
+}
+_ENDS: Final = {
+    ExitCode.OK: "everything selected was judged, and nothing differs from what was expected",
+    ExitCode.UNEXPECTED: "there are unexpected failures or unexpected passes",
+    ExitCode.INTERRUPTED: "the run was interrupted; what is shown is what had been judged by then",
+    ExitCode.CANNOT_JUDGE: "the harness could not judge: harness errors, or too much that is inconclusive",
+    ExitCode.USAGE: "the command line, a target file or a baseline is wrong",
+    ExitCode.NOTHING_RAN: "nothing ran",
+}
+
+
+def meaning(result: Result) -> Meaning:
+    """Return what a result means to a reader."""
+    return _OF_VERDICT.get(result.verdict) or _OF_EXPECTATION[result.expectation]
+
+
+def end_of(report: Report) -> str:
+    """Say in one sentence what the exit code of a run means."""
+    if report.footer is None:
+        return "the report has no end: the run was killed, or the file was cut off"
+    code = report.footer.exit_code
+    said = _ENDS[ExitCode(code)] if code in set(ExitCode) else "an exit code this version does not know"
+    return f"exit code {code}: {said}"
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteLine:
+    """One suite's counts on one target; only meanings that occur, in their order."""
+
+    suite: str
+    counts: tuple[tuple[Meaning, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One cause and the results it explains. diagnosis: None where nothing explains them."""
+
+    failure_class: str
+    diagnosis: Diagnosis | None
+    results: tuple[Result, ...]
+
+    @property
+    def title(self) -> str:
+        """What to call it: the class's title, or the rule's where no class explains it."""
+        return self.diagnosis.title if self.diagnosis and self.diagnosis.title else self.results[0].title
+
+    @property
+    def hop(self) -> str:
+        """The hop at fault."""
+        return self.diagnosis.hop if self.diagnosis else self.results[0].charged_to or "unknown"
+
+    @property
+    def page(self) -> str:
+        """The class's report, under the output folder."""
+        return f"classes/{self.failure_class}.md"
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """The rules that failed, each once."""
+        return tuple(dict.fromkeys(result.rule for result in self.results))
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why several rules were not judged: one sentence, how many results it holds for, and of which rules."""
+
+    text: str
+    results: tuple[Result, ...]
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """The rules, each once."""
+        return tuple(dict.fromkeys(result.rule for result in self.results))
+
+
+@dataclass(frozen=True, slots=True)
+class TargetOverview:
+    """Everything about one target that a summary shows."""
+
+    target: str
+    version: str
+    suites: tuple[SuiteLine, ...]
+    unexpected: tuple[Cause, ...]
+    unexpected_passes: tuple[Result, ...]
+    known: tuple[Cause, ...]
+    below_threshold: tuple[Cause, ...]
+    elsewhere: tuple[Cause, ...]
+    not_exercised: tuple[Reason, ...]
+    inconclusive: tuple[Reason, ...]
+    harness_errors: tuple[Reason, ...]
+
+
+def overview(report: Report) -> tuple[TargetOverview, ...]:
+    """Return what a run came to, target by target."""
+    return tuple(_target(report, target) for target in report.targets)
+
+
+def _target(report: Report, target: str) -> TargetOverview:
+    by_meaning: dict[Meaning, list[Result]] = defaultdict(list)
+    suites: dict[str, Counter[Meaning]] = {}
+    for result in report.results:
+        if result.target == target:
+            by_meaning[meaning(result)].append(result)
+            suites.setdefault(result.suite, Counter())[meaning(result)] += 1
+    diagnoses = tuple(item for item in report.diagnoses if item.target == target)
+    return TargetOverview(
+        target=target,
+        version=report.header.targets.get(target, ""),
+        suites=tuple(
+            SuiteLine(suite, tuple((item, counts[item]) for item in Meaning if counts[item]))
+            for suite, counts in suites.items()
+        ),
+        unexpected=causes([result for item in UNEXPECTED for result in by_meaning[item]], diagnoses),
+        unexpected_passes=tuple(by_meaning[Meaning.UNEXPECTED_PASS]),
+        known=causes(by_meaning[Meaning.KNOWN_FAILURE], diagnoses),
+        below_threshold=causes(by_meaning[Meaning.BELOW_THRESHOLD], diagnoses),
+        elsewhere=causes(by_meaning[Meaning.CHARGED_ELSEWHERE], diagnoses),
+        not_exercised=_reasons(by_meaning[Meaning.NOT_EXERCISED]),
+        inconclusive=_reasons(by_meaning[Meaning.INCONCLUSIVE]),
+        harness_errors=_reasons(by_meaning[Meaning.HARNESS_ERROR]),
+    )
+
+
+def causes(results: Iterable[Result], diagnoses: Iterable[Diagnosis]) -> tuple[Cause, ...]:
+    """Return failures folded under what explains them: a diagnosis, else their own failure class."""
+    explained = {symptom: diagnosis for diagnosis in diagnoses for symptom in diagnosis.symptoms}
+    folded: dict[tuple[str, str], list[Result]] = defaultdict(list)
+    named: dict[tuple[str, str], Diagnosis | None] = {}
+    for result in results:
+        diagnosis = explained.get(result.id)
+        failure_class = diagnosis.failure_class if diagnosis else result.failure_class or UNCLASSIFIED
+        # what nothing explains is not one cause, so unclassified failures fold by rule only
+        apart = result.rule if failure_class == UNCLASSIFIED else ""
+        folded[failure_class, apart].append(result)
+        named.setdefault((failure_class, apart), diagnosis)
+    return tuple(Cause(key[0], named[key], tuple(found)) for key, found in folded.items())
+
+
+def _reasons(results: Iterable[Result]) -> tuple[Reason, ...]:
+    """Return results grouped by what they say, the most frequent first."""
+    grouped: dict[str, list[Result]] = defaultdict(list)
+    for result in results:
+        grouped[result.observed].append(result)
+    ordered = sorted(grouped.items(), key=lambda item: -len(item[1]))
+    return tuple(Reason(text, tuple(found)) for text, found in ordered)
