@@ -9,17 +9,20 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from conformance import timing
-from conformance.errors import ExitCode, NothingRanError
+from conformance.errors import NothingRanError
 from conformance.expectations import Expectations
 from conformance.paths import SCENARIOS
 from conformance.plugin import Collector
+from conformance.progress import Follower, Record
 from conformance.stage.attached import UNSEEN, URL_TARGET
 from conformance.stage.manifest import BackendManifest, TargetManifest
 from conformance.stage.plan import Cell, Plan, RuntimeName, UrlTarget
@@ -107,15 +110,36 @@ def _backends(selection: Selection, target: TargetManifest, scenario: Scenario) 
     )
 
 
-def execute(selection: Selection) -> ExitCode:
-    """Drive and judge a selection and write every report under `selection.out`; return the exit code."""
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What came of driving and judging a selection: the result records, and what kept pytest from doing its part."""
+
+    run_id: str
+    cells: tuple[Cell, ...]
+    records: tuple[Record, ...]
+    trouble: tuple[str, ...]
+    interrupted: bool
+
+
+def drive_and_judge(
+    selection: Selection,
+    *,
+    on_result: Callable[[Record], None],
+    on_progress: Callable[[Record], None],
+) -> Judged:
+    """Drive and judge a selection, with evidence, JUnit and Allure files under `selection.out`.
+
+    on_result: told of each result as it is judged. on_progress: told of what the engine child does, from a thread.
+    Whatever happens, nothing that was started is left when this returns. Raises NothingRanError.
+    """
     cells = cells_of(selection)
     if not cells:
         raise NothingRanError("the selection leaves nothing to drive; widen --suite, --rule, --revision or --backend")
     run_id = secrets.token_hex(6)
     out = selection.out.resolve()
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
+    shutil.rmtree(out / "evidence", ignore_errors=True)
+    shutil.rmtree(out / "allure-results", ignore_errors=True)
+    out.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f"mcp-gateway-conformance-{run_id}-"))
     plan = Plan(
         run_id=run_id,
@@ -137,23 +161,40 @@ def execute(selection: Selection) -> ExitCode:
                 "plan": str(work / "plan.json"),
                 "rules": list(selection.rules),
                 "expectations": selection.expectations.to_json(),
-            },
+            }
         ),
         encoding="utf-8",
     )
+    records: list[Record] = []
+
+    def take(record: Record) -> None:
+        records.append(record)
+        on_result(record)
+
+    collector = Collector(take)
     supervisor = subprocess.Popen(
         [sys.executable, "-m", "conformance.stage.supervisor", str(work / "plan.json")],
         stdin=subprocess.PIPE,
         start_new_session=True,
     )
-    collector = Collector(lambda record: print(record["verdict"], record["id"], record["observed"]))
-    try:
-        status = pytest.main(_pytest_arguments(session, selection, out), plugins=[collector])
-    finally:
-        if supervisor.stdin is not None:
-            supervisor.stdin.close()
-        supervisor.wait()
-    return ExitCode.OK if status == 0 else ExitCode.UNEXPECTED
+    with Follower(plan.progress_file, on_progress):
+        try:
+            status = pytest.main(_pytest_arguments(session, selection, out), plugins=[collector])
+            if selection.keep and status != pytest.ExitCode.INTERRUPTED:
+                _wait_for_interrupt()
+        finally:
+            if supervisor.stdin is not None:
+                supervisor.stdin.close()
+            supervisor.wait()
+    interrupted = status == pytest.ExitCode.INTERRUPTED
+    return Judged(run_id, cells, tuple(records), tuple(collector.trouble), interrupted)
+
+
+def _wait_for_interrupt() -> None:
+    """Return when the user presses Ctrl-C: until then the stage stays up."""
+    print("the stage is up; press Ctrl-C to end it", file=sys.stderr)
+    with suppress(KeyboardInterrupt):
+        threading.Event().wait()
 
 
 def _pytest_arguments(session: Path, selection: Selection, out: Path) -> list[str]:

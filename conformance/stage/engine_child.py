@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from conformance.errors import CannotJudgeError, HarnessError
-from conformance.evidence.events import JSON
+from conformance.evidence.events import JSON, Kind
 from conformance.evidence.log import write_evidence
 from conformance.evidence.redact import Redactor
 from conformance.evidence.window import within
@@ -59,6 +59,7 @@ class Engine:
     live: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LIVE_INSTANCES))
     starting: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(STARTING_INSTANCES))
     watch: EngineLog | None = None
+    kept: list[Instance] = field(default_factory=list)
 
     # groups ---------------------------------------------------------------------------------------------------------
 
@@ -146,6 +147,29 @@ class Engine:
                         return cells[position:]
                 return []
             finally:
+                if self.plan.keep and scenario.kind is ScenarioKind.EXCLUSIVE:
+                    self.keep(instance, cells[0])
+                else:
+                    await instance.stop()
+
+    def keep(self, instance: Instance, cell: Cell) -> None:
+        """Leave an instance up and say where it is and where its log so far stands."""
+        self.kept.append(instance)
+        log = Path(self.plan.out) / "logs" / f"{cell.target}-{cell.backend}.log".replace(":", "-")
+        log.parent.mkdir(exist_ok=True)
+        lines = [str(item.data["line"]) for item in instance.recorder.observations if item.kind is Kind.LOG]
+        log.write_text("\n".join(lines), encoding="utf-8")
+        url = f"http://{instance.front}{instance.path}"
+        self.say("kept", target=cell.target, backend=cell.backend, url=url, log=str(log))
+
+    async def hold(self) -> None:
+        """Keep what is left up until this process is told to end, then stop it."""
+        if not self.kept:
+            return
+        try:
+            await asyncio.Event().wait()
+        finally:
+            for instance in self.kept:
                 await instance.stop()
 
     # one cell -------------------------------------------------------------------------------------------------------
@@ -286,6 +310,7 @@ async def drive(plan: Plan) -> None:
         engine = Engine(plan, runtime, taps, redactor, targets, say)
         try:
             await engine.run()
+            await engine.hold()
         except HarnessError as error:
             for cell in plan.cells:
                 if not plan.evidence_file(cell).exists():
