@@ -1,0 +1,92 @@
+from conformance.evidence.links import Basis, linked_exchange, links
+from conformance.evidence.transcript import SENTINEL
+from tests.evidence_builder import Story, notification, request, result
+
+
+def test_an_exchange_is_whole():
+    story = Story()
+    story.initialize()
+    exchange = story.call(sse=["beat", notification("notifications/message"), result(1, content=[])])
+    transcript = story.transcript()
+    found = next(item for item in transcript.client("a") if item.id == exchange)
+    assert (found.status, found.how, found.session, found.rpc_method) == (200, "complete", "s-1", "tools/call")
+    assert [beat.what for beat in found.beats] == ["comment", "event", "event"]
+    assert found.answer().result == {"content": []}
+
+
+def test_the_sentinel_is_no_client_of_the_scenario():
+    story = Story()
+    story.initialize(SENTINEL)
+    story.initialize("a")
+    assert [item.tap for item in story.transcript().client()] == ["client:a"]
+
+
+def test_backend_sessions_of_both_transports():
+    story = Story()
+    story.connect(backend=True, session="b-1")
+    story.stdio_start()
+    story.stdio("up", request("initialize", 0))
+    story.stdio("down", result(0))
+    story.stdio_exit(code=3)
+    transcript = story.transcript()
+    http, stdio = transcript.backend_sessions
+    assert (http.transport, http.key, [m.method for m in http.up()]) == (
+        "http",
+        "b-1",
+        ["initialize", "notifications/initialized"],
+    )
+    assert (stdio.transport, stdio.response_to(stdio.up("initialize")[0]).result) == ("stdio", {})
+    assert transcript.processes[0].code == 3
+
+
+def test_when_a_client_left():
+    story = Story()
+    stream = story.exchange(method="GET", sse=[], how=None)
+    left = story.leave(stream)
+    transcript = story.transcript()
+    assert transcript.left_at(transcript.client()[0]) == left
+
+
+def test_the_worst_lag_around_a_time():
+    story = Story()
+    story.lag(0.5, t=1.0)
+    story.lag(2.0, t=10.0)
+    transcript = story.transcript()
+    assert transcript.lag(0.5, 1.5) == 0.5
+    assert transcript.lag(4.0, 5.0) == 0.0
+
+
+def test_a_nonce_links_whatever_else_is_in_flight():
+    story = Story()
+    story.call("a", nonce="one", t=0.0, after=1.0)
+    story.call("b", nonce="two", t=0.1, after=1.0)
+    story.call(backend=True, nonce="two", session="b-1", t=0.2)
+    found = links(story.transcript())
+    assert [(link.client.tap, link.basis) for link in found] == [("client:b", Basis.NONCE)]
+
+
+def test_the_sole_exchange_in_flight_links():
+    story = Story()
+    story.listing(t=0.0, after=1.0)
+    backend = story.listing(backend=True, session="b-1", t=0.5)
+    transcript = story.transcript()
+    assert [link.basis for link in links(transcript)] == [Basis.SOLE_IN_FLIGHT]
+    assert linked_exchange(transcript, transcript.client()[0]).id == backend
+
+
+def test_what_is_ambiguous_does_not_link():
+    story = Story()
+    story.listing("a", t=0.0, after=1.0)
+    story.listing("b", t=0.1, after=1.0)
+    story.listing(backend=True, session="b-1", t=0.5)
+    transcript = story.transcript()
+    assert links(transcript) == ()
+    assert linked_exchange(transcript, transcript.client()[0]) is None
+
+
+def test_a_get_links_by_method_when_it_is_alone():
+    story = Story()
+    story.exchange(method="GET", t=0.0, after=1.0, status=405)
+    backend = story.exchange(method="GET", backend=True, t=0.5, status=405)
+    transcript = story.transcript()
+    assert linked_exchange(transcript, transcript.client()[0]).id == backend
