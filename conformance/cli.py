@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Final
 
 import typer
@@ -50,14 +50,20 @@ def _options(
     """Take the options that stand before any command."""
 
 
-app.command("run", epilog=run.EPILOG)(run.run)
-app.command("list", epilog=listing.EPILOG)(listing.listing)
-app.command("explain", epilog=explain.EPILOG)(explain.explain)
-app.command("replay", epilog=replay.EPILOG)(replay.replay)
-app.command("witness", epilog=witness.EPILOG)(witness.witness)
-app.command("init", epilog=init.EPILOG)(init.init)
-app.command("doctor", epilog=doctor.EPILOG)(doctor.doctor)
-app.command("build-base", epilog=build_base.EPILOG)(build_base.build_base)
+COMMANDS: Final[Mapping[str, tuple[Callable[..., ExitCode], str]]] = {
+    "run": (run.run, run.EPILOG),
+    "list": (listing.listing, listing.EPILOG),
+    "explain": (explain.explain, explain.EPILOG),
+    "replay": (replay.replay, replay.EPILOG),
+    "witness": (witness.witness, witness.EPILOG),
+    "init": (init.init, init.EPILOG),
+    "doctor": (doctor.doctor, doctor.EPILOG),
+    "build-base": (build_base.build_base, build_base.EPILOG),
+}
+"""Function and closing text of each command, in the order of the help page."""
+
+for _name, (_function, _epilog) in COMMANDS.items():
+    app.command(_name, epilog=_epilog)(_function)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -69,7 +75,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         say_error(str(error))
         return error.exit_code
     except TyperException as error:
-        say_error(f"{error.format_message()} See `{teaching.PROGRAM} --help`.")
+        said = " ".join(error.format_message().split()).rstrip(".")
+        say_error(f"{said}; see `{teaching.PROGRAM} {_command_in(arguments)}--help`.")
         return ExitCode.USAGE
     except (KeyboardInterrupt, Abort):
         return ExitCode.INTERRUPTED
@@ -78,6 +85,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         say("error: this is a bug in the harness, not a finding; please report it with the lines above")
         return ExitCode.CANNOT_JUDGE
     return ExitCode.INTERRUPTED if status == _INTERRUPTED_STATUS else ExitCode(status or 0)
+
+
+def _command_in(arguments: Sequence[str]) -> str:
+    return next((f"{word} " for word in arguments if word in COMMANDS), "")
 
 
 def say_error(text: str) -> None:

@@ -17,6 +17,7 @@ from conformance.expectations import Expectations, Known, load_baseline
 from conformance.rules.all import rule_named, rules
 from conformance.rules.base import Rule
 from conformance.spec.revisions import REVISIONS
+from conformance.stage.attached import URL_TARGET, parse_url
 from conformance.stage.manifest import BackendManifest, TargetManifest, load_backend, load_target
 from conformance.stage.plan import UrlTarget
 from conformance.stage.scenario import SUITES
@@ -75,31 +76,25 @@ def chosen_backends(names: Sequence[str], default: Sequence[str] = DEFAULT_BACKE
 def chosen_expectations(targets: Sequence[TargetManifest], baseline: Path | None, fail_on: str) -> Expectations:
     """Return what the targets are known to fail: from the file given, else from the one beside each manifest.
 
-    Raises UsageError.
+    Without targets the file speaks of the gateway that is known by its URL. Raises UsageError.
     """
     rule_ids = [rule.id for rule in rules()]
     classes = [known.id for known in failure_classes()]
-    if baseline is not None and len(targets) != 1:
+    files = {target.name: baseline or baseline_of(target) for target in targets} or {URL_TARGET: baseline}
+    if baseline is not None and len(files) > 1:
         raise UsageError("--baseline speaks of one target; select one with --target.")
     known: list[Known] = []
-    for target in targets:
-        file = baseline or baseline_of(target)
+    for name, file in files.items():
         if file is not None:
-            known += load_baseline(file, target.name, rule_ids, classes)
+            known += load_baseline(file, name, rule_ids, classes)
     return Expectations(tuple(known), fail_on)
 
 
 def url_target(url: str, header_env: Sequence[str]) -> UrlTarget:
     """Return a gateway that already runs. header_env: NAME=VARIABLE each. Raises UsageError."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        raise UsageError(f"--url {url!r} is not a URL ({error}); write it as http://HOST:PORT/mcp.") from error
-    if parts.username is not None or parts.password is not None:
+    if "@" in urlsplit(url).netloc:
         raise UsageError("--url must not hold credentials; give them with --header-env 'Authorization=VARIABLE'.")
-    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
-        raise UsageError(f"--url {url!r} is not an http or https URL; write it as http://HOST:PORT/mcp.")
+    parse_url(url)
     headers: dict[str, str] = {}
     for given in header_env:
         name, equals, variable = given.partition("=")

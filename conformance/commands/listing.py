@@ -11,7 +11,7 @@ import typer
 
 from conformance.commands import records, teaching
 from conformance.commands.console import print_json, print_table
-from conformance.errors import ExitCode
+from conformance.errors import ExitCode, UsageError
 from conformance.evidence.events import JSON
 
 EPILOG = teaching.epilog(
@@ -103,15 +103,19 @@ LISTINGS: Final[Mapping[What, Listing]] = {
 
 
 def listing(
-    what: Annotated[What, typer.Argument(help="what to list")],
+    what: Annotated[str, typer.Argument(metavar="|".join(What), help="what to list")],
     as_json: Annotated[bool, typer.Option("--json", help="one JSON array on standard output")] = False,
 ) -> ExitCode:
     """List targets, suites, rules, requirements, failure classes or mutants; `explain ID` says more of one."""
-    chosen = LISTINGS[what]
+    known = [item.value for item in What]
+    if what not in known:
+        listed = f"known are {', '.join(known)}."
+        raise UsageError(f"There is no list of {what!r}; {teaching.nearest(what, known, listed)}")
+    chosen = LISTINGS[What(what)]
     found = chosen.records()
     if as_json:
         print_json(found)
     else:
         rows = [[str(record["id"]), *(cell(record) for cell in chosen.columns.values())] for record in found]
-        print_table(f"{len(found)} {what.value.replace('-', ' ')}", ["id", *chosen.columns], rows)
+        print_table(f"{len(found)} {what.replace('-', ' ')}", ["id", *chosen.columns], rows)
     return ExitCode.OK

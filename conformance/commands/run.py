@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final, Literal
-from urllib.parse import urlsplit
 
 import typer
 
 from conformance.commands import choosing, teaching
 from conformance.commands.console import say
 from conformance.commands.first_baseline import write_baseline as write_first_baseline
-from conformance.commands.runtime_choice import choose_runtime, not_judged_from_outside
-from conformance.errors import CannotJudgeError, ExitCode, UsageError
-from conformance.running import Selection, execute
+from conformance.commands.one_sided import not_judged, refuse_unreachable
+from conformance.commands.runtime_choice import choose_runtime
+from conformance.errors import ExitCode, UsageError
+from conformance.running import Selection
 from conformance.stage.manifest import BackendManifest, TargetManifest, target_from_command
 from conformance.stage.plan import RuntimeName, UrlTarget
 
@@ -34,8 +33,12 @@ EPILOG = teaching.epilog(
     ),
     codes=(0, 1, 2, 3, 4, 5),
 )
-PROBE_SECONDS: Final = 10.0
-"""How long a gateway that already runs may take to accept a connection, in seconds."""
+_GATEWAYS: Final = "What is judged"
+_RUNNING: Final = "A gateway that already runs"
+_STARTED: Final = "A gateway that the harness starts from a command line"
+_EXTENT: Final = "How much, and how"
+_COUNTS: Final = "What counts"
+_OUTPUT: Final = "What is left"
 
 COMMAND_TARGET: Final = "command"
 """Name of the target that `--command` makes."""
@@ -69,15 +72,30 @@ class Subject:
 def run(
     target: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME|FILE.toml", help="gateway to judge; repeatable; `all`: every one with a baseline"),
+        typer.Option(
+            metavar="NAME|FILE.toml",
+            help="gateway to judge; repeatable; `all`: every one with a baseline",
+            rich_help_panel=_GATEWAYS,
+        ),
     ] = None,
-    url: Annotated[str | None, typer.Option(metavar="URL", help="judge a gateway that already runs")] = None,
+    url: Annotated[
+        str | None, typer.Option(metavar="URL", help="judge a gateway that already runs", rich_help_panel=_RUNNING)
+    ] = None,
     header_env: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=VARIABLE", help="with --url: send this header, its value from the environment"),
+        typer.Option(
+            metavar="NAME=VARIABLE",
+            help="with --url: send this header, its value from the environment",
+            rich_help_panel=_RUNNING,
+        ),
     ] = None,
     allow_destructive: Annotated[
-        bool, typer.Option("--allow-destructive", help="with --url: also scenarios that could harm the gateway")
+        bool,
+        typer.Option(
+            "--allow-destructive",
+            help="with --url: also scenarios that could harm the gateway",
+            rich_help_panel=_RUNNING,
+        ),
     ] = False,
     command: Annotated[
         str | None,
@@ -85,37 +103,67 @@ def run(
             metavar="'…'",
             help="start the gateway by this command line; placeholders {host} {port} {backend_url} {backend_command} "
             "{config_dir}",
+            rich_help_panel=_STARTED,
         ),
     ] = None,
     env: Annotated[
         list[str] | None,
-        typer.Option(metavar="K=V", help="with --command: set a variable; K alone passes yours on, as a secret"),
+        typer.Option(
+            metavar="K=V",
+            help="with --command: set a variable; K alone passes yours on, as a secret",
+            rich_help_panel=_STARTED,
+        ),
     ] = None,
-    path: Annotated[str, typer.Option(metavar="/PATH", help="with --command: path of its endpoint")] = "/mcp",
+    path: Annotated[
+        str, typer.Option(metavar="/PATH", help="with --command: path of its endpoint", rich_help_panel=_STARTED)
+    ] = "/mcp",
     backend: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="MCP server behind the gateway; repeatable; default: witness, everything"),
+        typer.Option(
+            metavar="NAME",
+            help="MCP server behind the gateway; repeatable; default: witness, everything",
+            rich_help_panel=_GATEWAYS,
+        ),
     ] = None,
     revision: Annotated[
-        list[str] | None, typer.Option(metavar="DATE", help="protocol revision; repeatable; default 2025-11-25")
+        list[str] | None,
+        typer.Option(metavar="DATE", help="protocol revision; repeatable; default 2025-11-25", rich_help_panel=_EXTENT),
     ] = None,
-    suite: Annotated[list[str] | None, typer.Option(metavar="NAME", help="this suite only; repeatable")] = None,
-    rule: Annotated[list[str] | None, typer.Option(metavar="ID", help="this rule only; repeatable")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="no wait over 2 s; keep-alive is then not exercised")] = False,
+    suite: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="this suite only; repeatable", rich_help_panel=_EXTENT)
+    ] = None,
+    rule: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="this rule only; repeatable", rich_help_panel=_EXTENT)
+    ] = None,
+    quick: Annotated[
+        bool,
+        typer.Option("--quick", help="no wait over 2 s; keep-alive is then not exercised", rich_help_panel=_EXTENT),
+    ] = False,
     runtime: Annotated[
-        Runtime | None, typer.Option(help="default: containers where an engine answers, else process")
+        Runtime | None,
+        typer.Option(help="default: containers where an engine answers, else process", rich_help_panel=_EXTENT),
     ] = None,
     baseline: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="known failures; default: baseline.toml beside the manifest")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="known failures; default: baseline.toml beside the manifest", rich_help_panel=_COUNTS
+        ),
     ] = None,
     write_baseline: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="after the run, write its failures here as a baseline")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="after the run, write its failures here as a baseline", rich_help_panel=_COUNTS
+        ),
     ] = None,
-    fail_on: Annotated[FailOn, typer.Option(help="lowest level whose failures fail the run")] = FailOn.PRACTICE,
-    keep: Annotated[bool, typer.Option("--keep", help="leave the stage up and print its URLs and logs")] = False,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="folder for the reports; it is replaced")] = Path(
-        "reports/latest"
-    ),
+    fail_on: Annotated[
+        FailOn, typer.Option(help="lowest level whose failures fail the run", rich_help_panel=_COUNTS)
+    ] = FailOn.PRACTICE,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="leave the stage up and print its URLs and logs", rich_help_panel=_OUTPUT)
+    ] = False,
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="folder for the reports; earlier ones are replaced", rich_help_panel=_OUTPUT)
+    ] = Path("reports/latest"),
 ) -> ExitCode:
     """Start gateways and MCP servers, drive them, and judge what was seen on both sides.
 
@@ -138,14 +186,9 @@ def run(
     else:
         subject = Subject(choosing.chosen_targets(target or []), choosing.chosen_backends(backend or []))
     expectations = choosing.chosen_expectations(subject.targets, baseline, fail_on.value)
-    _check_out(out)
-    if write_baseline is not None and len(subject.targets) + (subject.url is not None) != 1:
+    _make_folder(out)
+    if write_baseline is not None and len(subject.targets) > 1:
         raise UsageError("--write-baseline speaks of one target; select one with --target.")
-    if subject.url is not None:
-        refuse_unreachable(subject.url.url)
-        lost = not_judged_from_outside(rules, allow_destructive=allow_destructive)
-        ids = ", ".join(item.id for item in lost) or "none"
-        say(f"one-sided: only the URL is known, so these rules are not judged: {ids}")
     selection = Selection(
         targets=subject.targets,
         backends=subject.backends,
@@ -161,23 +204,17 @@ def run(
         allow_destructive=allow_destructive,
         expectations=expectations,
     )
+    if subject.url is not None:
+        refuse_unreachable(subject.url.url)
+        lost = ", ".join(item.id for item in not_judged(selection)) or "none"
+        say(f"one-sided: only the URL is known, so these rules are not judged: {lost}")
+    from conformance.running import execute  # noqa: PLC0415 - renders reports, which no other command needs
+
     status = execute(selection)
     if write_baseline is not None:
         written = write_first_baseline(write_baseline, out / "report.jsonl")
         say(f"wrote {written} known failures to {write_baseline}; the next run takes them with --baseline")
     return status
-
-
-def refuse_unreachable(url: str) -> None:
-    """Raise CannotJudgeError when nothing accepts connections at the URL's host and port."""
-    parts = urlsplit(url)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    try:
-        socket.create_connection((parts.hostname or "", port), PROBE_SECONDS).close()
-    except OSError as error:
-        raise CannotJudgeError(
-            f"Nothing answers at {parts.hostname}:{port} ({error.strerror or error}); start the gateway, or mend --url."
-        ) from error
 
 
 def _running(url: str, header_env: Sequence[str]) -> Subject:
@@ -210,9 +247,9 @@ def _goes_with(owner: str, given: object, options: dict[str, object]) -> None:
             raise UsageError(f"{name} goes with {owner}; add that or leave it out.")
 
 
-def _check_out(out: Path) -> None:
-    """Refuse a folder that is not a report of ours: the run replaces it whole."""
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"--out {out} is a file; name a folder.")
-    if out.is_dir() and any(out.iterdir()) and not (out / "report.jsonl").exists() and not (out / "evidence").is_dir():
-        raise UsageError(f"--out {out} holds other things than reports, and a run replaces it; name another folder.")
+def _make_folder(out: Path) -> None:
+    """Make the reports' folder now: a name that cannot be used is told before anything is started."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--out {out} cannot be a folder ({error.strerror}); name another.") from error

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from conformance.errors import HarnessError
-from conformance.rules.all import rules
-from conformance.rules.base import Rule, Side
 from conformance.stage.plan import RuntimeName
-from conformance.stage.scenario import ScenarioKind, scenarios
 
 
 def choose_runtime(say: Callable[[str], None]) -> RuntimeName:
@@ -38,25 +35,6 @@ def engine_trouble(say: Callable[[str], None]) -> str:
         return _clause(str(error))
     failing = next((check for check in asyncio.run(probe_engine()).checks if not check.ok), None)
     return f"{failing.what}: {_clause(failing.seen)}" if failing else ""
-
-
-def not_judged_from_outside(selected: Sequence[Rule], *, allow_destructive: bool) -> tuple[Rule, ...]:
-    """Return the rules that a gateway of which only the URL is known cannot be judged by.
-
-    They need a tap on the backend's side or a control run, or a scenario that needs our own backend or could harm it.
-    """
-    brought = {
-        name
-        for scenario in scenarios().values()
-        if not (scenario.needs_witness or scenario.spin_up or scenario.late_backend)
-        and (allow_destructive or scenario.kind is not ScenarioKind.DESTRUCTIVE)
-        for name in scenario.brings
-    }
-    return tuple(
-        rule
-        for rule in selected or rules()
-        if rule.side is not Side.SERVER or rule.needs_control or rule.when.name not in brought
-    )
 
 
 def _clause(sentence: str) -> str:

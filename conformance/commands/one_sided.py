@@ -1,0 +1,41 @@
+"""A gateway of which only the URL is known: whether it is there, and what cannot be judged from outside."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import replace
+from typing import Final
+
+from conformance.errors import CannotJudgeError
+from conformance.rules.all import rules
+from conformance.rules.base import Rule, Side
+from conformance.running import Selection, cells_of
+from conformance.stage.attached import parse_url
+from conformance.stage.scenario import scenarios
+
+PROBE_SECONDS: Final = 10.0
+"""How long a gateway that already runs may take to accept a connection, in seconds."""
+
+
+def refuse_unreachable(url: str) -> None:
+    """Raise CannotJudgeError when nothing accepts connections at the URL's host and port."""
+    address, _, _ = parse_url(url)
+    try:
+        socket.create_connection((address.host, address.port), PROBE_SECONDS).close()
+    except OSError as error:
+        raise CannotJudgeError(
+            f"Nothing answers at {address} ({error.strerror or error}); start the gateway, or mend --url."
+        ) from error
+
+
+def not_judged(selection: Selection) -> tuple[Rule, ...]:
+    """Return the selected rules that it costs to know the URL only.
+
+    They need a tap on the backend's side or a control run, or a scenario that needs our own backend or could do harm.
+    """
+    driven = {cell.scenario for cell in cells_of(replace(selection, quick=False))}
+    brought = {name for scenario in driven for name in scenarios()[scenario].brings}
+    wanted = [rule for rule in rules() if rule.suite in selection.suites and rule.id in (selection.rules or {rule.id})]
+    return tuple(
+        rule for rule in wanted if rule.side is not Side.SERVER or rule.needs_control or rule.when.name not in brought
+    )
