@@ -54,3 +54,37 @@ SENTINEL: Final = 20.0
 
 LAG_SHARE: Final = 0.5
 """A timing verdict is inconclusive when the harness's own lag exceeds this share of the distance to the limit."""
+
+SESSION_PAUSE: Final = 20.0
+"""How long a session is left alone before it is used again: longer than KEEPALIVE_PERIOD + KEEPALIVE_TOLERANCE, so that
+a server that would have noticed a silent client has done so; idle limits of healthy servers begin at minutes."""
+
+SOCKET_PAUSES: Final = (1.5, 6.5)
+"""How long a TCP connection is left idle before each reuse: under and over the 5 s after which Node and uvicorn close
+an idle connection by default."""
+
+PAUSE_NOTICED: Final = 1.0
+"""Shortest time between two exchanges on a connection that counts as idle."""
+
+PING_PROMPT: Final = 5.0
+"""A ping must be answered within this time. Healthy: under 0.01 s; nearest fault: behind a call of LONG_CALL."""
+
+CALL_NOTICED: Final = 5.0
+"""A call that takes at least this long counts as long: the shortest fixed limit reported for gateways is 5 s."""
+
+PROGRESS_CALL: Final = 3.0
+"""How long the call lasts whose progress is watched: PROGRESS_EVERY apart, its reports span 2 s."""
+
+PROGRESS_EVERY: Final = 0.5
+"""Time between the progress reports of that call; healthy relays add under 0.05 s to each."""
+
+HELD_SHARE: Final = 0.5
+"""A report counts as held back when it was under way for more than this share of the time over which the backend sent
+its reports: one that is relayed takes a hundredth, one that is kept until the answer the whole of it."""
+
+STORM_RATE: Final = 1.0
+"""Beats and pings a second above which they are a storm (2025-11-25 ping, Implementation Considerations: not
+excessive). Healthy: one in 15 s; the busiest implementation reported on pinged once a second."""
+
+STORM_OBSERVED: Final = 5.0
+"""Shortest time over which a rate of beats is judged."""

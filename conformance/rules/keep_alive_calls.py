@@ -1,0 +1,256 @@
+"""Family keep_alive, calls: pings, calls that take long, and calls whose backend fails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from conformance import timing
+from conformance.evidence.events import Hop
+from conformance.evidence.links import Link
+from conformance.evidence.transcript import Exchange, Message, Transcript
+from conformance.rules.base import Inputs, Level, Precondition, Side, charge, fail, rule
+from conformance.rules.keep_alive_evidence import (
+    SUITE,
+    Silence,
+    backend_answer,
+    calls,
+    end_of,
+    lagged,
+    links_of,
+    primed,
+    succeeded,
+    waited,
+)
+from conformance.rules.verdicts import Inconclusive, NotApplicable, Pass, Verdict
+
+
+def _pings(transcript: Transcript) -> tuple[Exchange, ...]:
+    return tuple(item for item in transcript.client() if item.rpc_method == "ping")
+
+
+def _faults(transcript: Transcript) -> Iterator[tuple[Exchange, Link]]:
+    """Yield calls that the backend did not answer with a result: the client's exchange, and the gateway's request."""
+    for call in calls(transcript):
+        for link in links_of(transcript, call)[-1:]:  # the last one, where a gateway asked again
+            answer = backend_answer(transcript, link)
+            refused = link.exchange is not None and (link.exchange.status or 0) >= 400
+            if answer is None or answer.result is None or refused:
+                yield call, link
+
+
+PING = Precondition("ping", "a ping of a client", lambda transcript: bool(_pings(transcript)))
+LASTING_CALL = Precondition(
+    "lasting-call",
+    "a call that took some seconds, or was not answered with a result",
+    lambda transcript: any(
+        waited(transcript, call) >= timing.CALL_NOTICED or not succeeded(call) for call in calls(transcript)
+    ),
+)
+BACKEND_FAULT = Precondition(
+    "backend-fault",
+    "a call that reached the backend and was not answered with a result there",
+    lambda transcript: any(True for _ in _faults(transcript)),
+)
+
+
+@rule(
+    id="MGC404",
+    title="ping is answered at once with an empty result",
+    suite=SUITE,
+    level=Level.MUST,
+    side=Side.SERVER,
+    requirements=("PING-01",),
+    when=PING,
+    failure_classes=(),
+)
+def ping_is_answered(inputs: Inputs) -> Verdict:
+    """Judge the answers to a client's pings, also while a call is under way.
+
+    What it checks: a result without members (`_meta` aside) within PING_PROMPT seconds.
+    Why it matters: clients ping to learn whether the server lives; an error or silence makes them drop a good session.
+    A failing exchange: {"id": 7, "method": "ping"} → {"id": 7, "error": {"code": -32601}}
+    A conforming exchange: {"id": 7, "method": "ping"} → {"id": 7, "result": {}}
+    Known gaps: pings of the server's side are not judged here.
+    """
+    through = inputs.through
+    for ping in _pings(through):
+        trouble = _ping_trouble(ping, through.end)
+        if not trouble:
+            continue
+        late = Silence(ping.t, _answered(ping, through.end))
+        if late.seconds > timing.PING_PROMPT and (unsure := lagged(through, late, timing.PING_PROMPT)):
+            return unsure
+        return fail(
+            f"an empty result within {timing.PING_PROMPT:.0f} s",
+            trouble,
+            ping,
+            charged_to=charge(inputs, ping, lambda item: bool(_ping_trouble(item, through.end))),
+        )
+    answered = [_answered(ping, through.end) - ping.t for ping in _pings(through)]
+    return Pass(f"{len(answered)} ping(s), the slowest answered after {max(answered):.3f} s", _pings(through)[0].events)
+
+
+def _answered(ping: Exchange, end: float) -> float:
+    answer = ping.answer()
+    if answer is not None:
+        return answer.t
+    return ping.t_end if ping.t_end is not None else end
+
+
+def _ping_trouble(ping: Exchange, end: float) -> str:
+    """Return what is wrong with the answer to a ping, empty when nothing is."""
+    answer = ping.answer()
+    if answer is None:
+        return f"no answer in {_answered(ping, end) - ping.t:.1f} s, HTTP status {ping.status}"
+    if answer.result is None:
+        return f"it was answered with the error {(answer.error or {}).get('code')}"
+    if set(answer.result) - {"_meta"}:
+        return f"its result has {', '.join(sorted(set(answer.result) - {'_meta'}))}"
+    took = answer.t - ping.t
+    return f"it was answered after {took:.1f} s" if took > timing.PING_PROMPT else ""
+
+
+@rule(
+    id="MGC407",
+    title="A call is not given up while its backend works",
+    suite=SUITE,
+    level=Level.PRACTICE,
+    side=Side.TRANSPARENCY,
+    requirements=("KEEP-04", "KEEP-06"),
+    when=LASTING_CALL,
+    failure_classes=("gateway-timeout-too-short", "empty-200-stream"),
+)
+def long_call_is_answered(inputs: Inputs) -> Verdict:
+    """Judge what a call comes to that its backend takes long to answer.
+
+    What it checks: the client gets one response, and it is the backend's: no error and no end before the backend's.
+    Why it matters: a heartbeat is not progress; tools work for minutes, and a call given up runs on unseen.
+    A failing exchange: POST tools/call → error after 10.0 s, while the backend answers at 18.5 s
+    A conforming exchange: POST tools/call → `: keepalive` at 15 s, the result at 18.5 s
+    Known gaps: a limit above the call's length is not seen. What became of a backend's own fault is MGC408's.
+    """
+    through = inputs.through
+    for call in calls(through):
+        responses = [message for message in call.messages() if message.is_response]
+        if len(responses) > 1:
+            events = tuple(message.seq for message in responses)
+            return fail("one response to a call", f"{len(responses)} came", call, events=events)
+        if succeeded(call):
+            continue
+        verdict = _unanswered(through, call)
+        if verdict is not None:
+            return verdict
+    longest = max(calls(through), key=lambda item: waited(through, item))
+    beats = sum(beat.what == "comment" for beat in longest.beats)
+    return Pass(f"answered after {waited(through, longest):.1f} s and {beats} beats", longest.events)
+
+
+def _unanswered(transcript: Transcript, call: Exchange) -> Verdict | None:
+    """Judge a call without a good result; None when that is its backend's own answer, or its backend's fault."""
+    linked = links_of(transcript, call)
+    if not linked:
+        return Inconclusive("the call that failed was not seen at the backend, so whose failure it is cannot be told")
+    link = linked[-1]
+    answer = backend_answer(transcript, link)
+    over = _answer_or_end(transcript, call)
+    fault = link.exchange is not None and link.exchange.how in ("complete", "fin", "rst")
+    if _own(answer) or (answer is None and fault):
+        return None
+    if answer is None and call.how == "abandoned" and call.answer() is None:
+        return None  # neither had said anything when the client left
+    if primed(call):
+        return Inconclusive("the stream gave event ids and was closed; whether it can be resumed is not driven here")
+    empty = call.status == 200 and call.is_stream and call.answer() is None
+    working = "while the backend was still working" if answer is None else "though the backend answered"
+    return fail(
+        "the backend's own answer, however long it takes",
+        f"the client got {_got(call)} after {over - call.t:.1f} s, {working}",
+        call,
+        events=(link.backend.seq, *((answer.seq,) if answer is not None else ())),
+        charged_to=Hop.GATEWAY,
+        symptom="empty-200-stream" if empty else "gateway-timeout-too-short",
+    )
+
+
+def _own(answer: Message | None) -> bool:
+    """Whether the backend itself answered with an error."""
+    return answer is not None and (answer.result is None or bool(answer.result.get("isError")))
+
+
+def _answer_or_end(transcript: Transcript, call: Exchange) -> float:
+    answer = call.answer()
+    return answer.t if answer is not None else end_of(transcript, call)
+
+
+def _got(call: Exchange) -> str:
+    answer = call.answer()
+    if answer is not None and answer.error is not None:
+        return f"the error {answer.error.get('code')}"
+    if answer is not None:
+        return "a tool error"
+    if call.status is None:
+        return f"no response ({call.how})"
+    return f"HTTP {call.status} without a response to its request ({call.how})"
+
+
+@rule(
+    id="MGC408",
+    title="A backend's fault does not leave the call hanging",
+    suite=SUITE,
+    level=Level.PRACTICE,
+    side=Side.TRANSPARENCY,
+    requirements=("FLOW-03",),
+    when=BACKEND_FAULT,
+    failure_classes=("hang-on-upstream-error", "empty-200-stream"),
+)
+def fault_is_passed_on(inputs: Inputs) -> Verdict:
+    """Judge what the client of a call hears after its backend answered with a fault.
+
+    What it checks: an answer, an HTTP error or the end of the response within HANG_OBSERVATION of the backend's end.
+    Why it matters: a call that beats for ever and never ends looks alive; the client waits until its own limit.
+    A failing exchange: backend → 500; client ← 200 text/event-stream, comments for ever
+    A conforming exchange: backend → 500; client ← {"id": 3, "error": {…}} or an isError result
+    Known gaps: a backend that stays silent is not a fault to pass on; how well the error is mapped is not judged.
+    """
+    through = inputs.through
+    seen: list[str] = []
+    for call, link in _faults(through):
+        fault = link.exchange
+        if fault is None or fault.t_end is None or fault.how not in ("complete", "fin", "rst"):
+            continue
+        heard = _heard(call)
+        if heard and not (_is_empty(call) and not _is_empty(fault)):
+            took = _answer_or_end(through, call) - fault.t_end
+            seen.append(f"{heard} {max(took, 0):.2f} s after the backend's {_ended(fault)}")
+            continue
+        watched = Silence(fault.t_end, end_of(through, call))
+        if not heard and watched.seconds < timing.HANG_OBSERVATION:
+            return Inconclusive(f"the client left {watched.seconds:.1f} s after the backend's {_ended(fault)}")
+        return fail(
+            f"an answer or an end within {timing.HANG_OBSERVATION:.0f} s of the backend's {_ended(fault)}",
+            "the client got 200 and an event stream that ended without an event"
+            if heard
+            else f"nothing but {len(call.beats)} beats in {watched.seconds:.1f} s",
+            call,
+            fault,
+            symptom="empty-200-stream" if heard else "hang-on-upstream-error",
+        )
+    if not seen:
+        return NotApplicable("the backend itself was silent as long as it was watched; its gateway may wait")
+    return Pass("; ".join(seen), tuple(seq for call, _ in _faults(through) for seq in call.events))
+
+
+def _heard(call: Exchange) -> str:
+    """Return what ended a call for its client, empty when nothing did."""
+    if succeeded(call):
+        return "a result"
+    return _got(call) if call.answer() is not None or call.how in ("complete", "fin", "rst") else ""
+
+
+def _is_empty(exchange: Exchange) -> bool:
+    """Whether a request was answered 200 and then nothing, in order."""
+    return exchange.status == 200 and exchange.how == "complete" and exchange.answer() is None
+
+
+def _ended(fault: Exchange) -> str:
+    return f"{fault.status or 'no status'} ({fault.how})"

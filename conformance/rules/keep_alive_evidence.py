@@ -1,0 +1,268 @@
+"""What the rules of family keep_alive read from a transcript: silences, held streams, pauses, reused connections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+from conformance import timing
+from conformance.evidence.events import Kind
+from conformance.evidence.links import Link, links
+from conformance.evidence.transcript import BackendSession, Exchange, Message, Transcript
+from conformance.rules.preconditions import session_gets
+from conformance.rules.verdicts import Inconclusive
+
+SUITE: Final = "keep_alive"
+PROGRESS: Final = "notifications/progress"
+LONGEST_SILENCE: Final = timing.KEEPALIVE_PERIOD + timing.KEEPALIVE_TOLERANCE
+"""Seconds without a byte after which a stream has missed its beat."""
+
+
+# streams ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """A time without a byte: from `start` to `end`, in seconds."""
+
+    start: float
+    end: float
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasted."""
+        return self.end - self.start
+
+
+def end_of(transcript: Transcript, exchange: Exchange) -> float:
+    """Return when an exchange was over for its client: it left, the response ended, or the recording did."""
+    ends = (transcript.left_at(exchange), exchange.t_end)
+    return min((end for end in ends if end is not None), default=transcript.end)
+
+
+def longest_silence(transcript: Transcript, exchange: Exchange, start: float) -> Silence:
+    """Return the longest time from `start` to the exchange's end in which no byte came down.
+
+    Bytes count, not events: what idle timers of clients and intermediaries see is bytes.
+    """
+    end = end_of(transcript, exchange)
+    times = [
+        event.t
+        for event in transcript.of(Kind.CHUNK)
+        if (event.data["tap"], event.data["conn"], event.data["dir"]) == (exchange.tap, exchange.conn, "down")
+        and start <= event.t <= end
+    ]
+    return max((Silence(*pair) for pair in pairwise([start, *times, end])), key=lambda item: item.seconds)
+
+
+def first_gets(transcript: Transcript) -> tuple[Exchange, ...]:
+    """Return each client's first GET in its session, as far as it was answered."""
+    first: dict[str, Exchange] = {}
+    for get in session_gets(transcript):
+        if get.status is not None:
+            first.setdefault(get.tap, get)
+    return tuple(first.values())
+
+
+def get_streams(transcript: Transcript) -> tuple[Exchange, ...]:
+    """Return those of the first GETs that were answered with an event stream."""
+    return tuple(get for get in first_gets(transcript) if get.status == 200 and get.is_stream)
+
+
+def open_for(transcript: Transcript, exchange: Exchange) -> float:
+    """Return how long a response was open, in seconds."""
+    return end_of(transcript, exchange) - (exchange.t_response if exchange.t_response is not None else exchange.t)
+
+
+def cut_by_server(transcript: Transcript, exchange: Exchange) -> bool:
+    """Whether the server's side ended the response, and not its client or the recording."""
+    left = transcript.left_at(exchange)
+    ended = exchange.how in ("complete", "fin", "rst") and exchange.t_end is not None
+    return ended and (left is None or (exchange.t_end or 0.0) <= left)
+
+
+def primed(exchange: Exchange) -> bool:
+    """Whether an event id came: then the server may close the stream and let the client poll (2025-11-25, SSE polling).
+
+    Source: 2025-11-25 basic/transports, Sending Messages to the Server, item 6.
+    """
+    return any(beat.id is not None for beat in exchange.beats)
+
+
+def upstream_of(transcript: Transcript, exchange: Exchange) -> Exchange | None:
+    """Return the one backend exchange behind a client's, None when there is none or it cannot be told.
+
+    A call is linked by its nonce. A GET stream is linked to the sole GET that the gateway began before it answered.
+    """
+    if exchange.method == "GET":
+        until = exchange.t_response if exchange.t_response is not None else end_of(transcript, exchange)
+        found = [item for item in transcript.backend if item.method == "GET" and exchange.t <= item.t <= until]
+    else:
+        found = [link.exchange for link in links_of(transcript, exchange) if link.exchange is not None]
+    return found[0] if len(found) == 1 else None
+
+
+def beats_in(exchange: Exchange, start: float, end: float) -> int:
+    """Return how many comments and events came down a stream between two times."""
+    return sum(start <= beat.t <= end for beat in exchange.beats)
+
+
+def lagged(transcript: Transcript, silence: Silence, limit: float) -> Inconclusive | None:
+    """Return Inconclusive when the harness's own lag could have made the difference between `silence` and `limit`."""
+    lag = transcript.lag(silence.start, silence.end)
+    if lag <= (silence.seconds - limit) * timing.LAG_SHARE:
+        return None
+    return Inconclusive(f"{silence.seconds:.1f} s passed, but the harness itself lagged by {lag:.2f} s")
+
+
+# calls --------------------------------------------------------------------------------------------------------------
+
+
+def links_of(transcript: Transcript, exchange: Exchange) -> tuple[Link, ...]:
+    """Return what the gateway did towards its backends because of one client exchange."""
+    return tuple(link for link in links(transcript) if link.client.id == exchange.id)
+
+
+def calls(transcript: Transcript) -> tuple[Exchange, ...]:
+    """Return the clients' tools/call exchanges."""
+    return tuple(item for item in transcript.client() if item.rpc_method == "tools/call")
+
+
+def waited(transcript: Transcript, exchange: Exchange) -> float:
+    """Return how long a request was under way: to its end, in seconds."""
+    return end_of(transcript, exchange) - (exchange.t_sent if exchange.t_sent is not None else exchange.t)
+
+
+def succeeded(exchange: Exchange) -> bool:
+    """Whether a call was answered with a result that is no tool error."""
+    answer = exchange.answer()
+    return answer is not None and answer.result is not None and not answer.result.get("isError")
+
+
+def backend_session(transcript: Transcript, link: Link) -> BackendSession | None:
+    """Return the backend session in which the linked request was sent."""
+    for session in transcript.backend_sessions:
+        if any(message.seq == link.backend.seq for message in session.messages):
+            return session
+    return None
+
+
+def backend_answer(transcript: Transcript, link: Link) -> Message | None:
+    """Return the backend's response to the linked request, None when it gave none."""
+    session = backend_session(transcript, link)
+    return session.response_to(link.backend) if session is not None else None
+
+
+def asked_progress(exchange: Exchange) -> object:
+    """Return the progress token that a call carried, None when it asked for no progress."""
+    params = exchange.request.get("params") if isinstance(exchange.request, dict) else None
+    return _token(params)
+
+
+def _token(params: object) -> object:
+    meta = params.get("_meta") if isinstance(params, dict) else None
+    return meta.get("progressToken") if isinstance(meta, dict) else None
+
+
+def backend_progress(transcript: Transcript, link: Link) -> tuple[Message, ...] | None:
+    """Return the progress that the backend reported for the linked call; None when the gateway asked it for none."""
+    token = _token(link.backend.params)
+    session = backend_session(transcript, link)
+    if token is None or session is None:
+        return None
+    return tuple(
+        message
+        for message in session.messages
+        if message.direction == "down" and message.method == PROGRESS and message.params.get("progressToken") == token
+    )
+
+
+def client_progress(transcript: Transcript, exchange: Exchange) -> tuple[Message, ...]:
+    """Return the progress of one call that reached its client, on whichever of its streams, in order."""
+    token = asked_progress(exchange)
+    found = [
+        message
+        for item in transcript.client()
+        if item.tap == exchange.tap
+        for message in item.messages()
+        if message.method == PROGRESS and message.params.get("progressToken") == token
+    ]
+    return tuple(sorted(found, key=lambda message: message.t))
+
+
+# sessions and connections -------------------------------------------------------------------------------------------
+
+
+def after_pause(transcript: Transcript, least: float) -> Iterator[tuple[Exchange, float]]:
+    """Yield (request, pause in seconds) for requests in a session that had nothing in flight for `least` seconds.
+
+    Every request from the pause on is yielded until one had a response head: one that met a dead connection says
+    nothing about the session.
+    """
+    sessions: dict[tuple[str, str | None], list[Exchange]] = {}
+    for item in transcript.client():
+        sessions.setdefault((item.tap, item.session), []).append(item)
+    for items in sessions.values():
+        busy_until, pause = items[0].t, 0.0
+        for item in items:
+            pause = max(pause, item.t - busy_until)
+            busy_until = max(busy_until, end_of(transcript, item))
+            if pause >= least and item.rpc_method is not None:
+                yield item, pause
+                if item.status is not None:
+                    pause = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reuse:
+    """What came of a connection after `pause` idle seconds following the exchange `before`.
+
+    after: the request sent on it; None when the server closed it instead. closed_at: when its end came, if it did
+    before the request.
+    """
+
+    before: Exchange
+    pause: float
+    after: Exchange | None = None
+    closed_at: float | None = None
+
+
+def reuses(transcript: Transcript) -> Iterator[Reuse]:
+    """Yield what came of each client connection that was left idle for at least PAUSE_NOTICED."""
+    connections: dict[tuple[str, int], list[Exchange]] = {}
+    for item in transcript.client():
+        connections.setdefault((item.tap, item.conn), []).append(item)
+    for items in connections.values():
+        closed = _closed_by_server(transcript, items[0])
+        for before, after in pairwise(items):
+            if before.t_end is not None and after.t - before.t_end >= timing.PAUSE_NOTICED:
+                came = closed if closed is not None and closed <= after.t else None
+                yield Reuse(before, after.t - before.t_end, after, came)
+        last = items[-1]
+        if last.how == "complete" and last.t_end is not None and closed is not None:
+            left = transcript.left_at(last)
+            if closed - last.t_end >= timing.PAUSE_NOTICED and (left is None or closed <= left):
+                yield Reuse(last, closed - last.t_end, None, closed)
+
+
+def _closed_by_server(transcript: Transcript, exchange: Exchange) -> float | None:
+    for event in transcript.of(Kind.CONN_FIN, Kind.CONN_RST):
+        if (event.data["tap"], event.data["conn"], event.data["dir"]) == (exchange.tap, exchange.conn, "down"):
+            return event.t
+    return None
+
+
+def announced(before: Exchange, pause: float) -> bool:
+    """Whether the response before a pause said that the connection would not outlive it.
+
+    Source: RFC 9112 section 9.6 (Connection: close); RFC 2068 section 19.7.1 (Keep-Alive: timeout).
+    """
+    if "close" in before.response_headers.get("connection", "").lower():
+        return True
+    for part in before.response_headers.get("keep-alive", "").split(","):
+        name, _, value = part.strip().partition("=")
+        if name.lower() == "timeout" and value.isdigit() and int(value) <= pause:
+            return True
+    return False
