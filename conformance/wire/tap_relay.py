@@ -103,6 +103,8 @@ class Leg:
 
     def pace(self) -> None:
         """Read, or stop reading, as the queue, the rate and the ends demand."""
+        if self._connection.closed:
+            return
         wait = self._not_before - self._loop.time() if self._rate else 0.0
         wanted = not self._source_ended and self._queued < QUEUE_LIMIT and wait <= 0
         if wanted == self._reading:
@@ -146,15 +148,14 @@ class Leg:
 
     def read_buffered(self) -> None:
         """Read what came together with a TLS handshake; the socket will not announce it again."""
-        if self.source.buffered() and self._reading:
+        if self._reading and not self._connection.closed and self.source.buffered():
             self._on_readable()
 
     # Reading.
 
     def _resume(self) -> None:
         self._not_before = 0.0
-        if not self._connection.closed:
-            self.pace()
+        self.pace()
 
     def _on_readable(self) -> None:
         size = READ_SIZE if self._rate is None else max(1, int(self._rate * _SLOW_TICK))
@@ -193,6 +194,8 @@ class Leg:
         self._reset_seen = True
         if error is None and not self._source_ended:
             self._read_rest()
+        if self._connection.closed:
+            return
         now = monotonic_ns()
         text = reason(error) if error is not None else "Connection reset by peer"
         self._connection.record(now, self.direction, RecordKind.RST, text.encode())
@@ -202,7 +205,7 @@ class Leg:
     def _read_rest(self) -> None:
         """Read what came before a reset that was noticed without reading."""
         with contextlib.suppress(OSError):  # the reset itself
-            while data := self.source.recv(READ_SIZE):
+            while not self._connection.closed and (data := self.source.recv(READ_SIZE)):
                 now = monotonic_ns()
                 self._connection.record(now, self.direction, RecordKind.DATA, data)
                 self._feed(Unit(now, UnitKind.DATA, data))
@@ -217,6 +220,8 @@ class Leg:
         self._enqueue(push(self._stages, (unit,)) if self._stages else [unit])
 
     def _enqueue(self, units: list[Unit]) -> None:
+        if self._connection.closed:
+            return
         self._queue.extend(units)
         self._queued += sum(len(unit.payload) for unit in units)
         if self._writing and not self._reset_waits():
