@@ -58,6 +58,14 @@ _ENDS: Final = {
 }
 
 
+def counted(item: Meaning, number: int) -> str:
+    """Return a number of results of one meaning in words, such as `2 known failures`."""
+    plural = number != 1 and item is not Meaning.PASS
+    noun = {"failure": "failures", "pass": "passes", "error": "errors"}
+    words = [noun.get(word, word) if plural else word for word in item.split(" ")]
+    return f"{number} {' '.join(words)}"
+
+
 def meaning(result: Result) -> Meaning:
     """Return what a result means to a reader."""
     return _OF_VERDICT.get(result.verdict) or _OF_EXPECTATION[result.expectation]

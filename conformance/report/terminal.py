@@ -15,7 +15,7 @@ from rich.text import Text
 
 from conformance.report.badge import Badge, NoBadge
 from conformance.report.escape import shown
-from conformance.report.overview import Cause, Meaning, Reason, SuiteLine, TargetOverview, end_of, overview
+from conformance.report.overview import Cause, Meaning, Reason, SuiteLine, TargetOverview, counted, end_of, overview
 from conformance.report.records import Report, Result
 
 PROGRAM: Final = "mcp-gateway-conformance"
@@ -94,7 +94,7 @@ class _Printer:
             counts = Text()
             for number, (item, count) in enumerate(line.counts):
                 counts.append(" · " if number else "")
-                counts.append(f"{count} {item}", _STYLES.get(item, ""))
+                counts.append(counted(item, count), _STYLES.get(item, ""))
             grid.add_row(Text(f"  {shown(line.suite)}"), counts)
         self.console.print(grid)
 
@@ -107,7 +107,7 @@ class _Printer:
         if first.known:
             rows.append(("baseline", f"lists it as {first.known.failure_class} ({first.known.issue})"))
         if len(cause.results) > 1:
-            rows.append(("symptoms", f"{len(cause.results)} results of {_list(cause.rules)}"))
+            rows.append(("symptoms", f"{_results(cause)} of {_list(cause.rules)}"))
         if cause.diagnosis and cause.diagnosis.remedy:
             rows.append(("remedy", cause.diagnosis.remedy))
         self.rows(rows)
@@ -131,7 +131,7 @@ class _Printer:
             self.console.print(Text("  known failures"))
         for cause in known:
             issues = _list(dict.fromkeys(item.known.issue for item in cause.results if item.known))
-            self.rows([(cause.failure_class, f"{len(cause.results)} results of {_list(cause.rules)}; {issues}")])
+            self.rows([(cause.failure_class, f"{_results(cause)} of {_list(cause.rules)}; {issues}")])
 
     def causes(self, heading: str, found: tuple[Cause, ...]) -> None:
         """Print failures that do not make the run fail, a line for each cause."""
@@ -151,8 +151,8 @@ class _Printer:
     def rows(self, rows: Iterable[tuple[str, str]]) -> None:
         """Print names and what is to say about them, with hanging indents."""
         grid = Table.grid(padding=(0, 1))
-        grid.add_column(min_width=12, max_width=max(12, self.console.width // 3))
-        grid.add_column()
+        grid.add_column(min_width=12, max_width=max(12, self.console.width * 2 // 5), overflow="fold")
+        grid.add_column(overflow="fold")
         for name, said in rows:
             grid.add_row(Text(f"    {shown(name)}", "dim"), Text(shown(said)))
         self.console.print(grid)
@@ -161,6 +161,10 @@ class _Printer:
         """Print a line to copy: never folded by us, however narrow the terminal."""
         line = Text(f"    {name:<9}", "dim").append(shown(command, longest=len(command)), "cyan")
         self.console.print(line, soft_wrap=True)
+
+
+def _results(cause: Cause) -> str:
+    return f"{len(cause.results)} result{'s' if len(cause.results) > 1 else ''}"
 
 
 def _confidence(cause: Cause) -> str:
