@@ -59,7 +59,7 @@ class Kind(StrEnum):
     LAG = "lag"  # {seconds}: how late the harness's own loop ran
     CLOCK = "clock"  # {domain, offset, uncertainty}
     # the relay tap, then parsed passively
-    CONN_OPEN = "conn.open"  # {tap, conn, peer}
+    CONN_OPEN = "conn.open"  # {tap, conn, peer}; over a Unix socket also the peer's {pid, container}
     CONN_CONNECTED = "conn.connected"  # {tap, conn, upstream}
     CONN_FAILED = "conn.failed"  # {tap, conn, error}
     CHUNK = "chunk"  # {tap, conn, dir, length}; dir is up (towards the server) or down

@@ -178,7 +178,7 @@ class Engine:
         """Drive one cell and write its evidence; return whether the instance is still healthy."""
         scenario = scenarios()[cell.scenario]
         recorder = Recorder(self.redactor)
-        stage = Stage(cell, instance, recorder)
+        stage = Stage(cell, instance, recorder, self.watch)
         lag = asyncio.create_task(recorder.watch_lag())
         self.say("driving", cell=cell.id, seconds=scenario.seconds)
         error, healthy = "", True

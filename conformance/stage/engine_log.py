@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 from conformance.evidence.events import JSON, Kind, Point
 from conformance.evidence.log import Observation
 from conformance.evidence.redact import Redactor
-from conformance.stage.engine_events import EngineWatch
+from conformance.stage.engine_events import EngineEvent, EngineWatch
 
 
 @dataclass(slots=True)
@@ -39,7 +42,26 @@ class EngineLog:
             item for item in self.observations if item.kind is Kind.CLOCK or item.data.get("container") in containers
         ]
 
+    def existing(self, image: str) -> frozenset[str]:
+        """Return the ids of the containers of `image` that were created and not removed."""
+        events = [event for event in (self.watch.events if self.watch else ()) if event.image == image]
+        removed = {event.container for event in events if event.action == "destroy"}
+        return frozenset(event.container for event in events if event.action == "create") - removed
+
+    async def removal(self, containers: frozenset[str], seconds: float) -> None:
+        """Wait until the engine has reported each of these containers as removed, at most `seconds`."""
+        if self.watch is None:
+            return
+        with suppress(TimeoutError):  # what is left then is in the evidence, for the rules to find
+            async with asyncio.timeout(seconds):
+                for container in containers:
+                    await self.watch.wait_for(partial(_removes, container), seconds)
+
     async def stop(self) -> None:
         """Stop watching."""
         if self.watch is not None:
             await self.watch.stop()
+
+
+def _removes(container: str, event: EngineEvent) -> bool:
+    return event.container == container and event.action == "destroy"

@@ -146,7 +146,8 @@ class Instance:
         broken = self.spin_up is not None and self.spin_up is not SpinUp.WORKS
         if broken or self.script != "correct" or late_backend:
             return Ready.TRIED
-        return Ready.ANSWERS
+        # A probe's initialize would start a container of its own; the client's is to be what starts the first.
+        return Ready.ANSWERS if self.spin_up is None else Ready.ACCEPTS
 
     async def start_gateway(self, *, ready: Ready = Ready.ANSWERS) -> None:
         """Start (or start again) the gateway and point the client taps at it."""

@@ -10,6 +10,7 @@ from conformance import timing
 from conformance.errors import CannotJudgeError
 from conformance.evidence.events import JSON
 from conformance.evidence.transcript import SENTINEL
+from conformance.stage.engine_log import EngineLog
 from conformance.stage.instance import Instance
 from conformance.stage.plan import Cell
 from conformance.stage.recorder import Recorder
@@ -20,10 +21,11 @@ from conformance.wire.toxics import Toxic
 class Stage:
     """One cell's view of an instance."""
 
-    def __init__(self, cell: Cell, instance: Instance, recorder: Recorder) -> None:
+    def __init__(self, cell: Cell, instance: Instance, recorder: Recorder, engine_log: EngineLog | None = None) -> None:
         self.cell = cell
         self.instance = instance
         self.recorder = recorder
+        self.engine_log = engine_log
         self.taps: list[str] = []
         self._clients: list[McpClient] = []
         self._tools: dict[str, str] = {}
@@ -117,6 +119,29 @@ class Stage:
         if self.instance.gateway is not None:
             self.step("gateway.kill", pid=self.instance.gateway.pid)
             await self.instance.gateway.kill()
+
+    async def stop_gateway(self) -> None:
+        """Stop the gateway in order; it is not started again."""
+        if self.instance.gateway is not None:
+            self.step("gateway.stop")
+            await self.instance.gateway.stop()
+            self.step("gateway.stopped")
+
+    # the containers that the gateway starts -------------------------------------------------------------------------
+
+    def containers(self) -> frozenset[str]:
+        """Return the ids of the containers of the backend's image that exist now, as far as the engine has said."""
+        if self.engine_log is None or self.instance.engine is None:
+            return frozenset()
+        return self.engine_log.existing(self.instance.engine.image)
+
+    async def removal(self, seconds: float, *, spared: frozenset[str] = frozenset()) -> None:
+        """Wait until the engine has removed the containers that exist, `spared` aside; at most `seconds`."""
+        awaited = self.containers() - spared
+        self.step("removal.awaited", containers=sorted(awaited), seconds=seconds)
+        if self.engine_log is not None:
+            await self.engine_log.removal(awaited, seconds)
+        self.step("removal.watched", left=sorted(self.containers() - spared))
 
     # sentinel and end -----------------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from typing import Any
 from conformance.wire.spool import Direction, RecordKind, SpoolWriter
 from conformance.wire.tap_address import Address, TcpAddress, UnixAddress
 from conformance.wire.tap_endpoint import PlainEndpoint, reason
+from conformance.wire.tap_peer import peer_facts
 from conformance.wire.tap_plan import plan
 from conformance.wire.tap_relay import Connection, ResetWatch
 from conformance.wire.tap_tls import TlsSides
@@ -124,7 +125,7 @@ class Tap:
                 return
             now = monotonic_ns()
             self._count += 1
-            facts = {"peer": _text(peer), "local": _text(sock.getsockname())}
+            facts = {"peer": _text(peer), "local": _text(sock.getsockname()), **peer_facts(sock)}
             self._note(now, self._count, RecordKind.OPEN, facts)
             task = asyncio.create_task(self._serve(self._count, sock, self._upstream, self._toxics))
             self._dialling.add(task)
