@@ -1,0 +1,70 @@
+"""What holds for every command: help that teaches, errors in one sentence, exit codes."""
+
+import re
+
+import pytest
+from cli_setup import cli, program
+
+from conformance import __version__
+from conformance.cli import COMMANDS, main
+from conformance.commands import explain
+from conformance.errors import ExitCode
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_teaches(capsys, command):
+    shown = cli(capsys, command, "--help")
+    assert shown.code == 0
+    examples = re.findall(r"^ *mcp-gateway-conformance \S", shown.out, re.MULTILINE)
+    assert len(examples) >= 2
+    assert "Exit codes" in shown.out
+
+
+@pytest.mark.parametrize("arguments", [(), ("--help",), ("run", "--help"), ("list", "rules"), ("explain", "MGC301")])
+def test_no_colour_under_no_color(arguments):
+    shown = program(*arguments, NO_COLOR="1", FORCE_COLOR="", TERM="xterm-256color")
+    assert shown.code == 0
+    assert "\x1b[3" not in shown.out
+    assert "\x1b[9" not in shown.out
+
+
+def test_without_arguments_the_help_is_shown(capsys):
+    assert "run" in cli(capsys).out
+
+
+def test_version(capsys):
+    assert cli(capsys, "--version").out.split() == ["mcp-gateway-conformance", __version__]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("list",), "Missing argument"),
+        (("run", "--targt", "x"), "--target"),
+        (("rum",), "No such command"),
+        (("explain",), "Missing argument"),
+        (("run", "--fail-on", "never"), "must"),
+        (("run", "--runtime", "vm"), "containers"),
+    ],
+)
+def test_usage_is_exit_code_4_and_one_sentence(capsys, arguments, said):
+    assert said in cli(capsys, *arguments).sentence(ExitCode.USAGE)
+
+
+def test_a_bug_says_that_it_is_one(capsys, monkeypatch):
+    def broken():
+        raise ZeroDivisionError("oops")
+
+    monkeypatch.setattr(explain, "requirements", broken)
+    shown = cli(capsys, "explain", "MGC301")
+    assert shown.code == ExitCode.CANNOT_JUDGE
+    assert "ZeroDivisionError: oops" in shown.err
+    assert "this is a bug in the harness" in shown.err
+
+
+def test_interrupted(monkeypatch):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(explain, "requirements", interrupted)
+    assert main(["explain", "MGC301"]) == ExitCode.INTERRUPTED

@@ -1,0 +1,215 @@
+"""`run`: what is typed becomes a selection, and what cannot be is one sentence. Nothing is driven here."""
+
+import socket
+
+import pytest
+from cli_setup import cli
+
+from conformance import running
+from conformance.commands import choosing, run, runtime_choice
+from conformance.errors import CannotJudgeError, ExitCode
+from conformance.stage import engine
+from conformance.stage.plan import UrlTarget
+from conformance.stage.scenario import SUITES
+
+TARGET = """\
+name = "mine"
+title = "Mine"
+version = "1"
+[start]
+command = ["gw", "--port", "{port}", "--upstream", "{backend_url}"]
+"""
+
+
+@pytest.fixture
+def asked(monkeypatch, tmp_path):
+    """The selections that would have been run."""
+    taken = []
+
+    def take(selection):
+        taken.append(selection)
+        return ExitCode.OK
+
+    monkeypatch.setattr(running, "execute", take, raising=False)
+    monkeypatch.setattr(run, "choose_runtime", lambda _: "containers")
+    monkeypatch.chdir(tmp_path)
+    return taken
+
+
+@pytest.fixture
+def target_file(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text(TARGET)
+    return file
+
+
+@pytest.fixture
+def listening():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/mcp"
+
+
+def test_the_main_job(asked, capsys):
+    assert cli(capsys, "run").code == 0
+    (selection,) = asked
+    assert [target.name for target in selection.targets] == ["fastmcp-proxy", "mcp-proxy", "supergateway"]
+    assert [backend.name for backend in selection.backends] == ["witness", "everything"]
+    assert (selection.revisions, selection.suites, selection.rules) == (("2025-11-25",), SUITES, ())
+    assert (selection.runtime, selection.quick, selection.keep) == ("containers", False, False)
+    assert selection.expectations.fail_on == "practice"
+
+
+def test_options_reach_the_selection(asked, capsys, target_file, tmp_path):
+    arguments = (
+        *("--target", str(target_file), "--target", "mcp-proxy", "--backend", "witness", "--runtime", "process"),
+        *("--revision", "2025-06-18", "--revision", "2025-11-25", "--suite", "get_sse", "--rule", "MGC301"),
+        *("--quick", "--keep", "--fail-on", "must", "--out", str(tmp_path / "o" / "p")),
+    )
+    assert cli(capsys, "run", *arguments).code == 0
+    (selection,) = asked
+    assert [target.name for target in selection.targets] == ["mine", "mcp-proxy"]
+    assert [backend.name for backend in selection.backends] == ["witness"]
+    assert selection.revisions == ("2025-06-18", "2025-11-25")
+    assert (selection.suites, selection.rules) == (("get_sse",), ("MGC301",))
+    assert (selection.runtime, selection.quick, selection.keep) == ("process", True, True)
+    assert selection.expectations.fail_on == "must"
+    assert selection.out == tmp_path / "o" / "p"
+
+
+def test_a_command_is_a_target_of_this_machine(asked, capsys, monkeypatch):
+    monkeypatch.setenv("UPSTREAM_PASSWORD", "from the environment")
+    line = "gw --port {port} --upstream {backend_url}"
+    given = ("--env", "MODE={host}", "--env", "API_TOKEN=typed-in", "--env", "UPSTREAM_PASSWORD", "--path", "/x")
+    assert cli(capsys, "run", "--command", line, *given).code == 0
+    (selection,) = asked
+    (target,) = selection.targets
+    assert target.start.command == ("gw", "--port", "{port}", "--upstream", "{backend_url}")
+    assert target.start.env["MODE"] == "{host}"
+    assert target.start.env["UPSTREAM_PASSWORD"] == "from the environment"
+    assert target.endpoint.path == "/x"
+    assert [backend.name for backend in selection.backends] == ["witness"]
+    assert selection.runtime == "process"
+    assert selection.secret_env == ("API_TOKEN", "UPSTREAM_PASSWORD")
+
+
+def test_a_url_is_one_sided_and_says_what_that_costs(asked, capsys, monkeypatch, listening):
+    monkeypatch.setenv("GATEWAY_AUTH", "Bearer x")
+    shown = cli(capsys, "run", "--url", listening, "--header-env", "Authorization=GATEWAY_AUTH")
+    assert shown.code == 0
+    (selection,) = asked
+    assert selection.url == UrlTarget(listening, {"Authorization": "GATEWAY_AUTH"})
+    assert selection.secret_env == ("GATEWAY_AUTH",)
+    assert (selection.targets, selection.allow_destructive) == ((), False)
+    said = next(line for line in shown.err.splitlines() if line.startswith("one-sided"))
+    assert "MGC311" in said  # judges the gateway as a client
+    assert "MGC301" not in said
+
+
+def test_an_allowed_harm_reaches_the_selection(asked, capsys, listening):
+    assert cli(capsys, "run", "--url", listening, "--allow-destructive").code == 0
+    assert asked[0].allow_destructive
+
+
+BAD = {
+    "unknown target": (("--target", "fastmcp-prxy"), "did you mean 'fastmcp-proxy'?"),
+    "missing file": (("--target", "./none.toml"), "does not exist"),
+    "unknown backend": (("--backend", "witnes"), "did you mean 'witness'?"),
+    "unknown suite": (("--suite", "get-sse"), "did you mean 'get_sse'?"),
+    "unknown rule": (("--rule", "mgc301"), "did you mean 'MGC301'?"),
+    "unknown revision": (("--revision", "2025-11-26"), "did you mean '2025-11-25'?"),
+    "two ways": (("--target", "mcp-proxy", "--url", "http://127.0.0.1:9/mcp"), "exclude each other"),
+    "header without url": (("--header-env", "A=B"), "--header-env goes with --url"),
+    "env without command": (("--env", "A=B"), "--env goes with --command"),
+    "path without command": (("--path", "/x"), "--path goes with --command"),
+    "missing variable": (
+        ("--url", "http://127.0.0.1:9/", "--header-env", "Authorization=NOT_SET"),
+        "NOT_SET is not set",
+    ),
+    "bad header": (("--url", "http://127.0.0.1:9/", "--header-env", "Authorization"), "NAME=VARIABLE"),
+    "credentials in URL": (("--url", "http://user:pass@h/"), "must not hold credentials"),
+    "no URL": (("--url", "gateway:80"), "not an HTTP URL"),
+    "bad port": (("--url", "http://h:99999/"), "no usable port"),
+    "backend with URL": (("--url", "http://h/", "--backend", "witness"), "leave out --backend"),
+    "unknown placeholder": (("--command", "gw {prot} {backend_url}"), "did you mean {port}?"),
+    "no placeholder": (("--command", "gw"), "{backend_url}"),
+    "open quotation": (("--command", "gw '{backend_url}"), "close the quotation"),
+    "unset pass-through": (("--command", "gw {backend_url}", "--env", "NOT_SET"), "is not set"),
+    "bad env": (("--command", "gw {backend_url}", "--env", "1=2"), "is not K=V"),
+    "command in container": (("--command", "gw {backend_url}", "--runtime", "containers"), "(`init`)"),
+    "baseline of many": (("--baseline", "b.toml"), "speaks of one target"),
+    "write of many": (("--write-baseline", "b.toml"), "speaks of one target"),
+    "no baseline": (("--target", "mcp-proxy", "--baseline", "none.toml"), "does not exist"),
+    "out is a file": (("--target", "mcp-proxy", "--out", "/dev/null"), "cannot be a folder"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "said"), BAD.values(), ids=list(BAD))
+def test_bad_input_is_one_sentence(asked, capsys, monkeypatch, arguments, said):
+    monkeypatch.delenv("NOT_SET", raising=False)
+    assert said in cli(capsys, "run", *arguments).sentence(ExitCode.USAGE)
+    assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("name =", "nmae =", "did you mean 'name'?"),
+        ("{port}", "{prot}", "did you mean {port}?"),
+        ('title = "Mine"', "title = ", "not valid TOML"),
+        ('version = "1"', "version = 1", "must be a string"),
+    ],
+)
+def test_a_malformed_target_file_is_one_sentence(asked, capsys, target_file, old, new, said):
+    target_file.write_text(TARGET.replace(old, new))
+    sentence = cli(capsys, "run", "--target", str(target_file)).sentence(ExitCode.USAGE)
+    assert said in sentence
+    assert str(target_file) in sentence
+    assert asked == []
+
+
+def test_two_targets_of_one_name(asked, capsys, target_file, tmp_path):
+    other = tmp_path / "other.toml"
+    other.write_text(TARGET)
+    shown = cli(capsys, "run", "--target", str(target_file), "--target", str(other))
+    assert "Two targets are called 'mine'" in shown.sentence(ExitCode.USAGE)
+
+
+def test_an_unreachable_url_cannot_be_judged(asked, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    shown = cli(capsys, "run", "--url", f"http://127.0.0.1:{port}/mcp")
+    assert f"Nothing answers at 127.0.0.1:{port}" in shown.sentence(ExitCode.CANNOT_JUDGE)
+    assert asked == []
+
+
+def test_the_baseline_beside_the_manifest_is_the_default(asked, capsys, target_file, tmp_path):
+    entry = '[[known]]\nrule = "MGC301"\nfailure_class = "get-sse-wrong-status"\nseen = "400"\nissue = "{}"\n'
+    (tmp_path / "baseline.toml").write_text(entry.format("not reported"))
+    (tmp_path / "mine-too.toml").write_text(entry.format("elsewhere"))
+    cli(capsys, "run", "--target", str(target_file))
+    cli(capsys, "run", "--target", str(target_file), "--baseline", str(tmp_path / "mine-too.toml"))
+    known = [selection.expectations.known for selection in asked]
+    assert [(entry.target, entry.issue) for (entry,) in known] == [("mine", "not reported"), ("mine", "elsewhere")]
+
+
+def test_a_baseline_entry_that_matches_nothing_is_a_usage_error(asked, capsys, target_file, tmp_path):
+    text = '[[known]]\nrule = "MGC999"\nfailure_class = "x"\nseen = "s"\nissue = "i"\n'
+    (tmp_path / "baseline.toml").write_text(text)
+    assert "MGC999" in cli(capsys, "run", "--target", str(target_file)).sentence(ExitCode.USAGE)
+
+
+def test_all_means_every_real_gateway_with_a_baseline(monkeypatch):
+    monkeypatch.setattr(choosing, "gateways_with_baseline", lambda: ("mcp-proxy", "supergateway"))
+    assert [target.name for target in choosing.chosen_targets(["all", "mcp-proxy"])] == ["mcp-proxy", "supergateway"]
+
+
+def test_without_an_engine_processes_are_used_and_one_line_says_so(monkeypatch):
+    def none():
+        raise CannotJudgeError("No container engine answers (refused); start it.")
+
+    monkeypatch.setattr(engine, "connect", none)
+    said = []
+    assert runtime_choice.choose_runtime(said.append) == "process"
+    assert said == [
+        "runtime: process, because no container engine answers (refused); what only containers can show is not exercised"
+    ]
