@@ -209,8 +209,8 @@ class Instance:
         if self.backend_tap is not None:
             found += await self._tap(self.backend_tap, BACKEND_TAP, Point.BACKEND_TAP)
         if self.stdio_collector is not None:
-            await self.taps.sync(self.stdio_collector)
-            lines = self.taps.spool_path(self.stdio_collector).read_bytes().splitlines()
+            size = await self.taps.sync(self.stdio_collector)
+            lines = self.taps.spool_path(self.stdio_collector).read_bytes()[:size].splitlines()
             found += list(assemble_stdio(lines, self.redactor))
         if self.engine is not None:
             found += await self._tap(self.engine.tap, ENGINE_TAP, Point.ENGINE_TAP)

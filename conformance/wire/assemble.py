@@ -63,6 +63,10 @@ def assemble_stdio(lines: Iterable[bytes], redactor: Redactor) -> Iterator[Obser
     pending: dict[tuple[str, str], bytes] = {}
     for line in lines:
         record = json.loads(line)
+        if "kind" not in record:
+            text = "a stdio tap was cut off inside a record; what it saw after that is lost"
+            yield Observation(int(record["received_ns"]), Point.STDIO_TAP, Kind.LOG, {"source": "stdio", "line": text})
+            continue
         t_ns, kind = int(record["t_ns"]), str(record["kind"])
         base = {"tap": record["tap"], "process": record["process"]}
         if kind == "start":
