@@ -29,11 +29,12 @@ def print_json(value: JSON) -> None:
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print a table whose first column is never wrapped; cells are plain text, no markup."""
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", pad_edge=False, box=None)
+    table = Table(header_style="bold", pad_edge=False, box=None)
     for position, column in enumerate(columns):
         table.add_column(column, no_wrap=position == 0, overflow="fold")
     for row in rows:
         table.add_row(*(Text(shown_lines(cell)) for cell in row))
+    print_line(title, "bold")
     _console().print(table)
 
 

@@ -162,7 +162,8 @@ def run(
         bool, typer.Option("--keep", help="leave the stage up and print its URLs and logs", rich_help_panel=_OUTPUT)
     ] = False,
     out: Annotated[
-        Path, typer.Option(metavar="DIR", help="folder for the reports; earlier ones are replaced", rich_help_panel=_OUTPUT)
+        Path,
+        typer.Option(metavar="DIR", help="folder for the reports; earlier ones are replaced", rich_help_panel=_OUTPUT),
     ] = Path("reports/latest"),
 ) -> ExitCode:
     """Start gateways and MCP servers, drive them, and judge what was seen on both sides.
