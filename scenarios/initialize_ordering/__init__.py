@@ -1,0 +1,1 @@
+"""Suite initialize_ordering: who may say what before, during and after the handshake."""
