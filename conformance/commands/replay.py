@@ -11,6 +11,7 @@ import typer
 from conformance.commands import teaching
 from conformance.commands.choosing import chosen_rules
 from conformance.commands.console import print_json, print_line, print_section, print_table, say
+from conformance.diagnosis.classify import Classified
 from conformance.errors import EvidenceError, ExitCode, NothingRanError, UsageError
 from conformance.expectations import COUNTED, Expectations
 from conformance.judging import Judgement, applicable, cell_of, judge_files, transcript
@@ -125,14 +126,20 @@ def _print(judged: Sequence[Judgement]) -> None:
 def _print_reason(item: Judgement) -> None:
     record = item.to_json()
     if isinstance(item.verdict, Fail):
-        found = item.classified
-        named = found.failure_class if found else "unclassified"
         lines = [
             f"expected: {record['expected']}",
             f"observed: {record['observed']}",
             f"charged to: {record['charged_to']}; decisive events: {', '.join(map(str, record['events']))}",
-            f"failure class: {named}" + (f" (confidence {found.confidence:g})" if found else ""),
+            *_class_lines(item.classified),
         ]
         print_section(f"{item.rule.id} fails", "\n".join(lines))
     elif not isinstance(item.verdict, Pass):
         print_section(f"{item.rule.id} {item.verdict.name}", str(record["observed"]))
+
+
+def _class_lines(found: Classified | None) -> Iterator[str]:
+    if found is None:
+        return
+    yield f"failure class: {found.failure_class} (confidence {found.confidence:g})"
+    for separation in found.separations:
+        yield f"  {'not' if separation.made else 'perhaps'} {separation.neighbour}: {separation.says}"
