@@ -8,9 +8,11 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from conformance.report import escape
 
+_CODE: Final = Markup("<code>{}</code>")
 _SHORT_ISSUE: Final = re.compile(r"[\w.-]+/[\w.-]+#\d+", re.ASCII)
 _ISSUE_ADDRESS: Final = re.compile(r"https://[\w./-]+(#[\w-]+)?", re.ASCII)
 
@@ -56,8 +58,11 @@ def _plain(value: Any) -> Any:
 
 @cache
 def html_templates() -> Environment:
-    """Return the environment of the HTML templates: jinja2 escapes markup, `shown_lines` what is invisible."""
-    return Environment(
+    """Return the environment of the HTML templates: jinja2 escapes markup, `shown_lines` what is invisible.
+
+    Filter: `prose` (text of the catalogue, whose code spans become `<code>`).
+    """
+    environment = Environment(
         loader=PackageLoader("conformance.report"),
         autoescape=True,
         finalize=lambda value: escape.shown_lines(value) if type(value) is str else value,
@@ -66,3 +71,10 @@ def html_templates() -> Environment:
         keep_trailing_newline=True,
         undefined=StrictUndefined,
     )
+    environment.filters["prose"] = _prose
+    return environment
+
+
+def _prose(text: str) -> Markup:
+    pieces = text.split("`")
+    return Markup("").join(_CODE.format(piece) if odd % 2 else piece for odd, piece in enumerate(pieces))

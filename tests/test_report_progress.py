@@ -1,0 +1,69 @@
+"""Live progress: sparse lines without a terminal, a picture of what runs now with one."""
+
+from __future__ import annotations
+
+import io
+
+from report_sample import HOSTILE, result
+from rich.console import Console
+
+from conformance.report.escape import shown
+from conformance.report.progress import LiveProgress
+
+CELL = "gw/process/witness/2025-11-25/2025-11-25/idle-stream"
+LATER = "gw/process/witness/2025-11-25/2025-11-25/long-call"
+
+
+class Clock:
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def feed(progress, clock):
+    progress.engine({"t": 0, "what": "preparing", "target": "gw"})
+    progress.engine({"t": 0, "what": "driving", "cell": CELL, "seconds": 33.0})
+    for second in range(1, 36):
+        clock.now = float(second)
+        progress.result(result())
+    progress.engine({"t": 0, "what": "done", "cell": CELL, "error": ""})
+    progress.engine({"t": 0, "what": "failed", "cell": LATER, "error": HOSTILE})
+    progress.engine({"t": 0, "what": "driven"})
+
+
+def test_without_a_terminal_lines_are_sparse():
+    stream, clock = io.StringIO(), Clock()
+    with LiveProgress(Console(file=stream, width=80), {CELL: 33.0, LATER: 18.5}, clock) as progress:
+        feed(progress, clock)
+    assert [line[10:] for line in stream.getvalue().splitlines()] == [
+        "preparing gw",
+        "driving 2 cells",
+        "0/2 cells, 10 results; longest wait left 23 s (gw idle-stream)",
+        "0/2 cells, 20 results; longest wait left 18 s (gw long-call)",
+        "0/2 cells, 30 results; longest wait left 18 s (gw long-call)",
+        f"could not drive {LATER}: {shown(HOSTILE)}",
+        "every cell was driven",
+    ]
+
+
+def test_an_unexpected_failure_is_told_at_once():
+    stream = io.StringIO()
+    with LiveProgress(Console(file=stream), {CELL: 0.0}, Clock()) as progress:
+        progress.result(result(verdict="fail"))
+    assert "unexpected failure: GET-R01 on gw: GET was answered 400" in stream.getvalue()
+
+
+def test_a_terminal_shows_what_runs_now():
+    stream, clock = io.StringIO(), Clock()
+    console = Console(file=stream, force_terminal=True, color_system=None, width=120)
+    with LiveProgress(console, {CELL: 33.0, LATER: 18.5}, clock) as progress:
+        progress.engine({"t": 0, "what": "driving", "cell": CELL, "seconds": 33.0})
+        clock.now = 3.0
+        progress.result(result())
+        with console.capture() as shown:
+            console.print(progress._render())
+    assert "0/2 cells · 3 s · driving; longest wait left 30 s (gw idle-stream)" in shown.get()
+    assert f"{CELL}  3 s" in shown.get()
+    assert "1 pass" in shown.get()
