@@ -18,6 +18,7 @@ import pytest
 from conformance.evidence.events import JSON
 from conformance.expectations import Expectations, Outcome
 from conformance.judging import Judgement, applicable, judge_files
+from conformance.report.allure import allure_labels
 from conformance.rules.all import rules
 from conformance.rules.base import Rule
 from conformance.rules.verdicts import Fail, HarnessFault, Pass
@@ -102,7 +103,8 @@ def judgement(request: pytest.FixtureRequest) -> Outcome:
     else:
         result = judge_files(cell, rule, through, control)
     outcome = session.expectations.outcome(result)
-    record = {**result.to_json(), "expectation": outcome.expectation}
+    record = {**result.to_json(), "expectation": outcome.expectation, "known": _known(outcome)}
+    allure_labels(record)
     request.node.user_properties.append((RESULT_PROPERTY, json.dumps(record)))
     if isinstance(result.verdict, HarnessFault):
         raise HarnessTroubleError(result.verdict.error)
@@ -132,6 +134,11 @@ def enforce(outcome: Outcome) -> None:
 
 class HarnessTroubleError(Exception):
     """The harness could not judge; reported as an error of the item's set-up, never as a failure."""
+
+
+def _known(outcome: Outcome) -> dict[str, str] | None:
+    entry = outcome.known
+    return {"failure_class": entry.failure_class, "issue": entry.issue, "seen": entry.seen} if entry else None
 
 
 def _await(plan: Plan, cell: Cell) -> Path | None:
