@@ -7,6 +7,7 @@ client tap(s) ─> backend                                    (control)
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -57,6 +58,7 @@ class Instance:
     stdio_collector: str | None = None
     attached: Attached | None = None
     client_taps: dict[str, str] = field(default_factory=dict)
+    _ended: asyncio.Task[None] | None = None
     _secrets: dict[str, str] = field(default_factory=dict)
     _values: dict[str, str | Sequence[str]] = field(default_factory=dict)
 
@@ -153,6 +155,8 @@ class Instance:
         """Start (or start again) the gateway and point the client taps at it."""
         if self.target is None:
             raise RuntimeError("a control run has no gateway to start")
+        if self._ended is not None:
+            await self._ended
         self.gateway = await self.runtime.start_gateway(
             self.target,
             values=self._values,
@@ -162,8 +166,15 @@ class Instance:
             ready=ready,
             on_event=self.recorder.stage,
         )
+        self._ended = asyncio.create_task(self._let_go(self.gateway))
         for tap in self.client_taps:
             await self.taps.set_upstream(tap, self.gateway.address)
+
+    async def _let_go(self, gateway: Running) -> None:
+        """Once the gateway has ended, dial its address no more: the next container to start may be given it."""
+        await gateway.wait()
+        for tap in tuple(self.client_taps):
+            await self.taps.set_upstream(tap, None)
 
     @property
     def front(self) -> TcpAddress:
@@ -190,7 +201,7 @@ class Instance:
         address = await self.taps.open_tap(
             tap,
             listen=TcpAddress("127.0.0.1", 0),
-            upstream=self.front,
+            upstream=None if self._ended is not None and self._ended.done() else self.front,
             mode=self.attached.mode if self.attached else "tcp",
             tls=self.attached.tls if self.attached else None,
         )
@@ -232,6 +243,8 @@ class Instance:
         for running in (self.gateway, self.server):
             if running is not None:
                 await running.stop()
+        if self._ended is not None:
+            await self._ended
         own = (self.backend_tap, self.stdio_collector, self.engine.tap if self.engine else None)
         for tap in [*self.client_taps, *(tap for tap in own if tap)]:
             await self.taps.close_tap(tap)

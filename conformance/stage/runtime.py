@@ -34,6 +34,9 @@ class Running(Protocol):
     def pid(self) -> int:
         """Its process id on this machine."""
 
+    async def wait(self) -> int:
+        """Wait until it has ended, whoever ended it; return its exit status."""
+
     async def stop(self) -> None:
         """End it in order: SIGTERM, a grace period, SIGKILL; logs and inspect data are captured first."""
 
