@@ -75,6 +75,18 @@ def test_unclassified_failures_of_different_rules_are_not_one_cause(tmp_path):
     assert len(target.unexpected) == 2
 
 
+def test_a_cause_seen_with_two_backends_is_one_and_what_follows_from_it_comes_last(tmp_path):
+    follows = result("GET-R03", "fail", failure_class="server-messages-not-relayed")
+    elsewhere = result(verdict="fail", backend="everything")
+    surest = diagnosis(elsewhere, confidence=0.9)
+    less_sure = diagnosis(follows, UNEXPECTED, confidence=0.5)
+    (target,) = overview(report(tmp_path, follows, UNEXPECTED, elsewhere, less_sure, surest))
+    (cause,) = target.unexpected
+    assert cause.diagnosis is not None
+    assert cause.diagnosis.confidence == 0.9
+    assert [item.rule for item in cause.results] == ["GET-R01", "GET-R01", "GET-R03"]
+
+
 @pytest.mark.parametrize(
     ("item", "number", "said"),
     [
@@ -102,7 +114,7 @@ def test_the_summary_says_what_where_why_and_how_to_see_it_again(tmp_path):
         "GET was answered 400",
         "2 results of GET-R01, GET-R02",
         f"{tmp_path}/classes/get-sse-wrong-status.md",
-        "curl -i http://127.0.0.1:8080/mcp",
+        f"mcp-gateway-conformance replay {tmp_path}/evidence/gw.jsonl --rule GET-R01\n",
         "a/b#12",
         "remove that entry",
         "the control run",
@@ -127,7 +139,7 @@ def test_a_cut_off_report_says_so(tmp_path):
 
 def test_narrow_terminals_fold_words_but_never_commands(tmp_path):
     text = shown_on_terminal(report(tmp_path, *EVERYTHING), tmp_path, width=40)
-    assert "mcp-gateway-conformance replay evidence/gw.jsonl" in text
+    assert f"mcp-gateway-conformance replay {tmp_path}/evidence/gw.jsonl --rule GET-R01\n" in text
     assert "…" not in text
 
 
@@ -260,12 +272,12 @@ def test_the_html_page_loads_nothing(tmp_path):
 
 
 def test_the_text_timeline_is_aligned_and_points_out_silence():
-    moments = (Moment(16.0, "backend-tap", "x" * 200), Moment(0.5, "client-tap", "GET /mcp"))
+    moments = (Moment(16.0, "backend-tap", "x" * 200), Moment(0.5, "client-tap", "GET /mcp", decisive=True))
     assert [row.gap for row in rows(moments)] == [0.0, 15.5]
     text = two_sided(moments).splitlines()
     columns = [[at for at, character in enumerate(line) if character in "│┼"] for line in text]
     assert {tuple(found) for found in columns} == {tuple(columns[0])}
-    assert text[2].index("GET /mcp") < columns[0][1] < text[4].index("x")
+    assert text[2].index("* GET /mcp") < columns[0][1] < text[4].index("x")
 
 
 # the output folder -----------------------------------------------------------------------------------------------------

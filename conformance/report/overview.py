@@ -179,18 +179,29 @@ def _target(report: Report, target: str) -> TargetOverview:
 
 
 def causes(results: Iterable[Result], diagnoses: Iterable[Diagnosis]) -> tuple[Cause, ...]:
-    """Return failures folded under what explains them: a diagnosis, else their own failure class."""
+    """Return failures folded under what explains them: a diagnosis, else their own failure class.
+
+    A cause that was diagnosed with several backends or revisions is one cause; the surest diagnosis speaks for it, and
+    the failures that show the cause itself come before those that follow from it.
+    """
     explained = {symptom: diagnosis for diagnosis in diagnoses for symptom in diagnosis.symptoms}
-    folded: dict[tuple[str, str], list[Result]] = defaultdict(list)
-    named: dict[tuple[str, str], Diagnosis | None] = {}
+    folded: dict[tuple[str, str, str], list[Result]] = defaultdict(list)
     for result in results:
-        diagnosis = explained.get(result.id)
-        failure_class = diagnosis.failure_class if diagnosis else result.failure_class or UNCLASSIFIED
-        # what nothing explains is not one cause, so unclassified failures fold by rule only
-        apart = result.rule if failure_class == UNCLASSIFIED else ""
-        folded[failure_class, apart].append(result)
-        named.setdefault((failure_class, apart), diagnosis)
-    return tuple(Cause(key[0], named[key], tuple(found)) for key, found in folded.items())
+        folded[_cause_of(result, explained.get(result.id))].append(result)
+    found: list[Cause] = []
+    for (failure_class, _, _), own in folded.items():
+        speaking = [explained[result.id] for result in own if result.id in explained]
+        surest = max(speaking, key=lambda item: item.confidence, default=None)
+        own.sort(key=lambda result: result.failure_class != failure_class)
+        found.append(Cause(failure_class, surest, tuple(own)))
+    return tuple(found)
+
+
+def _cause_of(result: Result, diagnosis: Diagnosis | None) -> tuple[str, str, str]:
+    """Return class, hop, and for what no class explains the rule: unclassified failures are not one cause."""
+    failure_class = diagnosis.failure_class if diagnosis else result.failure_class or UNCLASSIFIED
+    hop = diagnosis.hop if diagnosis else result.charged_to or ""
+    return failure_class, hop, result.rule if failure_class == UNCLASSIFIED else ""
 
 
 def _reasons(results: Iterable[Result]) -> tuple[Reason, ...]:

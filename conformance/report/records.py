@@ -201,11 +201,12 @@ class Separation:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """One decisive event. t: seconds since the cell's first event. point: where it was seen."""
+    """One event of a timeline. t: seconds since the cell's first event. decisive: the verdict rests on it."""
 
     t: float
     point: str
     text: str
+    decisive: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +252,8 @@ class Diagnosis:
                 for item in data["separations"]
             ),
             timeline=tuple(
-                Moment(float(item["t"]), str(item["point"]), str(item["text"])) for item in data["timeline"]
+                Moment(float(item["t"]), str(item["point"]), str(item["text"]), bool(item.get("decisive", False)))
+                for item in data["timeline"]
             ),
             remedy=str(data["remedy"]),
             evidence=tuple(data["evidence"]),

@@ -111,12 +111,11 @@ class _Printer:
         if cause.diagnosis and cause.diagnosis.remedy:
             rows.append(("remedy", cause.diagnosis.remedy))
         self.rows(rows)
-        places = [str(self.out / cause.page)] if cause.diagnosis else []
-        for place in [*places, str(self.out / first.evidence)]:
-            self.command("look", place)
-        commands = cause.diagnosis.reproduce if cause.diagnosis else ()
-        for command in commands or (f"{PROGRAM} replay {shlex.quote(str(self.out / first.evidence))}",):
-            self.command("again", command)
+        evidence = str(self.out / first.evidence)
+        if cause.diagnosis:
+            self.command("look", str(self.out / cause.page))
+        self.command("look", evidence)
+        self.command("again", f"{PROGRAM} replay {shlex.quote(evidence)} --rule {first.rule}")
 
     def passes(self, passes: tuple[Result, ...]) -> None:
         """Print what passes although the baseline lists it."""

@@ -17,6 +17,7 @@ GAP: Final = 1.0
 
 _CLIENT_SIDE: Final = (Point.DRIVER, Point.CLIENT_TAP, Point.EDGE_TAP)
 _WIDTH: Final = 46
+_MARK: Final = {False: "  ", True: "* "}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +42,15 @@ def lanes(moments: Iterable[Moment]) -> tuple[str, ...]:
 
 
 def two_sided(moments: Sequence[Moment]) -> str:
-    """Return a timeline as aligned text: the client's side on the left, everything behind the gateway on the right."""
+    """Return a timeline as aligned text: the client's side on the left, everything behind the gateway on the right.
+
+    A star marks what the verdict rests on.
+    """
     lines = [_line("seconds", "client's side", "backend's side"), _line("", "", "").replace(" ", "─").replace("│", "┼")]
     for row in rows(moments):
         if row.gap:
             lines.append(_line("", f"… {row.gap:.1f} s …", f"… {row.gap:.1f} s …"))
-        said = textwrap.wrap(f"{row.moment.point}: {shown(row.moment.text)}", _WIDTH, subsequent_indent="  ") or [""]
+        said = textwrap.wrap(_MARK[row.moment.decisive] + shown(row.moment.text), _WIDTH, subsequent_indent="    ")
         left = row.moment.point in _CLIENT_SIDE
         for number, piece in enumerate(said):
             t = f"{row.moment.t:.3f}" if number == 0 else ""
