@@ -230,7 +230,7 @@ def fault_is_passed_on(inputs: Inputs) -> Verdict:
             f"an answer or an end within {timing.HANG_OBSERVATION:.0f} s of the backend's {_ended(fault)}",
             "the client got 200 and an event stream that ended without an event"
             if heard
-            else f"nothing but {len(call.beats)} beats in {watched.seconds:.1f} s",
+            else f"no answer and no end in {watched.seconds:.1f} s, in which {len(call.beats)} beats came",
             call,
             fault,
             symptom="empty-200-stream" if heard else "hang-on-upstream-error",

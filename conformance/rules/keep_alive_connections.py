@@ -16,7 +16,7 @@ SESSION_PAUSE = Precondition(
 CONNECTION_REUSE = Precondition(
     "connection-reuse",
     "a client connection that was idle between two requests, or was closed while it was",
-    lambda transcript: any(True for _ in reuses(transcript)),
+    lambda transcript: bool(reuses(transcript)),
 )
 
 
@@ -103,7 +103,7 @@ def idle_connection_is_honest(inputs: Inputs) -> Verdict:
 
 def _unannounced(transcript: Transcript, reuse: Reuse, after: Exchange) -> Verdict:
     served = any(
-        item.session == after.session and item.t > after.t and (item.answer() is not None) and item.conn != after.conn
+        item.session == after.session and item.t > after.t and item.conn != after.conn and item.status in (200, 202)
         for item in transcript.client()
     )
     return fail(

@@ -105,8 +105,9 @@ def upstream_of(transcript: Transcript, exchange: Exchange) -> Exchange | None:
 
 
 def beats_in(exchange: Exchange, start: float, end: float) -> int:
-    """Return how many comments and events came down a stream between two times."""
-    return sum(start <= beat.t <= end for beat in exchange.beats)
+    """Return how many comments and events that are no answer came down a stream between two times."""
+    answers = {message.seq for message in exchange.messages() if message.is_response}
+    return sum(start <= beat.t <= end and beat.seq not in answers for beat in exchange.beats)
 
 
 def lagged(transcript: Transcript, silence: Silence, limit: float) -> Inconclusive | None:
@@ -229,22 +230,26 @@ class Reuse:
     closed_at: float | None = None
 
 
-def reuses(transcript: Transcript) -> Iterator[Reuse]:
-    """Yield what came of each client connection that was left idle for at least PAUSE_NOTICED."""
+def reuses(transcript: Transcript) -> tuple[Reuse, ...]:
+    """Return what came of each client connection that was left idle for at least PAUSE_NOTICED, by the pause's end."""
     connections: dict[tuple[str, int], list[Exchange]] = {}
     for item in transcript.client():
         connections.setdefault((item.tap, item.conn), []).append(item)
-    for items in connections.values():
-        closed = _closed_by_server(transcript, items[0])
-        for before, after in pairwise(items):
-            if before.t_end is not None and after.t - before.t_end >= timing.PAUSE_NOTICED:
-                came = closed if closed is not None and closed <= after.t else None
-                yield Reuse(before, after.t - before.t_end, after, came)
-        last = items[-1]
-        if last.how == "complete" and last.t_end is not None and closed is not None:
-            left = transcript.left_at(last)
-            if closed - last.t_end >= timing.PAUSE_NOTICED and (left is None or closed <= left):
-                yield Reuse(last, closed - last.t_end, None, closed)
+    found = [reuse for items in connections.values() for reuse in _reuses_of(transcript, items)]
+    return tuple(sorted(found, key=lambda reuse: (reuse.before.t_end or 0.0) + reuse.pause))
+
+
+def _reuses_of(transcript: Transcript, items: list[Exchange]) -> Iterator[Reuse]:
+    closed = _closed_by_server(transcript, items[0])
+    for before, after in pairwise(items):
+        if before.t_end is not None and after.t - before.t_end >= timing.PAUSE_NOTICED:
+            came = closed if closed is not None and closed <= after.t else None
+            yield Reuse(before, after.t - before.t_end, after, came)
+    last = items[-1]
+    if last.how == "complete" and last.t_end is not None and closed is not None:
+        left = transcript.left_at(last)
+        if closed - last.t_end >= timing.PAUSE_NOTICED and (left is None or closed <= left):
+            yield Reuse(last, closed - last.t_end, None, closed)
 
 
 def _closed_by_server(transcript: Transcript, exchange: Exchange) -> float | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from conformance import timing
 from conformance.evidence.events import Hop
 from conformance.evidence.transcript import BackendSession, Exchange, Transcript
@@ -29,7 +31,8 @@ from conformance.rules.keep_alive_evidence import (
 )
 from conformance.rules.verdicts import Inconclusive, NotApplicable, NotExercised, Pass, Verdict
 
-_NO_STREAM = "no GET stream: GET was not answered with one"
+_HEADERS: Final = ("cache-control", "x-accel-buffering")
+_NO_STREAM: Final = "no GET stream: GET was not answered with one"
 
 
 def _long_calls(transcript: Transcript) -> tuple[Exchange, ...]:
@@ -38,6 +41,15 @@ def _long_calls(transcript: Transcript) -> tuple[Exchange, ...]:
 
 def _streams(transcript: Transcript) -> tuple[Exchange, ...]:
     return tuple(item for item in transcript.client() if item.status == 200 and item.is_stream)
+
+
+def _held_streams(transcript: Transcript) -> tuple[Exchange, ...]:
+    return tuple(item for item in _streams(transcript) if open_for(transcript, item) >= timing.STORM_OBSERVED)
+
+
+def _was_watched(session: BackendSession) -> bool:
+    messages = session.messages
+    return bool(messages) and messages[-1].t - messages[0].t >= timing.STORM_OBSERVED
 
 
 def _held_long_enough(transcript: Transcript, get: Exchange) -> bool:
@@ -59,7 +71,7 @@ LONG_CALL = Precondition(
 STREAM_HELD = Precondition(
     "stream-held",
     "an event stream, or a session with a backend, watched for some seconds",
-    lambda transcript: any(open_for(transcript, item) >= timing.STORM_OBSERVED for item in _streams(transcript)),
+    lambda transcript: bool(_held_streams(transcript)) or any(map(_was_watched, transcript.backend_sessions)),
 )
 EVENT_STREAM = Precondition(
     "event-stream", "a response that is an event stream", lambda transcript: bool(_streams(transcript))
@@ -259,8 +271,8 @@ def no_storm(inputs: Inputs) -> Verdict:
     Known gaps: a short burst inside a long quiet time passes; pings over which a client was slow are not told apart.
     """
     through = inputs.through
-    counted = [item for item in _streams(through) if open_for(through, item) >= timing.STORM_OBSERVED]
-    for stream in counted:
+    held = _held_streams(through)
+    for stream in held:
         rate = _beat_rate(through, stream)
         if rate > timing.STORM_RATE:
             behind = upstream_of(through, stream)
@@ -274,14 +286,17 @@ def no_storm(inputs: Inputs) -> Verdict:
     for session in through.backend_sessions:
         rate = _ping_rate(session)
         if rate > timing.STORM_RATE:
-            pings = tuple(message.seq for message in session.up("ping"))
             return fail(
                 f"at most {timing.STORM_RATE:.0f} ping a second to a backend",
                 f"{rate:.1f} a second",
-                events=pings,
+                events=tuple(message.seq for message in session.up("ping")),
             )
-    rates = ", ".join(f"{_beat_rate(through, item):.2f}" for item in counted)
-    return Pass(f"{rates} beats a second on {len(counted)} stream(s)", counted[0].events)
+    rates = ", ".join(f"{_beat_rate(through, item):.2f}" for item in held) or "no"
+    pings = sum(len(session.up("ping")) for session in through.backend_sessions)
+    return Pass(
+        f"{rates} beats a second on {len(held)} client stream(s), {pings} pings to backends",
+        tuple(seq for stream in held for seq in stream.events),
+    )
 
 
 def _beat_rate(transcript: Transcript, stream: Exchange) -> float:
@@ -311,33 +326,30 @@ def _ping_rate(session: BackendSession) -> float:
     failure_classes=("proxy-buffers-sse",),
 )
 def streams_forbid_buffering(inputs: Inputs) -> Verdict:
-    """Judge the headers of GET streams.
+    """Judge the headers of event streams.
 
     What it checks: Cache-Control has no-transform, or X-Accel-Buffering is no.
     Why it matters: without either, nginx collects the stream before it passes it on, and others compress it in blocks.
     A failing exchange: GET /mcp → 200 text/event-stream with Cache-Control: no-cache alone
     A conforming exchange: GET /mcp → 200 text/event-stream with Cache-Control: no-cache, no-transform
-    Known gaps: streams that answer a POST are not judged: the TypeScript SDK sends no-cache alone there.
+    Known gaps: that an intermediary buffers all the same is seen only where one stands before the gateway.
     """
-    gets = [item for item in _streams(inputs.through) if item.method == "GET"]
-    if not gets:
-        return NotApplicable(_NO_STREAM)
-    for get in gets:
-        if not _forbids(get):
-            said = get.response_headers.get("cache-control", "absent")
+    streams = _streams(inputs.through)
+    for stream in streams:
+        if not _forbids(stream):
+            cache, accel = (stream.response_headers.get(name, "absent") for name in _HEADERS)
             return fail(
-                "Cache-Control: no-transform or X-Accel-Buffering: no on a GET stream",
-                f"Cache-Control is {said}, X-Accel-Buffering {get.response_headers.get('x-accel-buffering', 'absent')}",
-                get,
-                charged_to=charge(inputs, get, lambda item: not _forbids(item)),
+                "Cache-Control: no-transform or X-Accel-Buffering: no on an event stream",
+                f"on {stream.method} {stream.rpc_method or ''}: Cache-Control {cache}, X-Accel-Buffering {accel}",
+                stream,
+                charged_to=charge(inputs, stream, lambda item: not _forbids(item)),
             )
-    return Pass(f"{len(gets)} GET stream(s) say so", gets[0].events)
+    return Pass(f"{len(streams)} event stream(s) say so", streams[0].events)
 
 
 def _forbids(stream: Exchange) -> bool:
-    headers = stream.response_headers
-    no_transform = "no-transform" in headers.get("cache-control", "").lower()
-    return no_transform or headers.get("x-accel-buffering", "").strip().lower() == "no"
+    cache, accel = (stream.response_headers.get(name, "").strip().lower() for name in _HEADERS)
+    return "no-transform" in cache or accel == "no"
 
 
 @rule(
@@ -357,7 +369,8 @@ def progress_is_prompt(inputs: Inputs) -> Verdict:
     Why it matters: progress tells people that a call lives, and restarts their clients' timeouts; late it does neither.
     A failing exchange: reports leave the backend at 0.5, 1.0 … 2.5 s, all reach the client at 3.0 s with the answer
     A conforming exchange: each report reaches the client within milliseconds
-    Known gaps: later reports that are lost or joined are not counted; an answer in JSON has no room for any.
+    Known gaps: later reports that are lost or joined are not counted. An answer in JSON has no room for any; then they
+    are looked for on the GET stream, and not expected where there is none.
     """
     through = inputs.through
     call = next(item for item in calls(through) if asked_progress(item) is not None)
@@ -365,8 +378,8 @@ def progress_is_prompt(inputs: Inputs) -> Verdict:
     if len(linked) != 1:
         return Inconclusive(f"{len(linked)} calls at the backend belong to the client's; one is needed to compare")
     got, sent = client_progress(through, call), backend_progress(through, linked[0])
-    if not got and not call.is_stream:
-        return NotApplicable(f"the call was answered {_said(call)}, which has no room for progress")
+    if not got and not call.is_stream and not _listens_during(through, call):
+        return NotApplicable(f"the call was answered {_said(call)}, and no stream was open that has room for progress")
     if sent is not None and (len(sent) < 2 or sent[-1].t - sent[0].t < timing.PAUSE_NOTICED):
         return NotExercised("a backend that reported progress over some time")
     if not got or sent is None:
@@ -389,3 +402,11 @@ def progress_is_prompt(inputs: Inputs) -> Verdict:
             symptom="proxy-buffers-sse",
         )
     return Pass(f"{len(got)} of {len(sent)} reports, the first after {max(delay.seconds, 0):.3f} s", call.events)
+
+
+def _listens_during(transcript: Transcript, call: Exchange) -> bool:
+    """Whether the call's client had a GET stream open from before the call to after it."""
+    return any(
+        get.tap == call.tap and get.t <= call.t and end_of(transcript, get) >= end_of(transcript, call)
+        for get in get_streams(transcript)
+    )

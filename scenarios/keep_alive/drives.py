@@ -110,12 +110,12 @@ async def _reuse(connection: RawConnection, client: McpClient, stage: Stage) -> 
     control=False,
 )
 async def ping(stage: Stage) -> None:
-    """Ping a session with nothing else in flight, before and after a GET stream was open."""
+    """Ping a session with nothing else in flight, without params and with; then open a GET stream for a moment."""
     client = await stage.connected()
     await client.request("ping")
+    await client.request("ping", {})
     async with client.listen() as stream:
         stage.step("get.opened", status=stream.status)
-    await client.request("ping", {})
     await client.delete()
 
 
