@@ -1,0 +1,136 @@
+"""`mutants`: show that every rule can fail, and that nothing is said about what is healthy."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from conformance.commands import teaching
+from conformance.commands.console import print_json, print_table, say
+from conformance.errors import ExitCode, UsageError
+from conformance.mutation import GOOD, REFERENCES, Finding, Outcome, judge_healthy, judge_mutant
+from conformance.progress import Record
+from conformance.report.progress import LiveProgress
+from conformance.report.terminal import make_console
+from conformance.rules.all import rule_named
+from conformance.running import Selection, cells_of, drive_and_judge
+from conformance.stage.engine_probe import engine_answers
+from conformance.stage.manifest import load_backend, load_target
+from conformance.stage.mutants import Mutant, mutants
+from conformance.stage.plan import RuntimeName
+from conformance.stage.scenario import SUITES, scenarios
+
+SPIN_UP = "spin_up"
+EPILOG = teaching.epilog(
+    ("mutants", "every mutant and both reference gateways"),
+    ("mutants get_answers_400 --out /tmp/one", "one of them, its evidence kept there"),
+    codes=(0, 1, 3, 4),
+)
+
+
+def mutants_command(
+    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]…", help="these only; see `list mutants`")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON array")] = False,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="folder for the evidence")] = Path("reports/latest/mutants"),
+) -> ExitCode:
+    """Drive every mutant gateway and print which rules caught it and what it was classified as.
+
+    A mutant is a reference gateway with one fault. It must fail the rules named for it, as the failure class named for
+    it, and no other. The reference gateways and the benign variants must fail nothing.
+    """
+    chosen = _chosen(ids or [])
+    references = REFERENCES if not ids else ()
+    findings: list[Finding] = []
+    plain = [item for item in chosen if not _spins_up(item)]
+    names = [*references, *(item.target for item in plain)]
+    if names:
+        suites = tuple(suite for suite in SUITES if suite != SPIN_UP)
+        records = _drive(names, suites, "process", out / "process")
+        findings += [judge_healthy(name, "healthy", records[name]) for name in references]
+        findings += [_judge(item, records[item.target]) for item in plain]
+    spinning = [item for item in chosen if _spins_up(item)]
+    healthy = ("terminating",) if not ids else ()
+    if (spinning or healthy) and engine_answers():
+        records = _drive([*healthy, *(item.target for item in spinning)], (SPIN_UP,), "containers", out / "containers")
+        findings += [judge_healthy(name, "healthy, starting containers", records[name]) for name in healthy]
+        findings += [_judge(item, records[item.target]) for item in spinning]
+    else:
+        why = "no container engine answers"
+        findings += [
+            Finding(i.target, i.title, i.rules, i.failure_class, {}, Outcome.NOT_JUDGED, why) for i in spinning
+        ]
+    _print(findings, as_json=as_json)
+    if any(item.outcome is Outcome.NOT_JUDGED for item in findings):
+        return ExitCode.CANNOT_JUDGE
+    return ExitCode.OK if all(item.outcome in GOOD for item in findings) else ExitCode.UNEXPECTED
+
+
+def _chosen(ids: Sequence[str]) -> tuple[Mutant, ...]:
+    known = {item.id: item for item in mutants()}
+    for name in ids:
+        if name not in known:
+            hint = teaching.nearest(name, tuple(known), "`list mutants` shows them.")
+            raise UsageError(f"There is no mutant {name!r}; {hint}")
+    return tuple(known[name] for name in ids) if ids else tuple(known.values())
+
+
+def _spins_up(mutant: Mutant) -> bool:
+    """Whether a mutant's fault is in starting containers: it is then judged by suite spin_up, in containers."""
+    found = [rule_named(rule_id) for rule_id in mutant.rules]
+    return bool(found) and all(rule is not None and rule.suite == SPIN_UP for rule in found)
+
+
+def _drive(names: Sequence[str], suites: tuple[str, ...], runtime: RuntimeName, out: Path) -> dict[str, list[Record]]:
+    selection = Selection(
+        targets=tuple(load_target(name) for name in names),
+        backends=(load_backend("witness"),),
+        runtime=runtime,
+        out=out,
+        suites=suites,
+    )
+    records: dict[str, list[Record]] = defaultdict(list)
+    known = scenarios()
+    with LiveProgress(make_console(), {cell.id: known[cell.scenario].seconds for cell in cells_of(selection)}) as live:
+
+        def take(record: Record) -> None:
+            records[str(record["target"])].append(record)
+            live.result({**record, "expectation": ""})
+
+        drive_and_judge(selection, on_result=take, on_progress=live.engine)
+    return records
+
+
+def _judge(mutant: Mutant, records: Sequence[Record]) -> Finding:
+    if mutant.benign:
+        return judge_healthy(mutant.target, mutant.title, records)
+    return judge_mutant(mutant, records)
+
+
+def _print(findings: Sequence[Finding], *, as_json: bool) -> None:
+    if as_json:
+        print_json([item.to_json() for item in findings])
+        return
+    rows = [
+        (
+            item.target,
+            str(item.outcome),
+            ", ".join(item.caught_by) or "–",
+            ", ".join(sorted(set(item.caught_by.values()))) or "–",
+            item.title,
+        )
+        for item in findings
+    ]
+    print_table("mutants", ("gateway", "outcome", "caught by", "classified as", "fault"), rows)
+    for item in findings:
+        if item.outcome not in GOOD:
+            say(f"{item.target}: {item.outcome}: {item.detail}")
+    caught = [item for item in findings if item.expected]
+    healthy = [item for item in findings if not item.expected]
+    say(
+        f"{sum(item.outcome is Outcome.CAUGHT for item in caught)} of {len(caught)} faults caught and classified; "
+        f"{sum(item.outcome is Outcome.CLEAN for item in healthy)} of {len(healthy)} healthy gateways clean"
+    )

@@ -1,0 +1,134 @@
+"""What driving the mutants showed: whether each fault was caught by the rules named for it, and nothing healthy was."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from conformance.errors import CannotJudgeError
+from conformance.evidence.events import JSON
+from conformance.expectations import NOT_THE_TARGET
+from conformance.paths import FIXTURES
+from conformance.progress import Record
+from conformance.stage.mutants import Mutant
+
+REFERENCES: Final = ("passthrough", "terminating")
+"""The healthy gateways: every rule that applies must pass on them."""
+_ELSEWHERE: Final = frozenset(str(hop) for hop in NOT_THE_TARGET)
+
+
+class Outcome(StrEnum):
+    """What came of one gateway."""
+
+    CAUGHT = "caught"
+    MISSED = "missed"
+    MISCLASSIFIED = "misclassified"
+    MORE_FAILS = "more fails than its fault"
+    CLEAN = "clean"
+    SLANDERED = "slandered"
+    NOT_JUDGED = "not judged"
+
+
+GOOD: Final = (Outcome.CAUGHT, Outcome.CLEAN)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One gateway's outcome. caught_by: failing rules with their failure classes. detail: one line where it is bad."""
+
+    target: str
+    title: str
+    expected: tuple[str, ...]
+    failure_class: str | None
+    caught_by: Mapping[str, str]
+    outcome: Outcome
+    detail: str = ""
+
+    def to_json(self) -> dict[str, JSON]:
+        """Return the record of `mutants --json`."""
+        return {
+            "id": self.target,
+            "title": self.title,
+            "expected": list(self.expected),
+            "failure_class": self.failure_class,
+            "caught_by": dict(self.caught_by),
+            "outcome": str(self.outcome),
+            "detail": self.detail,
+        }
+
+
+def expected_not_applicable() -> frozenset[tuple[str, str, str]]:
+    """Return the (target, scenario, rule) triples that may be not-applicable on a healthy gateway.
+
+    From `fixtures/mutants/not_applicable.toml`; raises CannotJudgeError when it is malformed.
+    """
+    file = FIXTURES / "mutants" / "not_applicable.toml"
+    try:
+        rows = tomllib.loads(file.read_text(encoding="utf-8"))["expected"]
+        return frozenset((row["target"], row["scenario"], rule) for row in rows for rule in row["rules"])
+    except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+        raise CannotJudgeError(f"{file} is not the list of what does not apply ({error!r}); restore it") from error
+
+
+def judge_mutant(mutant: Mutant, records: Sequence[Record]) -> Finding:
+    """Return the outcome of a mutant with a fault."""
+    failing = _failing(records)
+    found = {rule: ", ".join(sorted(classes)) for rule, classes in failing.items()}
+
+    def finding(outcome: Outcome, detail: str = "") -> Finding:
+        return Finding(mutant.target, mutant.title, mutant.rules, mutant.failure_class, found, outcome, detail)
+
+    trouble = _trouble(records)
+    if trouble:
+        return finding(Outcome.NOT_JUDGED, trouble)
+    missed = [rule for rule in mutant.rules if rule not in failing]
+    if missed:
+        return finding(Outcome.MISSED, f"{', '.join(missed)} did not fail")
+    more = sorted(set(failing) - set(mutant.rules))
+    if more:
+        return finding(Outcome.MORE_FAILS, f"{', '.join(more)} failed too")
+    wrong = [rule for rule in mutant.rules if failing[rule] != {mutant.failure_class}]
+    if wrong:
+        return finding(Outcome.MISCLASSIFIED, "; ".join(f"{rule} as {found[rule]}" for rule in wrong))
+    return finding(Outcome.CAUGHT)
+
+
+def judge_healthy(target: str, title: str, records: Sequence[Record]) -> Finding:
+    """Return the outcome of a reference gateway or benign variant: everything that applies must pass."""
+    allowed = expected_not_applicable()
+    failing = _failing(records)
+    found = {rule: ", ".join(sorted(classes)) for rule, classes in failing.items()}
+    trouble = _trouble(records)
+    if trouble:
+        return Finding(target, title, (), None, found, Outcome.NOT_JUDGED, trouble)
+    bad = [
+        f"{record['rule']} {record['verdict']} in {record['scenario']}: {record['observed']}"
+        for record in records
+        if record["verdict"] != "pass" and not _allowed(record, allowed)
+    ]
+    if bad:
+        return Finding(target, title, (), None, found, Outcome.SLANDERED, "; ".join(bad))
+    return Finding(target, title, (), None, found, Outcome.CLEAN)
+
+
+def _allowed(record: Record, allowed: Iterable[tuple[str, str, str]]) -> bool:
+    place = (record["target"], record["scenario"], record["rule"])
+    return record["verdict"] == "not-applicable" and place in allowed
+
+
+def _failing(records: Iterable[Record]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for record in records:
+        if record["verdict"] == "fail" and record["charged_to"] not in _ELSEWHERE:
+            found.setdefault(str(record["rule"]), set()).add(str(record["failure_class"]))
+    return found
+
+
+def _trouble(records: Sequence[Record]) -> str:
+    if not records:
+        return "nothing was judged"
+    errors = [record for record in records if record["verdict"] == "harness-error"]
+    return f"{errors[0]['scenario']}: {errors[0]['observed']}" if errors else ""
