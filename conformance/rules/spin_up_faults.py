@@ -1,0 +1,200 @@
+"""Family spin_up: what clients are told when the backend's container cannot be started: some error, and no hang."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from conformance.evidence.events import Event, Kind
+from conformance.evidence.transcript import Exchange, Transcript
+from conformance.rules.base import Inputs, Level, Precondition, Side, fail, rule
+from conformance.rules.spin_up_start import SUITE, said
+from conformance.rules.spin_up_times import GATEWAY, engine_requests, spun_up
+from conformance.rules.verdicts import Inconclusive, NotExercised, Pass, Verdict
+
+_MISSING: Final = "image-missing"
+_UNUSABLE: Final = ("engine-denied", "engine-missing")
+
+
+def _tried(transcript: Transcript) -> bool:
+    """Whether a client tried to connect, however far it came."""
+    return bool(transcript.stimuli("trigger"))
+
+
+IMAGE_MISSING = Precondition(
+    "spin-up-image-missing",
+    "a client of a gateway whose backend's image does not exist",
+    lambda transcript: transcript.header.get("spin_up") == _MISSING and _tried(transcript),
+)
+EXITS_AT_ONCE = Precondition(
+    "spin-up-exits-at-once",
+    "a client of a gateway whose backend's container ended before it answered anything",
+    lambda transcript: any(_ended_unheard(transcript)) and _tried(transcript),
+)
+ENGINE_UNUSABLE = Precondition(
+    "spin-up-engine-unusable",
+    "a client of a gateway that the container engine refuses, or whose engine is not there",
+    lambda transcript: transcript.header.get("spin_up") in _UNUSABLE and _tried(transcript),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a client was told. how: `error`, `hang`, `empty` (a stream that ended without an answer), `success`."""
+
+    how: str
+    what: str
+    exchange: Exchange | None = None
+    events: tuple[int, ...] = ()
+
+
+def _told(transcript: Transcript) -> Told:
+    """Return what came of the first client's initialize and, where that had a result, of its tools/list."""
+    ended = [event for event in transcript.of(Kind.PROCESS_EXIT) if event.data.get("name") == GATEWAY]
+    requests = [item for item in transcript.client() if item.rpc_method in {"initialize", "tools/list"}]
+    if not requests:
+        return _refused(transcript, ended)
+    last = requests[-1]
+    method, answer = last.rpc_method, last.answer()
+    if answer is not None and answer.result is not None:
+        tools = answer.result.get("tools")
+        listed = f"{len(tools)} tools" if isinstance(tools, list) else "a result"
+        return Told("success", f"{method} was answered with {listed}", last)
+    if answer is not None or (last.status is not None and last.status >= 400):
+        took = f" after {(last.t_end or transcript.end) - last.t:.2f} s"
+        return Told("error", f"{method} was answered with {said(last)}{took}", last)
+    if last.how in {"open", "abandoned"}:
+        seconds = (last.t_end if last.t_end is not None else transcript.end) - last.t
+        return Told("hang", f"{method} had no answer in {seconds:.1f} s ({said(last)})", last)
+    if last.status is None:
+        return Told("error", f"the connection was closed on {method}{_exit(ended)}", last)
+    return Told("empty", f"{method} was answered with {said(last)}, and the response ended", last)
+
+
+def _refused(transcript: Transcript, ended: list[Event]) -> Told:
+    """Return what a client was told that could not even send its request."""
+    failed = tuple(event.seq for event in transcript.of(Kind.CONN_FAILED))
+    if ended:
+        events = (*(event.seq for event in ended), *failed)
+        return Told("error", f"the gateway refuses connections{_exit(ended)}", events=events)
+    if failed:
+        return Told("error", "the gateway refuses connections, though it still runs", events=failed)
+    return Told("hang", "the client's connection was accepted and its request never read")
+
+
+def _exit(ended: list[Event]) -> str:
+    return f": it had ended with status {ended[0].data.get('code')}" if ended else ""
+
+
+def _ended_unheard(transcript: Transcript) -> Iterator[Event]:
+    """Yield the ends of containers whose backend had not answered anything."""
+    for item in spun_up(transcript):
+        heard = item.process is not None and any(m.direction == "down" for m in item.process.messages)
+        if item.died is not None and not heard:
+            yield item.died
+
+
+def _verdict(told: Told, fault: str, symptoms: dict[str, str], *events: Event) -> Verdict:
+    """Judge what a client was told of a fault; symptoms: the failure class of each way other than an error."""
+    if told.how == "error":
+        exchange = told.exchange.events if told.exchange is not None else ()
+        return Pass(f"{fault}: {told.what}", (*exchange, *told.events))
+    return fail(
+        f"an error where {fault}",
+        told.what,
+        *((told.exchange,) if told.exchange is not None else ()),
+        events=(0, *told.events, *(event.seq for event in events)),
+        symptom=symptoms[told.how],
+    )
+
+
+@rule(
+    id="MGC509",
+    title="A missing image is answered with an error, not with a hang",
+    suite=SUITE,
+    level=Level.PRACTICE,
+    side=Side.SERVER,
+    requirements=("SPIN-09",),
+    when=IMAGE_MISSING,
+    failure_classes=("initialize-hang", "hang-on-upstream-error", "empty-200-stream", "enabled-but-not-started"),
+)
+def missing_image_is_an_error(inputs: Inputs) -> Verdict:
+    """Judge what a client is told when the backend's image does not exist.
+
+    What it checks: initialize, or the tools/list after it, ends in an error: JSON-RPC, HTTP, a closed connection, or a
+    gateway that has ended and refuses connections.
+    Why it matters: a typing error in an image's name must be seen at once, not after a client's own timeout.
+    A failing exchange: engine: create → 404; gateway: initialize … nothing in 12 s
+    A conforming exchange: engine: create → 404; gateway: initialize → error -32603
+    Known gaps: which error is not judged, nor whether it names the image.
+    """
+    answered = [item for item in engine_requests(inputs.through) if item.status is not None and item.status >= 400]
+    if not any(item.status == 404 for item in answered):
+        return NotExercised("an image that the engine was asked for and said it does not have")
+    told = _told(inputs.through)
+    pull = next((item for item in engine_requests(inputs.through, "/images/create") if item.how == "open"), None)
+    if told.how == "hang" and pull is not None:
+        return Inconclusive(f"the engine itself had not answered the pull after {inputs.through.end - pull.t:.1f} s")
+    return _verdict(told, "the image is missing", _symptoms(told))
+
+
+def _symptoms(told: Told) -> dict[str, str]:
+    """Return the failure class of each way of not telling an error, for a fault of the backend's start."""
+    first = told.exchange is None or told.exchange.rpc_method == "initialize"
+    hang = "initialize-hang" if first else "hang-on-upstream-error"
+    return {"hang": hang, "empty": "empty-200-stream", "success": "enabled-but-not-started"}
+
+
+@rule(
+    id="MGC510",
+    title="A container that exits at once is answered with an error, not with a hang",
+    suite=SUITE,
+    level=Level.PRACTICE,
+    side=Side.SERVER,
+    requirements=("SPIN-10",),
+    when=EXITS_AT_ONCE,
+    failure_classes=("initialize-hang", "hang-on-upstream-error", "empty-200-stream", "dead-child-zombie"),
+)
+def exit_at_once_is_an_error(inputs: Inputs) -> Verdict:
+    """Judge what a client is told when the container ends before its server has said a word.
+
+    What it checks: initialize, or the tools/list after it, ends in an error, as for MGC509.
+    Why it matters: a server that lacks its configuration ends like this; its clients wait for a process that is gone.
+    A failing exchange: engine: die, exit code 3; gateway: initialize … nothing in 12 s
+    A conforming exchange: engine: die, exit code 3; gateway: initialize → error -32603
+    Known gaps: a gateway that starts it again and again is only told from the count of containers in the pass.
+    """
+    ends = tuple(_ended_unheard(inputs.through))
+    fault = f"the container exits at once (code {ends[0].data.get('exit_code')}, started {len(ends)} time(s))"
+    told = _told(inputs.through)
+    return _verdict(told, fault, {**_symptoms(told), "success": "dead-child-zombie"}, ends[0])
+
+
+@rule(
+    id="MGC511",
+    title="An engine that refuses or is not there is answered with an error, not with a hang",
+    suite=SUITE,
+    level=Level.PRACTICE,
+    side=Side.SERVER,
+    requirements=("SPIN-01",),
+    when=ENGINE_UNUSABLE,
+    failure_classes=("docker-socket-unusable",),
+)
+def unusable_engine_is_an_error(inputs: Inputs) -> Verdict:
+    """Judge what a client is told when the gateway may not, or cannot, use the container engine.
+
+    What it checks: initialize, or the tools/list after it, ends in an error, as for MGC509.
+    Why it matters: a socket that is not mounted or not permitted is the commonest fault of a fresh deployment.
+    A failing exchange: engine: POST /containers/create → 403; gateway: initialize … nothing in 12 s
+    A conforming exchange: engine: POST /containers/create → 403; gateway: initialize → error -32603
+    Known gaps: whether the client can tell this error from that of a missing image is not judged.
+    """
+    missing = inputs.through.header.get("spin_up") != _UNUSABLE[0]
+    told = _told(inputs.through)
+    asked = any(item.method == "POST" for item in engine_requests(inputs.through))
+    if not asked and (not missing or told.how == "success"):
+        # Without a socket nobody sees whether the gateway tried; a gateway that never does is MGC501's to judge.
+        return NotExercised("a request of the gateway to the engine")
+    fault = "the engine's socket is not there" if missing else "the engine refuses every change (403)"
+    return _verdict(told, fault, dict.fromkeys(("hang", "empty", "success"), "docker-socket-unusable"))
