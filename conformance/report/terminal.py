@@ -106,6 +106,7 @@ class _Printer:
         rows += [("expected", first.expected or ""), ("observed", first.observed)]
         if first.known:
             rows.append(("baseline", f"lists it as {first.known.failure_class} ({first.known.issue})"))
+        rows.append(("rule", f"{first.rule} {first.title} ({first.backend}, {first.scenario})"))
         if len(cause.results) > 1:
             rows.append(("symptoms", f"{_results(cause)} of {_list(cause.rules)}"))
         if cause.diagnosis and cause.diagnosis.remedy:
