@@ -118,8 +118,8 @@ def _print(findings: Sequence[Finding], *, as_json: bool) -> None:
         (
             item.target,
             str(item.outcome),
-            ", ".join(item.caught_by) or "–",
-            ", ".join(sorted(set(item.caught_by.values()))) or "–",
+            ", ".join(item.caught_by) or "-",
+            ", ".join(sorted(set(item.caught_by.values()))) or "-",
             item.title,
         )
         for item in findings
