@@ -57,6 +57,13 @@ def test_another_schema_version_is_refused(file):
         read_evidence(file)
 
 
+@pytest.mark.parametrize("text", ["\u2028", "\x85", "\ud800", "\r", "\x1b[31m"])
+def test_whatever_a_server_sent_comes_back(tmp_path, text):
+    path = tmp_path / "cell.jsonl"
+    write_evidence(path, {}, [observation(1, f"a{text}b")], {"complete": True})
+    assert read_evidence(path)[1].data["name"] == f"a{text}b"
+
+
 @pytest.mark.parametrize("content", ["", "\n"])
 def test_an_empty_file_is_refused(tmp_path, content):
     empty = tmp_path / "empty.jsonl"

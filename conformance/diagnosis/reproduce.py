@@ -56,10 +56,15 @@ def _curl(exchange: Exchange, extra: str = "-i") -> str:
             '"Mcp-Session-Id: $SESSION"' if known else _header("Mcp-Session-Id", exchange.headers["mcp-session-id"]),
         ]
     if exchange.request is not None:
-        words += ["--data-binary", shlex.quote(json.dumps(exchange.request, ensure_ascii=False)[:_LONGEST_BODY])]
+        words += ["--data-binary", _body(exchange)]
     elif exchange.request_body:
         words += ["--data-binary", shlex.quote(exchange.request_body[:_LONGEST_BODY])]
     return " ".join(words)
+
+
+def _body(exchange: Exchange) -> str:
+    text = json.dumps(exchange.request, ensure_ascii=False)
+    return shlex.quote(text) if len(text) <= _LONGEST_BODY else "@BODY  # too long to print: it stands in the evidence"
 
 
 def _header(name: str, value: str) -> str:

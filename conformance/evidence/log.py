@@ -46,9 +46,10 @@ def write_evidence(
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(path.suffix + ".partial")
-    with partial.open("w", encoding="utf-8") as file:
+    with partial.open("w", encoding="ascii") as file:
         for event in events:
-            file.write(json.dumps(event.to_json(), ensure_ascii=False, separators=(",", ":")))
+            # ASCII: a line separator or a lone surrogate that a server sent stays inside its JSON string
+            file.write(json.dumps(event.to_json(), separators=(",", ":")))
             file.write("\n")
     partial.rename(path)
     return len(ordered)
@@ -60,14 +61,14 @@ def read_evidence(path: Path) -> tuple[Event, ...]:
     Raises EvidenceError when the file is missing, foreign, of another version or truncated.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except FileNotFoundError:
         raise EvidenceError(
             f"{path} does not exist; name an evidence file such as reports/latest/evidence/*.jsonl"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise EvidenceError(f"{path} cannot be read as evidence ({error}); name a file that a run wrote") from error
-    if not lines:
+    if lines == [""]:
         raise EvidenceError(f"{path} is empty; run the cell again to record its evidence")
     events = tuple(_event(path, number, line) for number, line in enumerate(lines, start=1))
     header, footer = events[0], events[-1]
