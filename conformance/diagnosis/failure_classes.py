@@ -141,7 +141,7 @@ def _failure_class(row: Row) -> FailureClass:
         why=row.text("why"),
         signature=row.text("signature"),
         remedy=row.text("remedy"),
-        seen=row.texts("seen"),
+        seen=row.texts("seen") if "seen" in row.cells else (),
         neighbours=tuple(_neighbour(entry) for entry in row.rows("neighbours")),
     )
 

@@ -28,6 +28,22 @@ SEPARATIONS: Final[Mapping[str, Mapping[str, Separator]]] = {
         "session-id-demanded": (facts.initialize_was_answered, False),
         "connect-refresh-collision": (facts.requests_overlapped, False),
         "era-mismatch": (facts.modern_metadata_was_sent, False),
+        "initialize-request-incomplete": (facts.subject_is_initialize, False),
+    },
+    "initialize-result-invalid": {
+        "initialize-hang": (facts.response_stayed_open, False),
+        "initialize-request-incomplete": (facts.subject_is_initialize, True),
+    },
+    "initialize-request-incomplete": {
+        "initialize-result-invalid": (facts.backend_exchanged_http, True),
+        "request-before-initialize": (facts.backend_exchanged_http, True),
+    },
+    "ping-not-answered": {
+        "head-of-line-block": (facts.session_served_after, True),
+        "heartbeat-kills-session": (facts.server_ping_unanswered, False),
+    },
+    "heartbeat-storm": {
+        "idle-stream-no-heartbeat": (facts.stream_carried_bytes, True),
     },
     "reinitialize-rejected": {
         "request-before-initialize": (facts.subject_is_initialize, True),
@@ -37,6 +53,7 @@ SEPARATIONS: Final[Mapping[str, Mapping[str, Separator]]] = {
     },
     "initialize-hang": {
         "hang-on-upstream-error": (facts.subject_is_initialize, True),
+        "initialize-result-invalid": (facts.response_stayed_open, True),
         "container-not-ready": (facts.control_is_served, True),
         "get-sse-dead-stream": (facts.subject_is_get, False),
         "empty-200-stream": (facts.stream_ended_empty, False),
@@ -123,6 +140,7 @@ SEPARATIONS: Final[Mapping[str, Mapping[str, Separator]]] = {
         "empty-200-stream": (facts.stream_ended_empty, False),
     },
     "idle-stream-no-heartbeat": {
+        "heartbeat-storm": (facts.stream_carried_bytes, False),
         "intermediary-idle-cut": (facts.response_stayed_open, True),
         "get-sse-dead-stream": (facts.session_ids_are_issued, True),
         "proxy-buffers-sse": (facts.subject_got_status, True),

@@ -209,7 +209,7 @@ def _from_early_client(transcript: Transcript, message: Message) -> bool:
     side=Side.CLIENT,
     requirements=("LIFE-02",),
     when=BACKEND_HANDSHAKE,
-    failure_classes=(),
+    failure_classes=("initialize-request-incomplete",),
 )
 def own_initialize_is_complete(inputs: Inputs) -> Verdict:
     """Judge the parameters of each initialize that the gateway sends.

@@ -59,7 +59,7 @@ SECOND_INITIALIZE = Precondition(
     side=Side.SERVER,
     requirements=("LIFE-03",),
     when=INITIALIZE_ANSWERED,
-    failure_classes=(),
+    failure_classes=("initialize-result-invalid",),
 )
 def initialize_result_is_complete(inputs: Inputs) -> Verdict:
     """Judge the members of every InitializeResult.
@@ -94,7 +94,7 @@ def initialize_result_is_complete(inputs: Inputs) -> Verdict:
     side=Side.SERVER,
     requirements=("LIFE-08",),
     when=REVISION_ASKED,
-    failure_classes=(),
+    failure_classes=("initialize-result-invalid",),
 )
 def supported_version_is_echoed(inputs: Inputs) -> Verdict:
     """Judge the version that initialize is answered with, against the one asked for.

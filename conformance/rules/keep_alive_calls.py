@@ -61,7 +61,7 @@ BACKEND_FAULT = Precondition(
     side=Side.SERVER,
     requirements=("PING-01",),
     when=PING,
-    failure_classes=(),
+    failure_classes=("ping-not-answered",),
 )
 def ping_is_answered(inputs: Inputs) -> Verdict:
     """Judge the answers to a client's pings, also while a call is under way.

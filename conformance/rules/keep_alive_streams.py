@@ -259,7 +259,7 @@ def _ended_by_delete(transcript: Transcript, get: Exchange) -> bool:
     side=Side.SERVER,
     requirements=("PING-03",),
     when=STREAM_HELD,
-    failure_classes=(),
+    failure_classes=("heartbeat-storm",),
 )
 def no_storm(inputs: Inputs) -> Verdict:
     """Judge how many comments and pings a stream carries, and how many pings a backend gets.

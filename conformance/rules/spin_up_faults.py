@@ -125,7 +125,7 @@ def missing_image_is_an_error(inputs: Inputs) -> Verdict:
     What it checks: initialize, or the tools/list after it, ends in an error: JSON-RPC, HTTP, a closed connection, or a
     gateway that has ended and refuses connections.
     Why it matters: a typing error in an image's name must be seen at once, not after a client's own timeout.
-    A failing exchange: engine: create → 404; gateway: initialize … nothing in 12 s
+    A failing exchange: engine: create → 404; gateway: initialize … nothing in 20 s
     A conforming exchange: engine: create → 404; gateway: initialize → error -32603
     Known gaps: which error is not judged, nor whether it names the image.
     """
@@ -161,7 +161,7 @@ def exit_at_once_is_an_error(inputs: Inputs) -> Verdict:
 
     What it checks: initialize, or the tools/list after it, ends in an error, as for MGC509.
     Why it matters: a server that lacks its configuration ends like this; its clients wait for a process that is gone.
-    A failing exchange: engine: die, exit code 3; gateway: initialize … nothing in 12 s
+    A failing exchange: engine: die, exit code 3; gateway: initialize … nothing in 20 s
     A conforming exchange: engine: die, exit code 3; gateway: initialize → error -32603
     Known gaps: a gateway that starts it again and again is only told from the count of containers in the pass.
     """
@@ -177,7 +177,7 @@ def exit_at_once_is_an_error(inputs: Inputs) -> Verdict:
     suite=SUITE,
     level=Level.PRACTICE,
     side=Side.SERVER,
-    requirements=("SPIN-01",),
+    requirements=("INIT-04",),
     when=ENGINE_UNUSABLE,
     failure_classes=("docker-socket-unusable",),
 )
@@ -186,7 +186,7 @@ def unusable_engine_is_an_error(inputs: Inputs) -> Verdict:
 
     What it checks: initialize, or the tools/list after it, ends in an error, as for MGC509.
     Why it matters: a socket that is not mounted or not permitted is the commonest fault of a fresh deployment.
-    A failing exchange: engine: POST /containers/create → 403; gateway: initialize … nothing in 12 s
+    A failing exchange: engine: POST /containers/create → 403; gateway: initialize … nothing in 20 s
     A conforming exchange: engine: POST /containers/create → 403; gateway: initialize → error -32603
     Known gaps: whether the client can tell this error from that of a missing image is not judged.
     """
