@@ -5,7 +5,6 @@ import socket
 import pytest
 from cli_setup import cli
 
-from conformance import running
 from conformance.commands import choosing, run, runtime_choice
 from conformance.errors import CannotJudgeError, ExitCode
 from conformance.stage import engine
@@ -30,7 +29,7 @@ def asked(monkeypatch, tmp_path):
         taken.append(selection)
         return ExitCode.OK
 
-    monkeypatch.setattr(running, "execute", take, raising=False)
+    monkeypatch.setattr(run, "execute", take)
     monkeypatch.setattr(run, "choose_runtime", lambda _: "containers")
     monkeypatch.chdir(tmp_path)
     return taken

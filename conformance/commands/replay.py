@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
@@ -13,11 +13,13 @@ from conformance.commands.choosing import chosen_rules
 from conformance.commands.console import print_json, print_line, print_section, print_table, say
 from conformance.diagnosis.classify import Classified
 from conformance.errors import EvidenceError, ExitCode, NothingRanError, UsageError
-from conformance.expectations import COUNTED, Expectations
+from conformance.execution import exit_code
+from conformance.expectations import Expectations
 from conformance.judging import Judgement, applicable, cell_of, judge_files, transcript
 from conformance.rules.all import rules
 from conformance.rules.base import Rule
-from conformance.rules.verdicts import Fail, HarnessFault, Inconclusive, NotExercised, Pass
+from conformance.rules.verdicts import Fail, NotExercised, Pass
+from conformance.running import Judged
 from conformance.stage.plan import DIRECT, Cell
 from conformance.stage.scenario import scenarios
 
@@ -26,8 +28,6 @@ EPILOG = teaching.epilog(
     ("replay reports/latest/evidence/CELL.jsonl --rule MGC301", "judge one cell by one rule"),
     codes=(0, 1, 3, 4, 5),
 )
-INCONCLUSIVE_SHARE: Final = 0.02
-"""Above this share of inconclusive verdicts nothing can be said of the whole (DESIGN: Verdicts)."""
 
 
 def replay(
@@ -49,20 +49,22 @@ def replay(
     if control is not None and len(files) != 1:
         raise UsageError(f"--control goes with one evidence file, and there are {len(files)}; judge them one by one.")
     judged: list[Judgement] = []
-    unreadable = False
+    trouble: list[str] = []
     for file in files:
         try:
             judged += judge_again(file, chosen, control)
         except EvidenceError as error:
-            unreadable = True
+            trouble.append(str(error))
             say(f"error: {error}")
     if as_json:
         print_json([item.to_json() for item in judged])
     else:
         _print(judged)
-    if not judged and not unreadable:
+    if not judged and not trouble:
         raise NothingRanError("No rule applies to this evidence; name one with --rule to see what it lacks.")
-    return exit_code(judged, unreadable=unreadable)
+    expectations = Expectations()
+    records = [{**item.to_json(), "expectation": expectations.outcome(item).expectation} for item in judged]
+    return exit_code(Judged("", (), tuple(records), tuple(trouble), interrupted=False))
 
 
 def judge_again(file: Path, chosen: Sequence[Rule], control: Path | None) -> list[Judgement]:
@@ -84,20 +86,6 @@ def judge_again(file: Path, chosen: Sequence[Rule], control: Path | None) -> lis
         return [judge_files(cell, rule, file, control) for rule in found]
     every = (judge_files(cell, rule, file, control) for rule in rules() if cell.revision in rule.revisions)
     return [item for item in every if not isinstance(item.verdict, NotExercised)]
-
-
-def exit_code(judged: Sequence[Judgement], *, unreadable: bool) -> ExitCode:
-    """Return what the verdicts come to; unreadable: some evidence could not be judged at all."""
-    verdicts = [item.verdict for item in judged]
-    if any(Expectations().outcome(item).expectation in COUNTED for item in judged):
-        return ExitCode.UNEXPECTED
-    decided = sum(isinstance(verdict, Pass | Fail) for verdict in verdicts)
-    inconclusive = sum(isinstance(verdict, Inconclusive) for verdict in verdicts)
-    if unreadable or any(isinstance(verdict, HarnessFault) for verdict in verdicts):
-        return ExitCode.CANNOT_JUDGE
-    if inconclusive > INCONCLUSIVE_SHARE * (decided + inconclusive):
-        return ExitCode.CANNOT_JUDGE
-    return ExitCode.OK
 
 
 def _files(path: Path) -> Iterator[Path]:

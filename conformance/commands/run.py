@@ -16,6 +16,7 @@ from conformance.commands.first_baseline import write_baseline as write_first_ba
 from conformance.commands.one_sided import not_judged, refuse_unreachable
 from conformance.commands.runtime_choice import choose_runtime
 from conformance.errors import ExitCode, UsageError
+from conformance.execution import execute
 from conformance.running import Selection
 from conformance.stage.manifest import BackendManifest, TargetManifest, target_from_command
 from conformance.stage.plan import RuntimeName, UrlTarget
@@ -209,8 +210,6 @@ def run(
         refuse_unreachable(subject.url.url)
         lost = ", ".join(item.id for item in not_judged(selection)) or "none"
         say(f"one-sided: only the URL is known, so these rules are not judged: {lost}")
-    from conformance.running import execute  # noqa: PLC0415 - renders reports, which no other command needs
-
     status = execute(selection)
     if write_baseline is not None:
         written = write_first_baseline(write_baseline, out / "report.jsonl")
