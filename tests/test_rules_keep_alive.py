@@ -284,7 +284,7 @@ def test_an_empty_result_passes(answer: Any) -> None:
 
 @pytest.mark.parametrize("answer", [error(7, -32601), result(7, pong=True), None])
 def test_another_answer_to_ping_fails(answer: Any) -> None:
-    assert failure("MGC404", pinged(answer))[0] is Hop.GATEWAY
+    assert failure("MGC404", pinged(answer)) == (Hop.GATEWAY, "ping-not-answered")
 
 
 def test_a_late_answer_to_ping_fails_unless_the_harness_was_late() -> None:
@@ -513,7 +513,7 @@ STORM = [0.2 * number for number in range(1, 160)]
 
 
 def test_five_beats_a_second_are_a_storm() -> None:
-    assert failure("MGC409", idle_get(STORM))[0] is Hop.GATEWAY
+    assert failure("MGC409", idle_get(STORM)) == (Hop.GATEWAY, "heartbeat-storm")
 
 
 def test_a_storm_of_the_backend_is_charged_to_it() -> None:
