@@ -211,7 +211,7 @@ def run(
         lost = ", ".join(item.id for item in not_judged(selection)) or "none"
         say(f"one-sided: only the URL is known, so these rules are not judged: {lost}")
     status = execute(selection)
-    if write_baseline is not None:
+    if write_baseline is not None and status is not ExitCode.INTERRUPTED:
         written = write_first_baseline(write_baseline, out / "report.jsonl")
         say(f"wrote {written} known failures to {write_baseline}; the next run takes them with --baseline")
     return status
