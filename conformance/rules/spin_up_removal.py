@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from conformance import timing
-from conformance.evidence.events import Event
+from conformance.evidence.events import Event, Kind
 from conformance.evidence.transcript import Transcript
 from conformance.rules.base import Inputs, Level, Precondition, Side, fail, rule
 from conformance.rules.spin_up_start import NOTHING_STARTED, SUITE, started
@@ -84,35 +84,49 @@ def _deleted(transcript: Transcript) -> bool:
 
 def _removal(transcript: Transcript, containers: Iterable[SpunUp], after: Event, what: str) -> Verdict:
     """Judge whether each container is removed within the limit after an event."""
-    limit = timing.REMOVED_AFTER
-    uncertainty = clock_uncertainty(transcript)
     latest, events = 0.0, [after.seq]
     for item in containers:
-        gone = item.removed.t if item.removed is not None else None
-        took = (gone if gone is not None else transcript.end) - after.t
-        if gone is not None and took <= limit:
-            latest, events = max(latest, took), [*events, item.removed.seq if item.removed else after.seq]
-            continue
-        if gone is None and took <= limit:
-            return Inconclusive(f"container {item.id[:12]} was watched for only {took:.1f} s after {what}")
-        if took - limit <= uncertainty or transcript.lag(after.t, after.t + took) > limit * timing.LAG_SHARE:
-            return Inconclusive(
-                f"container {item.id[:12]} was there {took:.1f} s after {what}, give or take our clocks"
-            )
-        return _left(item, took, what, after)
+        took = (item.removed.t if item.removed is not None else transcript.end) - after.t
+        if item.removed is None or took > timing.REMOVED_AFTER:
+            return _undecided(transcript, item, took, after) or _left(item, took, what, after)
+        latest = max(latest, took)
+        events.append(item.removed.seq)
     return Pass(f"all removed {latest:.3f} s after {what}" if latest > 0 else f"none was left at {what}", tuple(events))
+
+
+def _undecided(transcript: Transcript, item: SpunUp, took: float, after: Event) -> Inconclusive | None:
+    """Return why a container that was still there `took` seconds after an event tells nothing of the gateway."""
+    name, limit = f"container {item.id[:12]}", timing.REMOVED_AFTER
+    if took <= limit:
+        return Inconclusive(f"{name} was watched for only {took:.1f} s")
+    if item.removed is not None and took - limit <= clock_uncertainty(transcript):
+        return Inconclusive(f"{name} was removed after {took:.3f} s, and the engine's clock is not that certain")
+    if transcript.lag(after.t, after.t + limit) > limit * timing.LAG_SHARE:
+        return Inconclusive(f"{name} was still there after {took:.1f} s, but the harness itself lagged meanwhile")
+    if _is_the_engines(transcript, item, after):
+        return Inconclusive(f"{name} ended in time; that the engine itself removes it (--rm) took {took:.1f} s")
+    return None
 
 
 def _left(item: SpunUp, took: float, what: str, after: Event) -> Fail:
     """Return the failure of a container that was still there `took` seconds after an event."""
-    died = item.died is not None and item.died.t - after.t <= timing.REMOVED_AFTER
-    state = "had ended but was not removed" if died else "still ran"
+    state = "had ended but was not removed" if _ended_in_time(item, after) else "still ran"
     return fail(
         f"the container is removed within {timing.REMOVED_AFTER} s of {what}",
         f"container {item.id[:12]} {state} {timing.REMOVED_AFTER} s after it; it was watched for {took:.1f} s",
         events=(after.seq, item.created.seq),
         symptom="container-leak-or-storm",
     )
+
+
+def _ended_in_time(item: SpunUp, after: Event) -> bool:
+    return item.died is not None and item.died.t - after.t <= timing.REMOVED_AFTER
+
+
+def _is_the_engines(transcript: Transcript, item: SpunUp, after: Event) -> bool:
+    """Whether only the engine's part was left: the container had ended and is one that the engine itself removes."""
+    inspected = [e for e in transcript.of(Kind.CONTAINER_INSPECT) if e.data.get("container") == item.id]
+    return _ended_in_time(item, after) and any(e.data["inspect"].get("auto_remove") for e in inspected)
 
 
 @rule(

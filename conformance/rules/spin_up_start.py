@@ -13,6 +13,7 @@ from conformance.evidence.events import Hop, Kind, Point
 from conformance.evidence.transcript import Exchange, Transcript
 from conformance.rules.base import Inputs, Level, Precondition, Side, fail, rule
 from conformance.rules.spin_up_times import (
+    SpinUpTimes,
     SpunUp,
     client_trigger,
     engine_requests,
@@ -204,7 +205,7 @@ def started_soon(inputs: Inputs) -> Verdict:
     side=Side.SERVER,
     requirements=("SPIN-04",),
     when=TRIGGERED,
-    failure_classes=("container-not-ready", "initialize-hang"),
+    failure_classes=("container-not-ready",),
 )
 def initialize_is_answered(inputs: Inputs) -> Verdict:
     """Judge the answer to the initialize that found no container running.
@@ -220,15 +221,32 @@ def initialize_is_answered(inputs: Inputs) -> Verdict:
         return NOTHING_STARTED
     if times.initialized is not None:
         return Pass(times.sentence("started", "spoke", "backend_initialized", "initialized"), trigger.events)
-    hung = trigger.answer() is None and trigger.how in {"open", "abandoned"}
-    silent = times.backend_initialized is None and times.died is None
+    if trigger.answer() is None and _asked_in_vain(inputs.through, trigger.t_end):
+        return Inconclusive(f"the backend had not answered either; {times.sentence('started', 'backend_initialized')}")
     return fail(
         "initialize is held until the container answers, or answered without it",
         f"it was answered with {said(trigger)}; {times.sentence('started', 'spoke', 'backend_initialized')}",
         trigger,
-        charged_to=Hop.BACKEND if hung and silent else Hop.GATEWAY,
-        symptom="initialize-hang" if hung else "container-not-ready",
+        symptom="container-not-ready",
     )
+
+
+def _asked_in_vain(transcript: Transcript, until: float | None) -> bool:
+    """Whether a backend that still ran at a time, in seconds, had been asked for initialize and not answered."""
+    end = until if until is not None else transcript.end
+    for process in transcript.processes:
+        asked = [message for message in process.messages if message.method == "initialize"]
+        answers = [message for message in process.messages if message.direction == "down" and message.t < end]
+        if asked and not answers and (process.t_exit is None or process.t_exit > end):
+            return True
+    return False
+
+
+def _slow(times: SpinUpTimes) -> bool:
+    """Whether the backend needed longer than SPIN_UP to answer initialize, so that giving up on it was no fault."""
+    if times.started is None or times.died is not None:
+        return False
+    return times.backend_initialized is None or times.backend_initialized - times.started > timing.SPIN_UP
 
 
 @rule(
@@ -264,6 +282,8 @@ def tools_are_listed(inputs: Inputs) -> Verdict:
     missing = [tool for tool in offered if not any(name.endswith(tool) for name in names)]
     if not missing:
         return Pass(f"{len(names)} tools; {times.sentence('started', 'initialized', 'listed')}", lists[0].events)
+    if _result(lists[0]) is None and _slow(times):
+        return Inconclusive(f"the backend itself was slow; {times.sentence('started', 'spoke', 'backend_initialized')}")
     if _result(lists[0]) is None:
         symptom, observed = "container-not-ready", f"it was answered with {said(lists[0])}"
     elif not names:
