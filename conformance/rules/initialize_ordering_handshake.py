@@ -194,30 +194,31 @@ def second_client_initializes(inputs: Inputs) -> Verdict:
     A conforming exchange: initialize (A) → 200, initialize (B) → 200, tools/list (A) → 200, tools/list (B) → 200
     Known gaps: that the two sessions are kept apart is judged in suite session_reuse.
     """
-    first, second = second_initializes(inputs.through)[0]
-    if second.status is None:
-        return Inconclusive("the second initialize was never answered; hangs are MGC115's")
-    if without_result(second):
-        return fail(
-            "a second client's initialize has a result while the first client is connected",
-            f"it was answered {said(second)}",
-            first,
-            second,
-            charged_to=blame(inputs, second, refused),
-            symptom="reinitialize-rejected",
-        )
-    for item in posted(inputs.through, "tools/list"):
-        if item.t > second.t and item.tap in (first.tap, second.tap) and without_result(item):
-            whose = "first" if item.tap == first.tap else "second"
+    pairs = second_initializes(inputs.through)
+    for first, second in pairs:
+        if second.status is None:
+            return Inconclusive("the second initialize was never answered; hangs are MGC115's")
+        if without_result(second):
             return fail(
-                "both clients are served after the second one's initialize",
-                f"tools/list of the {whose} client was then answered {said(item)}",
+                "a second client's initialize has a result while the first client is connected",
+                f"initialize for {asked_version(second)} was answered {said(second)}",
+                first,
                 second,
-                item,
-                charged_to=blame(inputs, item, refused),
-                symptom="one-client-kills-all" if whose == "first" else "reinitialize-rejected",
+                charged_to=blame(inputs, second, refused),
+                symptom="reinitialize-rejected",
             )
-    return Pass("the second client initialized, and both were served after it", second.events)
+        for item in posted(inputs.through, "tools/list"):
+            if item.t > second.t and item.tap in (first.tap, second.tap) and without_result(item):
+                earlier = item.tap == first.tap
+                return fail(
+                    "both clients are served after the second one's initialize",
+                    f"tools/list of the {'first' if earlier else 'second'} client was then answered {said(item)}",
+                    second,
+                    item,
+                    charged_to=blame(inputs, item, refused),
+                    symptom="one-client-kills-all" if earlier else "reinitialize-rejected",
+                )
+    return Pass(f"{len(pairs)} pair(s) of clients initialized one beside the other and were served", pairs[0][1].events)
 
 
 @rule(

@@ -55,13 +55,14 @@ async def initialize_versions(stage: Stage) -> None:
     suite=SUITE, kind=ScenarioKind.EXCLUSIVE, brings=("second-initialize", "initialize-sent", "backend-handshake")
 )
 async def two_clients_initialize(stage: Stage) -> None:
-    """Let a second client initialize while the first is connected; then both use their sessions."""
+    """Let two clients initialize beside a first, one of them in another revision; then all use their sessions."""
+    other = next(revision for revision in reversed(STREAMABLE_LEGACY) if revision != stage.cell.revision)
     first = await stage.connected("a")
     await first.tools()
-    second = await stage.connected("b")
-    for client in (second, first):
+    clients = (await stage.connected("b"), await stage.connected("c", revision=other), first)
+    for client in clients:
         await client.tools()
-    for client in (second, first):
+    for client in clients:
         await client.delete()
 
 
