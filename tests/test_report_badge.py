@@ -42,7 +42,7 @@ def test_a_failure_of_the_backend_is_not_the_targets(tmp_path):
     assert "GET-03" in alone.why
 
 
-@pytest.mark.parametrize("verdict", ["not-exercised", "inconclusive", "not-applicable"])
+@pytest.mark.parametrize("verdict", ["not-exercised", "inconclusive"])
 def test_a_row_that_nothing_judged_is_missing(tmp_path, verdict):
     found = badge(report(tmp_path, BOTH[0], result("GET-R02", verdict, requirements=["GET-05"])), "gw", PROFILE)
     assert found == NoBadge("gw", "1 of 2 required rows were not judged: GET-05")
@@ -85,3 +85,11 @@ def test_files_of_one_and_of_several_targets(tmp_path):
     found = write_badges(report(several, *BOTH, result(target="../other")), PROFILE, several)
     assert [type(item) for item in found] == [Badge, NoBadge]
     assert sorted(path.name for path in several.glob("badge*")) == ["badge-gw.json"]
+
+
+def test_a_row_that_does_not_apply_is_not_counted(tmp_path):
+    found = badge(
+        report(tmp_path, BOTH[0], result("GET-R02", "not-applicable", requirements=["GET-05"])), "gw", PROFILE
+    )
+    assert isinstance(found, Badge)
+    assert found.message == "required 1/1 (1 n/a)"

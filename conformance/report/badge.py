@@ -1,8 +1,10 @@
 """badge.json: a shields.io endpoint badge that counts the MUST rows of a frozen profile.
 
 A row passes when a result that cites it is a `pass` and none is a `fail`; failures charged to the backend, the client
-or the harness say nothing about the target and are left out. A row without a pass or a fail has not been judged, and
-then there is no badge: a smaller number would look like a worse gateway, a smaller total like a better one.
+or the harness say nothing about the target and are left out. A row that does not apply to the target, by what it
+legitimately is (no HTTP towards its backend, say), is not counted, and the badge says how many those are. A row that
+nothing judged means that there is no badge: a smaller number would look like a worse gateway, a smaller total like a
+better one.
 
 Each target gets `badge-TARGET.json`. `badge.json` is written too when the run had a single target; with several, no
 one of them would be what the name promises.
@@ -11,6 +13,7 @@ one of them would be what the name promises.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +24,7 @@ from conformance.evidence.events import JSON
 from conformance.expectations import NOT_THE_TARGET
 from conformance.report.escape import file_name
 from conformance.report.records import Report, Result
-from conformance.rules.verdicts import Fail, HarnessFault, Pass
+from conformance.rules.verdicts import Fail, HarnessFault, NotApplicable, Pass
 from conformance.spec.profiles import Profile
 
 _JUDGED_ENDS: Final = (ExitCode.OK, ExitCode.UNEXPECTED)
@@ -35,11 +38,13 @@ class Badge:
     revision: str
     passed: int
     total: int
+    not_applicable: int = 0
 
     @property
     def message(self) -> str:
         """The right half of the badge."""
-        return f"required {self.passed}/{self.total}"
+        aside = f" ({self.not_applicable} n/a)" if self.not_applicable else ""
+        return f"required {self.passed}/{self.total}{aside}"
 
     @property
     def whole(self) -> bool:
@@ -71,9 +76,11 @@ def badge(report: Report, target: str, profile: Profile) -> Badge | NoBadge:
     if why := _unfit(report, results, profile):
         return NoBadge(target, why)
     rows = {row: _row(row, results) for row in profile.requirements}
-    if missing := [row for row, passed in rows.items() if passed is None]:
+    if missing := [row for row, verdict in rows.items() if verdict is None]:
         return NoBadge(target, f"{len(missing)} of {len(rows)} required rows were not judged: {', '.join(missing)}")
-    return Badge(target, str(profile.revision), sum(passed is True for passed in rows.values()), len(rows))
+    counts = Counter(rows.values())
+    aside = counts[NotApplicable.name]
+    return Badge(target, str(profile.revision), counts[Pass.name], len(rows) - aside, aside)
 
 
 def _unfit(report: Report, results: Iterable[Result], profile: Profile) -> str:
@@ -94,16 +101,14 @@ def _unfit(report: Report, results: Iterable[Result], profile: Profile) -> str:
     return ""
 
 
-def _row(row: str, results: Iterable[Result]) -> bool | None:
-    """Return whether a row passes; None when nothing judged it."""
+def _row(row: str, results: Iterable[Result]) -> str | None:
+    """Return `fail`, `pass` or `not-applicable`, the first that occurs; None when nothing judged the row."""
     verdicts = {
         item.verdict
         for item in results
         if row in item.requirements and not (item.verdict == Fail.name and item.charged_to in NOT_THE_TARGET)
     }
-    if Fail.name in verdicts:
-        return False
-    return True if Pass.name in verdicts else None
+    return next((name for name in (Fail.name, Pass.name, NotApplicable.name) if name in verdicts), None)
 
 
 def write_badges(report: Report, profile: Profile, out: Path) -> tuple[Badge | NoBadge, ...]:

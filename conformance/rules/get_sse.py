@@ -60,11 +60,14 @@ def _any(found: object) -> bool:
 BESIDE = Precondition(
     "get-beside-requests",
     "a request answered while a GET stream was open",
-    lambda transcript: any(
-        item.t > stream.t and item.t < (stream.t_end or transcript.end) and item.answer() is not None
-        for stream in first_gets(transcript)
-        for item in transcript.client()
-        if item.tap == stream.tap and item.method == "POST"
+    lambda transcript: (
+        _any(first_gets(transcript) and not open_streams(transcript))
+        or any(
+            item.t > stream.t and item.t < (stream.t_end or transcript.end) and item.answer() is not None
+            for stream in first_gets(transcript)
+            for item in transcript.client()
+            if item.tap == stream.tap and item.method == "POST"
+        )
     ),
 )
 CLOSED = Precondition(
@@ -271,6 +274,8 @@ def one_stream_per_message(inputs: Inputs) -> Verdict:
     A conforming exchange: list_changed on the GET stream only
     Known gaps: a message that arrives nowhere is MGC308's; another session's copy is judged in suite isolation.
     """
+    if not open_streams(inputs.through):
+        return NotApplicable("no GET stream: GET was not answered with one")
     sent = _sent_by_backend(inputs.through)
     since = inputs.through.stimuli("tool.add")[0].t
     per_session = max(_per_backend_session(sent).values())

@@ -71,10 +71,16 @@ LONG_CALL = Precondition(
 STREAM_HELD = Precondition(
     "stream-held",
     "an event stream, or a session with a backend, watched for some seconds",
-    lambda transcript: bool(_held_streams(transcript)) or any(map(_was_watched, transcript.backend_sessions)),
+    lambda transcript: (
+        bool(_held_streams(transcript))
+        or any(map(_was_watched, transcript.backend_sessions))
+        or _no_streams_at_all(transcript)
+    ),
 )
 EVENT_STREAM = Precondition(
-    "event-stream", "a response that is an event stream", lambda transcript: bool(_streams(transcript))
+    "event-stream",
+    "a response that is an event stream",
+    lambda transcript: bool(_streams(transcript)) or _no_streams_at_all(transcript),
 )
 PROGRESS_ASKED = Precondition(
     "progress",
@@ -272,6 +278,8 @@ def no_storm(inputs: Inputs) -> Verdict:
     """
     through = inputs.through
     held = _held_streams(through)
+    if not held and not any(map(_was_watched, through.backend_sessions)):
+        return NotApplicable("nothing is served as an event stream, and no session with a backend lasts")
     for stream in held:
         rate = _beat_rate(through, stream)
         if rate > timing.STORM_RATE:
@@ -297,6 +305,12 @@ def no_storm(inputs: Inputs) -> Verdict:
         f"{rates} beats a second on {len(held)} client stream(s), {pings} pings to backends",
         tuple(seq for stream in held for seq in stream.events),
     )
+
+
+def _no_streams_at_all(transcript: Transcript) -> bool:
+    """Whether requests were answered and none of them with an event stream: a gateway of the JSON-only kind."""
+    answered = [item for item in transcript.client() if item.answer() is not None]
+    return bool(answered) and not _streams(transcript)
 
 
 def _beat_rate(transcript: Transcript, stream: Exchange) -> float:
@@ -335,6 +349,8 @@ def streams_forbid_buffering(inputs: Inputs) -> Verdict:
     Known gaps: that an intermediary buffers all the same is seen only where one stands before the gateway.
     """
     streams = _streams(inputs.through)
+    if not streams:
+        return NotApplicable("nothing is served as an event stream")
     for stream in streams:
         if not _forbids(stream):
             cache, accel = (stream.response_headers.get(name, "absent") for name in _HEADERS)

@@ -200,7 +200,7 @@ async def backend_empty_stream(stage: Stage) -> None:
 @scenario(
     suite=SUITE,
     kind=ScenarioKind.DESTRUCTIVE,
-    brings=("backend-fault", "ping"),
+    brings=("ping",),
     seconds=timing.HANG_OBSERVATION,
     witness_script="silent_call",
     control=False,
