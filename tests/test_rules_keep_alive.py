@@ -74,6 +74,12 @@ def idle_get(
     return story
 
 
+def test_where_nothing_is_a_stream_its_headers_do_not_apply() -> None:
+    story = Story()
+    story.initialize(sse=None, response=result(0))
+    assert isinstance(verdict("MGC410", story), NotApplicable)
+
+
 # every rule ---------------------------------------------------------------------------------------------------------
 
 
@@ -94,7 +100,6 @@ def test_nothing_seen_is_not_exercised(rule_id: str) -> None:
     story.connect()
     if rule_id == "MGC410":  # every event stream is one to judge
         story = Story()
-        story.initialize(sse=None, response=result(0))
     assert isinstance(verdict(rule_id, story), NotExercised)
 
 
