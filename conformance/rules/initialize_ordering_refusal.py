@@ -107,7 +107,7 @@ INVALID_VERSION = Precondition(
     side=Side.SERVER,
     requirements=("LIFE-01",),
     when=WITHOUT_INITIALIZE,
-    failure_classes=("jsonrpc-error-as-http-error", "request-before-initialize"),
+    failure_classes=("jsonrpc-error-as-http-error", "error-misclassified", "request-before-initialize"),
 )
 def request_without_initialize_is_refused(inputs: Inputs) -> Verdict:
     """Judge what a client gets that asks before it initializes.
