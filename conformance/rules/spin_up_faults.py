@@ -95,7 +95,7 @@ def _ended_unheard(transcript: Transcript) -> Iterator[Event]:
             yield item.died
 
 
-def _verdict(told: Told, fault: str, symptoms: dict[str, str], *events: Event) -> Verdict:
+def _verdict(transcript: Transcript, told: Told, fault: str, symptoms: dict[str, str]) -> Verdict:
     """Judge what a client was told of a fault; symptoms: the failure class of each way other than an error."""
     if told.how == "error":
         exchange = told.exchange.events if told.exchange is not None else ()
@@ -104,7 +104,7 @@ def _verdict(told: Told, fault: str, symptoms: dict[str, str], *events: Event) -
         f"an error where {fault}",
         told.what,
         *((told.exchange,) if told.exchange is not None else ()),
-        events=(0, *told.events, *(event.seq for event in events)),
+        events=(transcript.stimuli("trigger")[0].seq, *told.events),
         symptom=symptoms[told.how],
     )
 
@@ -136,7 +136,7 @@ def missing_image_is_an_error(inputs: Inputs) -> Verdict:
     pull = next((item for item in engine_requests(inputs.through, "/images/create") if item.how == "open"), None)
     if told.how == "hang" and pull is not None:
         return Inconclusive(f"the engine itself had not answered the pull after {inputs.through.end - pull.t:.1f} s")
-    return _verdict(told, "the image is missing", _symptoms(told))
+    return _verdict(inputs.through, told, "the image is missing", _symptoms(told))
 
 
 def _symptoms(told: Told) -> dict[str, str]:
@@ -168,7 +168,7 @@ def exit_at_once_is_an_error(inputs: Inputs) -> Verdict:
     ends = tuple(_ended_unheard(inputs.through))
     fault = f"the container exits at once (code {ends[0].data.get('exit_code')}, started {len(ends)} time(s))"
     told = _told(inputs.through)
-    return _verdict(told, fault, {**_symptoms(told), "success": "dead-child-zombie"}, ends[0])
+    return _verdict(inputs.through, told, fault, {**_symptoms(told), "success": "dead-child-zombie"})
 
 
 @rule(
@@ -197,4 +197,4 @@ def unusable_engine_is_an_error(inputs: Inputs) -> Verdict:
         # Without a socket nobody sees whether the gateway tried; a gateway that never does is MGC501's to judge.
         return NotExercised("a request of the gateway to the engine")
     fault = "the engine's socket is not there" if missing else "the engine refuses every change (403)"
-    return _verdict(told, fault, dict.fromkeys(("hang", "empty", "success"), "docker-socket-unusable"))
+    return _verdict(inputs.through, told, fault, dict.fromkeys(("hang", "empty", "success"), "docker-socket-unusable"))
