@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -10,48 +10,9 @@ import pytest
 from conformance import timing
 from conformance.evidence.events import Hop
 from conformance.evidence.transcript import Transcript
-from conformance.rules.all import rule_named
-from conformance.rules.base import Inputs, judge
 from conformance.rules.verdicts import Fail, Inconclusive, NotApplicable, NotExercised, Pass, Verdict
 from tests.evidence_builder import RESULT, Story, error, notification, request, result
-
-CLIENT = {"name": "c", "version": "1"}
-SOUND = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": CLIENT}
-
-
-def verdict(rule_id: str, through: Transcript, control: Transcript | None = None) -> Verdict:
-    rule = rule_named(rule_id)
-    assert rule is not None
-    return judge(rule, Inputs(through, control))
-
-
-def asking(version: Any = "2025-11-25", **params: Any) -> dict[str, Any]:
-    return request("initialize", 0, **{**SOUND, "protocolVersion": version, **params})
-
-
-def initialize(
-    story: Story,
-    client: str = "a",
-    version: Any = "2025-11-25",
-    answer: Any = "the same",
-    *,
-    backend: bool = False,
-    session: str | None = None,
-    **more: Any,
-) -> str:
-    """Add an initialize; answer: a version, a whole message, or None for none."""
-    if isinstance(answer, str):
-        answer = result(0, **{**RESULT, "protocolVersion": version if answer == "the same" else answer})
-    given = {"sse": [answer] if answer else [], "issue_session": session} | more
-    return story.exchange(client, backend=backend, request=asking(version), **given)
-
-
-def around(story: Story, client: Callable[[float], str], backend: Callable[[float], str]) -> None:
-    """Add a client's exchange of one second, and a backend's in the middle of it."""
-    begin = story.now
-    client(begin)
-    backend(begin + 0.2)
-    story.at(begin + 1.1)
+from tests.initialize_stories import around, asking, initialize, verdict
 
 
 def empty() -> Story:
@@ -456,69 +417,6 @@ def test_116_only_a_backend_that_got_the_header_can_be_to_blame(passed_on: str, 
 def test_116_holds_from_2025_06_18_on() -> None:
     story = with_header(Story(), "1999-01-01", sse=[SERVED])
     assert isinstance(verdict("MGC116", story.transcript(revision="2025-03-26")), NotApplicable)
-
-
-# MGC113, MGC117 ------------------------------------------------------------------------------------------------------
-
-
-def late(*tools: str, asked_after: float = timing.RELAY_PROMPT + 1, **listing: Any) -> Transcript:
-    story = Story()
-    initialize(story, "early", session="s-e")
-    story.stimulus("backend.ready", t=1.0)
-    story.stimulus("late.expected", t=1.1, tool="http_echo")
-    story.at(1.0 + asked_after)
-    initialize(story, "late", session="s-l")
-    story.listing("late", session="s-l", tools=tools, **listing)
-    return story.transcript()
-
-
-def test_113_listed() -> None:
-    assert isinstance(verdict("MGC113", late("http_echo", asked_after=0.5)), Pass)
-
-
-def test_113_empty_is_told_apart_from_failed() -> None:
-    empty_list = verdict("MGC113", late("child_echo"))
-    failed = verdict("MGC113", late(sse=None, status=502, response=error(1)))
-    assert isinstance(empty_list, Fail)
-    assert isinstance(failed, Fail)
-    assert (empty_list.symptom, failed.symptom) == ("empty-tools-startup-race", "")
-    assert "listed 1 tool" in empty_list.observed
-    assert "502" in failed.observed
-
-
-def test_113_asked_too_early() -> None:
-    assert isinstance(verdict("MGC113", late(asked_after=1.0)), Inconclusive)
-
-
-def offering(*capabilities: str, prompts: int = 1) -> Story:
-    story = Story()
-    initialize(story, answer=result(0, **{**RESULT, "capabilities": {name: {} for name in capabilities}}))
-    items = [{"name": f"p{number}"} for number in range(prompts)]
-    story.exchange(request=request("prompts/list"), sse=[result(1, prompts=items)])
-    return story
-
-
-def test_117_kept() -> None:
-    control = offering("tools", "prompts", "tasks").transcript()
-    assert isinstance(verdict("MGC117", offering("tools", "prompts").transcript(), control), Pass)
-
-
-@pytest.mark.parametrize("here", [offering("tools"), offering("tools", "prompts", prompts=0)])
-def test_117_lost(here: Story) -> None:
-    found = verdict("MGC117", here.transcript(), offering("tools", "prompts").transcript())
-    assert isinstance(found, Fail)
-    assert "prompts" in found.observed
-
-
-def test_117_what_the_backend_never_declared_to_the_gateway_is_not_lost() -> None:
-    story = offering("tools")
-    declared = result(0, **{**RESULT, "capabilities": {"tools": {}}})
-    initialize(story, answer=declared, backend=True, session="s")
-    assert isinstance(verdict("MGC117", story.transcript(), offering("tools", "prompts").transcript()), Pass)
-
-
-def test_117_needs_the_control() -> None:
-    assert isinstance(verdict("MGC117", offering("tools").transcript()), NotExercised)
 
 
 def test_notifications_are_no_requests() -> None:

@@ -7,11 +7,9 @@ from typing import Any
 import pytest
 
 from conformance.evidence.events import Hop
-from conformance.evidence.transcript import Transcript
-from conformance.rules.all import rule_named
-from conformance.rules.base import Inputs, judge
-from conformance.rules.verdicts import Fail, Inconclusive, NotApplicable, NotExercised, Pass, Verdict
+from conformance.rules.verdicts import Fail, Inconclusive, NotApplicable, NotExercised, Pass
 from tests.evidence_builder import RESULT, Story, notification, request, result
+from tests.initialize_stories import verdict
 
 ASKED = request(
     "initialize", 0, protocolVersion="2025-11-25", capabilities={}, clientInfo={"name": "c", "version": "1"}
@@ -20,12 +18,6 @@ ANSWERED = result(0, **RESULT)
 CONFIRMED = notification("notifications/initialized")
 LIST = request("tools/list", 1)
 VERSION = {"MCP-Protocol-Version": "2025-11-25"}
-
-
-def verdict(rule_id: str, through: Transcript) -> Verdict:
-    rule = rule_named(rule_id)
-    assert rule is not None
-    return judge(rule, Inputs(through))
 
 
 def stdio(*frames: tuple[str, Any], story: Story | None = None) -> Story:
