@@ -1,11 +1,12 @@
 """From one failed rule to the failure class that names its cause, and how sure that is.
 
 The rule names the classes it can find, and its verdict may name one of them as the symptom. Each neighbour of that
-class is then held against the facts of the evidence: ruled out, spoken for, or not observed. Where a fact speaks for a
-neighbour that the rule can find too, the neighbour is the class. Nothing is forced: without a candidate the failure is
-`unclassified`.
+class is then held against the evidence. It is ruled out where the separating fact says so (`separations.py`), or where
+the trace that every case of it leaves is missing (`traces.py`). Where the separating fact speaks for the neighbour, the
+neighbour is the class: if the rule can find it or its own trace is there. Nothing is forced: a failure for which no
+candidate is left, or several are equally good, is `unclassified`.
 
-Confidence is 0.5 with no separating observation made and 0.9 with all made against every neighbour, linear in between.
+Confidence is 0.5 + 0.4 x share, share being that of the neighbours ruled out: 0.9 only when all were.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from conformance.diagnosis.facts import Failure
-from conformance.diagnosis.failure_classes import FailureClass, failure_classes
+from conformance.diagnosis.failure import Failure
+from conformance.diagnosis.failure_classes import FailureClass, Neighbour, failure_classes
 from conformance.diagnosis.separations import SEPARATIONS
+from conformance.diagnosis.traces import TRACES
 from conformance.evidence.events import JSON, Hop
 from conformance.rules.base import Inputs, Rule
 from conformance.rules.verdicts import Fail
@@ -27,7 +29,7 @@ _SEPARATED: Final = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Separation:
-    """One neighbouring class. made: whether the observation that rules it out was made. says: what it is about."""
+    """One neighbouring class. made: whether an observation that rules it out was made. says: what it is about."""
 
     neighbour: str
     made: bool
@@ -48,45 +50,91 @@ class Classified:
     separations: tuple[Separation, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Weighed:
+    """A candidate class: its separations, and the neighbours that the evidence speaks for."""
+
+    failure_class: str
+    separations: tuple[Separation, ...]
+    spoken_for: tuple[str, ...]
+
+    @property
+    def confidence(self) -> float:
+        """Linear in the share of neighbours that were ruled out; a class without neighbours stays unseparated."""
+        if not self.separations:
+            return _UNSEPARATED
+        share = sum(item.made for item in self.separations) / len(self.separations)
+        return round(_UNSEPARATED + (_SEPARATED - _UNSEPARATED) * share, 2)
+
+
 def classify(rule: Rule, verdict: Fail, inputs: Inputs) -> Classified:
     """Return the failure class of one failure."""
     known = {item.id: item for item in failure_classes()}
-    candidate = _candidate(rule, verdict)
-    if candidate is None or candidate not in known:
-        return Classified(UNCLASSIFIED, verdict.charged_to, 0.0)
     failure = Failure(verdict, inputs)
-    tried = {candidate}
+    start = verdict.symptom if verdict.symptom in rule.failure_classes else _only_candidate(rule, failure, known)
+    if start not in known:
+        return Classified(UNCLASSIFIED, verdict.charged_to, 0.0)
+    found = _followed(_weigh(known[start], failure), rule, failure, known)
+    return Classified(found.failure_class, verdict.charged_to, found.confidence, found.separations)
+
+
+def _only_candidate(rule: Rule, failure: Failure, known: dict[str, FailureClass]) -> str:
+    """Return the one class that the evidence leaves of those the rule names; empty when none or several are left."""
+    if len(rule.failure_classes) == 1:
+        return rule.failure_classes[0]
+    traced = [name for name in rule.failure_classes if name in known and _trace(name, failure) is not False]
+    left = [name for name in traced if not _weigh(known[name], failure).spoken_for]
+    return left[0] if len(left) == 1 else ""
+
+
+def _followed(start: _Weighed, rule: Rule, failure: Failure, known: dict[str, FailureClass]) -> _Weighed:
+    """Return where the evidence leads from the first candidate; round a circle, the best separated class on it."""
+    met = [start]
     while True:
-        separations, spoken_for = _separate(known[candidate], failure)
-        better = next((item for item in spoken_for if item in rule.failure_classes and item not in tried), None)
+        tried = {item.failure_class for item in met}
+        further = [name for name in met[-1].spoken_for if _may_take_over(name, rule, failure)]
+        if not further:
+            return met[-1]
+        better = next((name for name in further if name not in tried), None)
         if better is None:
-            return Classified(candidate, verdict.charged_to, _confidence(separations), separations)
-        candidate = better
-        tried.add(better)
+            return max(met, key=lambda item: item.confidence)
+        met.append(_weigh(known[better], failure))
 
 
-def _candidate(rule: Rule, verdict: Fail) -> str | None:
-    if verdict.symptom in rule.failure_classes:
-        return verdict.symptom
-    return rule.failure_classes[0] if len(rule.failure_classes) == 1 else None
+def _may_take_over(name: str, rule: Rule, failure: Failure) -> bool:
+    seen = _trace(name, failure)
+    return seen is True or (seen is None and name in rule.failure_classes)
 
 
-def _separate(failure_class: FailureClass, failure: Failure) -> tuple[tuple[Separation, ...], tuple[str, ...]]:
-    """Return what the evidence says of each neighbour, and the neighbours it speaks for."""
-    table = SEPARATIONS.get(failure_class.id, {})
+def _weigh(failure_class: FailureClass, failure: Failure) -> _Weighed:
+    """Hold every neighbour of a class against the evidence."""
     separations, spoken_for = [], []
     for neighbour in failure_class.neighbours:
-        separator = table.get(neighbour.id)
-        seen = separator[0](failure) if separator else None
-        made = separator is not None and seen is separator[1]
-        if separator is not None and seen is not None and not made:
+        seen = _spoken_for(failure_class.id, neighbour.id, failure)
+        traceless = _trace(neighbour.id, failure) is False
+        if seen is True and not traceless:
             spoken_for.append(neighbour.id)
-        separations.append(Separation(neighbour.id, made, neighbour.separated_by))
-    return tuple(separations), tuple(spoken_for)
+        separations.append(_separation(neighbour, ruled_out=seen is False, traceless=traceless))
+    return _Weighed(failure_class.id, tuple(separations), tuple(spoken_for))
 
 
-def _confidence(separations: tuple[Separation, ...]) -> float:
-    if not separations:
-        return _UNSEPARATED
-    share = sum(item.made for item in separations) / len(separations)
-    return round(_UNSEPARATED + (_SEPARATED - _UNSEPARATED) * share, 2)
+def _separation(neighbour: Neighbour, *, ruled_out: bool, traceless: bool) -> Separation:
+    if ruled_out or not traceless:
+        return Separation(neighbour.id, ruled_out, neighbour.separated_by)
+    lacking = (TRACES[neighbour.id].__doc__ or "").strip()
+    return Separation(neighbour.id, made=True, says=f"What it always shows was not seen here: {lacking}")
+
+
+def _spoken_for(name: str, neighbour: str, failure: Failure) -> bool | None:
+    """Return whether the separating fact speaks for the neighbour (True) or against it (False)."""
+    separator = SEPARATIONS.get(name, {}).get(neighbour)
+    if separator is None:
+        return None
+    fact, value = separator
+    seen = fact(failure)
+    return None if seen is None else seen is not value
+
+
+def _trace(name: str, failure: Failure) -> bool | None:
+    fact = TRACES.get(name)
+    return fact(failure) if fact is not None else None
