@@ -69,7 +69,7 @@ def said(exchange: Exchange) -> str:
     side=Side.CLIENT,
     requirements=("SPIN-01",),
     when=TRIGGERED,
-    failure_classes=("enabled-but-not-started", "docker-socket-unusable", "container-not-ready"),
+    failure_classes=("enabled-but-not-started", "docker-socket-unusable"),
 )
 def container_is_started(inputs: Inputs) -> Verdict:
     """Judge whether the backend's container exists once a client has come.
@@ -91,8 +91,8 @@ def container_is_started(inputs: Inputs) -> Verdict:
         why = f"the engine answered {refused[0].method} {refused[0].target} with {refused[0].status}"
         return fail(expected, why, *where, *refused[:1], charged_to=Hop.RUNTIME, symptom="docker-socket-unusable")
     if spun_up(inputs.through):
-        seq = spun_up(inputs.through)[0].created.seq
-        return fail(expected, "one was created and never started", *where, events=(seq,), symptom="container-not-ready")
+        observed, seq = "one was created and never started", spun_up(inputs.through)[0].created.seq
+        return fail(expected, observed, *where, events=(seq,), symptom="enabled-but-not-started")
     asked = "asked it for something else" if any(engine_requests(inputs.through)) else "never asked it for anything"
     success = "; initialize was answered with a result all the same" if trigger and _result(trigger) else ""
     observed = f"the engine reported none, and the gateway {asked}{success}"
