@@ -211,6 +211,7 @@ def _pytest_arguments(session: Path, selection: Selection, out: Path) -> list[st
         f"--conformance-session={session}",
         f"--junit-xml={out / 'junit.xml'}",
         f"--alluredir={out / 'allure-results'}",
+        f"--timeout={timing.ITEM_BACKSTOP:g}",
         "--import-mode=importlib",
         "-o",
         "junit_family=xunit1",

@@ -54,6 +54,14 @@ REMOVED_AFTER: Final = 15.0
 QUICK_LIMIT: Final = 2.0
 """Scenarios whose longest deliberate wait is above this are left out by --quick."""
 
+RATE_LIMITED: Final = 30.0
+"""Longest wait after a 429, whatever its Retry-After says: a gateway that asks for more is left alone by then, and what
+was not judged says so."""
+
+ITEM_BACKSTOP: Final = 1800.0
+"""When pytest gives up on one item: beyond every deadline of the engine child (a first installation may take minutes),
+so that it ends only what has really come to a stop."""
+
 SENTINEL: Final = 20.0
 """Time allowed for the sentinel exchange (initialize, initialized, tools/list, one call)."""
 

@@ -18,7 +18,10 @@ def within(observations: Iterable[Observation], begin_ns: int) -> list[Observati
     seen = sorted(observations, key=lambda item: item.t_ns)
     sessions = _sessions(seen)
     used = {key for item in seen if item.t_ns >= begin_ns for key in _keys(item, sessions)}
-    kept_always = {Kind.PROCESS_START, Kind.READINESS, Kind.PROCESS_EXIT, Kind.STDIO_START}
+    kept_always = {
+        *(Kind.PROCESS_START, Kind.READINESS, Kind.PROCESS_EXIT, Kind.STDIO_START),
+        *(Kind.LOG, Kind.CONTAINER_INSPECT, Kind.CONTAINER_LOG),
+    }
     return [
         item
         for item in seen

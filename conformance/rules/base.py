@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 from conformance.evidence.events import Hop
 from conformance.evidence.links import linked_exchange
 from conformance.evidence.transcript import Exchange, Transcript
-from conformance.rules.verdicts import Fail, HarnessFault, NotApplicable, NotExercised, Verdict
+from conformance.rules.verdicts import Fail, HarnessFault, Inconclusive, NotApplicable, NotExercised, Verdict
 from conformance.spec.revisions import STREAMABLE_LEGACY
 
 DOCSTRING_HEADINGS: Final = (
@@ -158,9 +158,18 @@ def judge(subject: Rule, inputs: Inputs) -> Verdict:
     try:
         if not subject.when.holds(through):
             return NotExercised(subject.when.missing)
-        return subject.check(inputs)
+        verdict = subject.check(inputs)
     except Exception as error:  # noqa: BLE001 - a bug in a rule must be reported as ours, with its name
         return HarnessFault(f"rule {subject.id} broke: {error!r}")
+    if isinstance(verdict, Fail) and _rate_limited(through, verdict):
+        return Inconclusive("the gateway limited the rate of requests (429); raise its limit or drive it alone")
+    return verdict
+
+
+def _rate_limited(through: Transcript, verdict: Fail) -> bool:
+    """Whether a decisive exchange was refused for its rate, which says nothing about what the rule judges."""
+    wanted = frozenset(verdict.events)
+    return any(item.status == 429 and wanted & frozenset(item.events) for item in through.client())
 
 
 def charge(inputs: Inputs, exchange: Exchange, same: Callable[[Exchange], bool]) -> Hop:

@@ -211,6 +211,7 @@ async def _start_ready(
         await container.stop()
         raise
     if why is None or tolerant:
+        await container.capture()
         return container
     ended = container.returncode
     await container.stop()

@@ -114,7 +114,7 @@ class RunningContainer:
         self._stopped = True
         await asyncio.to_thread(self._end)
         await self.wait()
-        await self._capture()
+        await self.capture()
         await asyncio.to_thread(self._owner.stop)
 
     def _signal(self, name: str) -> None:
@@ -130,7 +130,8 @@ class RunningContainer:
         except NotFound:
             return  # somebody else removed it; its exit is known, nothing is left to capture
 
-    async def _capture(self) -> None:
+    async def capture(self) -> None:
+        """Tell what the engine says of the container now: state, command, mounts, networks."""
         try:
             await asyncio.to_thread(self._container.reload)
         except NotFound:

@@ -133,7 +133,16 @@ class McpClient:
         except httpx.HTTPError as error:
             self._record("disconnected", client=self.name, what=what, error=type(error).__name__, status=reply.status)
             return Reply(reply.status, reply.headers, reply.messages, f"{type(error).__name__}: {error}")
+        if reply.status == 429:
+            await self._hold_back(reply)
         return reply
+
+    async def _hold_back(self, reply: Reply) -> None:
+        """Wait as long as a 429 asks for (RFC 6585 section 4), within reason; nothing is sent again by itself."""
+        asked = reply.headers.get("retry-after", "")
+        seconds = min(float(asked) if asked.isdigit() else 1.0, timing.RATE_LIMITED)
+        self._record("rate-limited", client=self.name, seconds=seconds, asked=asked)
+        await asyncio.sleep(seconds)
 
     async def _send(
         self,
