@@ -201,7 +201,7 @@ class Instance:
         address = await self.taps.open_tap(
             tap,
             listen=TcpAddress("127.0.0.1", 0),
-            upstream=None if self._ended is not None and self._ended.done() else self.front,
+            upstream=None if self.gateway is not None and self.gateway.returncode is not None else self.front,
             mode=self.attached.mode if self.attached else "tcp",
             tls=self.attached.tls if self.attached else None,
         )

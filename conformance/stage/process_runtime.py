@@ -66,6 +66,11 @@ class RunningProcess:
         """Its process id."""
         return self.child.pid
 
+    @property
+    def returncode(self) -> int | None:
+        """Its exit status, None while it runs."""
+        return self.child.returncode
+
     async def stop(self) -> None:
         """SIGTERM, a grace period, SIGKILL; also of everything it started."""
         await self.child.stop()

@@ -34,6 +34,10 @@ class Running(Protocol):
     def pid(self) -> int:
         """Its process id on this machine."""
 
+    @property
+    def returncode(self) -> int | None:
+        """Its exit status, None while it runs."""
+
     async def wait(self) -> int:
         """Wait until it has ended, whoever ended it; return its exit status."""
 
