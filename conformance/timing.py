@@ -101,3 +101,7 @@ excessive). Healthy: one in 15 s; the busiest implementation reported on pinged 
 
 STORM_OBSERVED: Final = 5.0
 """Shortest time over which a rate of beats is judged."""
+
+SESSION_END: Final = 5.0
+"""How long after a client ended its session the gateway may take to end the backend's. Healthy: 0.2 s; a stdio child
+that ignores the end of its stdin gets SIGTERM from the Python and TypeScript SDKs after 2 s and SIGKILL after 4 s."""

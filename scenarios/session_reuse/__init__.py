@@ -1,0 +1,1 @@
+"""Suite session_reuse: session ids, their end, and which backend session serves whom."""
