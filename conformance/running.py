@@ -215,6 +215,7 @@ def _pytest_arguments(session: Path, selection: Selection, out: Path) -> list[st
         "--import-mode=importlib",
         "-o",
         "junit_family=xunit1",
+        "--capture=no",  # nothing is printed by an item; what is printed meanwhile is the progress
         "-p",
         "no:terminal",  # the console is the live progress's and the summary's
     ]
