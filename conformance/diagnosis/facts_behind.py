@@ -17,6 +17,13 @@ _NEWS = ("notifications/progress", "notifications/message")
 # the backend's side ---------------------------------------------------------------------------------------------------
 
 
+def initialize_came_first(failure: Failure) -> bool | None:
+    """On the failing backend session an initialize came first."""
+    session = failure.behind
+    sent = session.up() if session is not None else ()
+    return sent[0].method == "initialize" if sent else None
+
+
 def backend_answered(failure: Failure) -> bool | None:
     """What the gateway asked because of the failing request was answered by the backend."""
     found = _linked(failure)

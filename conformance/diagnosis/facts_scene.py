@@ -28,6 +28,14 @@ def initialize_was_refused(failure: Failure) -> bool | None:
     return any(_refused(item) for item in asked)
 
 
+def incomplete_initialize_sent(failure: Failure) -> bool | None:
+    """The gateway's initialize to a backend lacked a member that the specification requires."""
+    if not failure.through.sees_backend:
+        return None
+    asked = [m.params for m in failure.through.backend_messages if m.direction == "up" and m.method == "initialize"]
+    return any(not {"protocolVersion", "capabilities", "clientInfo"} <= params.keys() for params in asked)
+
+
 def refused_without_session(failure: Failure) -> bool | None:
     """A request without a session id was refused after initialize."""
     posts = (i for i in failure.through.client() if i.rpc_method != "initialize" and "mcp-session-id" not in i.headers)
@@ -132,10 +140,15 @@ def posts_overlapped(failure: Failure) -> bool | None:
     return any(_in_flight(subject, other, failure) for other in posts)
 
 
-def connection_reused(failure: Failure) -> bool | None:
-    """A TCP connection carried a second request."""
-    places = [(item.tap, item.conn) for item in (*failure.fronts, *failure.through.backend)]
-    return len(places) != len(set(places))
+def reused_connection_lost(failure: Failure) -> bool | None:
+    """A request on a TCP connection that had served one before got no response."""
+    served: set[tuple[str, int]] = set()
+    for item in (*failure.fronts, *failure.through.backend):
+        place = (item.tap, item.conn)
+        if item.status is None and item.how in ("fin", "rst") and place in served:
+            return True
+        served.add(place)
+    return False
 
 
 # streams --------------------------------------------------------------------------------------------------------------

@@ -65,7 +65,8 @@ class FailureClass:
     """One known way of failing.
 
     hop: who is usually to blame; hops: everyone who can be, `hop` among them. symptoms: what users see, error strings
-    quoted. signature: how it shows on the wire. seen: public reports, evidence that it happens.
+    quoted. signature: how it shows on the wire. explains: ids of the classes whose failures this one brings about.
+    seen: public reports, evidence that it happens.
     """
 
     id: str
@@ -78,6 +79,7 @@ class FailureClass:
     why: str
     signature: str
     remedy: str
+    explains: tuple[str, ...]
     seen: tuple[str, ...]
     neighbours: tuple[Neighbour, ...]
 
@@ -96,7 +98,24 @@ def failure_classes() -> tuple[FailureClass, ...]:
         for neighbour in known.neighbours:
             if neighbour.id not in ids or neighbour.id == known.id:
                 raise row.error(f"the neighbour {neighbour.id!r} is not another class")
+        if strangers := set(known.explains) - (ids - {known.id}):
+            raise row.error(f"`explains` names {', '.join(sorted(strangers))}, which is not another class")
+        if known.id in _brought_about(known.id, classes):
+            raise row.error("it would explain itself by way of what it explains")
     return classes
+
+
+def _brought_about(class_id: str, classes: tuple[FailureClass, ...]) -> frozenset[str]:
+    """Return everything that a class explains, directly or by way of others."""
+    direct = {known.id: known.explains for known in classes}
+    found: set[str] = set()
+    left = list(direct[class_id])
+    while left:
+        name = left.pop()
+        if name not in found:
+            found.add(name)
+            left += direct.get(name, ())
+    return frozenset(found)
 
 
 def failure_class(class_id: str) -> FailureClass:
@@ -124,6 +143,7 @@ def _failure_class(row: Row) -> FailureClass:
         "why",
         "signature",
         "remedy",
+        "explains",
         "seen",
         "neighbours",
     )
@@ -141,6 +161,7 @@ def _failure_class(row: Row) -> FailureClass:
         why=row.text("why"),
         signature=row.text("signature"),
         remedy=row.text("remedy"),
+        explains=row.texts("explains") if "explains" in row.cells else (),
         seen=row.texts("seen") if "seen" in row.cells else (),
         neighbours=tuple(_neighbour(entry) for entry in row.rows("neighbours")),
     )

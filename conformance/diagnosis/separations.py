@@ -27,7 +27,10 @@ _LIFECYCLE: Final[Mapping[str, Mapping[str, Separator]]] = {
         "init-race-rejected": (client.initialize_was_answered, False),
         "reinitialize-rejected": (client.subject_is_initialize, False),
         "session-id-demanded": (client.initialize_was_answered, False),
+        "initialize-request-incomplete": (behind.initialize_came_first, False),
     },
+    "initialize-request-incomplete": {"request-before-initialize": (behind.initialize_came_first, True)},
+    "initialize-result-invalid": {"initialize-hang": (client.subject_answered, True)},
     "reinitialize-rejected": {
         "request-before-initialize": (client.subject_is_initialize, True),
         "one-client-kills-all": (client.bystanders_are_served, True),
@@ -41,6 +44,7 @@ _LIFECYCLE: Final[Mapping[str, Mapping[str, Separator]]] = {
         "connect-blocked": (client.connection_was_made, True),
         "gateway-timeout-too-short": (client.response_stayed_open, True),
         "docker-socket-unusable": (behind.engine_refused, False),
+        "initialize-result-invalid": (client.subject_answered, False),
     },
     "one-client-kills-all": {
         "stale-session-after-restart": (client.something_was_restarted, False),
@@ -48,6 +52,7 @@ _LIFECYCLE: Final[Mapping[str, Mapping[str, Separator]]] = {
         "dead-child-zombie": (client.initialize_is_still_answered, False),
         "keepalive-socket-race": (client.only_the_connection_was_lost, False),
     },
+    "era-mismatch": {"version-header-dropped": (client.initialize_was_answered, False)},
     "version-header-unchecked": {"version-header-dropped": (client.version_header_was_wrong, True)},
     "version-header-dropped": {"version-header-unchecked": (scene.wrong_version_sent, False)},
 }
@@ -139,7 +144,9 @@ _KEEP_ALIVE: Final[Mapping[str, Mapping[str, Separator]]] = {
         "intermediary-idle-cut": (client.response_stayed_open, True),
         "get-sse-dead-stream": (behind.server_message_arrived, True),
         "proxy-buffers-sse": (scene.came_late, False),
+        "heartbeat-storm": (client.stream_carried_bytes, False),
     },
+    "heartbeat-storm": {"idle-stream-no-heartbeat": (client.stream_carried_bytes, True)},
     "intermediary-idle-cut": {
         "idle-stream-no-heartbeat": (client.stream_carried_bytes, True),
         "gateway-timeout-too-short": (client.subject_is_get, True),
@@ -217,7 +224,7 @@ _SPIN_UP: Final[Mapping[str, Mapping[str, Separator]]] = {
     "dead-child-zombie": {
         "hang-on-upstream-error": (client.response_stayed_open, False),
         "stale-session-after-restart": (client.new_sessions_work, False),
-        "container-not-ready": (client.list_had_tools_before, True),
+        "container-not-ready": (behind.backend_was_still_starting, False),
         "empty-200-stream": (client.stream_ended_empty, False),
         "one-client-kills-all": (client.initialize_is_still_answered, True),
         "ephemeral-state-loss": (client.subject_answered, False),

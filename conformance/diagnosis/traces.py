@@ -18,6 +18,7 @@ from conformance.diagnosis.failure import Fact
 TRACES: Final[Mapping[str, Fact]] = {
     # lifecycle and sessions
     "reinitialize-rejected": scene.initialize_was_refused,
+    "initialize-request-incomplete": scene.incomplete_initialize_sent,
     "connect-refresh-collision": scene.connects_overlapped,
     "cancel-poisons-session": scene.cancelled,
     "cancel-not-propagated": scene.cancelled,
@@ -46,7 +47,7 @@ TRACES: Final[Mapping[str, Fact]] = {
     "empty-200-stream": scene.empty_stream,
     "intermediary-idle-cut": scene.stream_was_cut,
     "heartbeat-kills-session": scene.server_ping_unanswered,
-    "keepalive-socket-race": scene.connection_reused,
+    "keepalive-socket-race": scene.reused_connection_lost,
     # calls
     "hang-on-upstream-error": behind.backend_had_failed,
     "head-of-line-block": scene.posts_overlapped,
