@@ -45,8 +45,9 @@ a buffer until the stream ends or the next 15 s beat."""
 
 SPIN_UP: Final = 10.0
 """From a client's initialize (or a gateway's own start) to the start of its backend's container, the image being there.
-Healthy on two loaded cores: 0.2 to 0.8 s, and 2.3 s with the start of a gateway in Python before it; an engine that is
-busy with ten others takes 3 s. Who waits longer, waits for something else."""
+Healthy on two cores: 0.2 to 0.9 s, under a load of 15 1.5 s; with the start of a gateway in Python before it 0.9 and
+2.5 s. Who takes longer than four times that waits for something else. A server that needs longer than this to answer
+initialize once its container runs (healthy: 0.4 to 1.1 s, under that load 7 s) excuses a gateway that gave up on it."""
 
 REMOVED_AFTER: Final = 15.0
 """How long after its session's end a container may remain. The engine's own stop grace is 10 s; plus tolerance."""
