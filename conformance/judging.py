@@ -92,8 +92,13 @@ def judge_files(cell: Cell, rule: Rule, through: Path, control: Path | None) -> 
     if cell.target == DIRECT and isinstance(verdict, Fail) and cell.backend == "witness" and not _scripted(inputs):
         said = f"the control run of our own witness fails {rule.id}: expected {verdict.expected}; {verdict.observed}"
         return Judgement(cell, rule, HarnessFault(said), None, evidence)
-    classified = classify(rule, verdict, inputs) if isinstance(verdict, Fail) else None
-    return Judgement(cell, rule, verdict, classified, evidence)
+    if not isinstance(verdict, Fail):
+        return Judgement(cell, rule, verdict, None, evidence)
+    try:
+        return Judgement(cell, rule, verdict, classify(rule, verdict, inputs), evidence)
+    except Exception as error:  # noqa: BLE001 - a bug in diagnosis must not swallow the failure it was asked about
+        said = f"diagnosis broke on {rule.id} ({error!r}), which fails: {verdict.observed}"
+        return Judgement(cell, rule, HarnessFault(said), None, evidence)
 
 
 def _scripted(inputs: Inputs) -> bool:

@@ -172,11 +172,14 @@ class Collector:
         self.trouble: list[str] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Pass on the record that the item's set-up attached."""
-        if report.when == "setup":
-            for name, value in report.user_properties:
-                if name == RESULT_PROPERTY:
-                    self._on_result(json.loads(str(value)))
+        """Pass on the record that the item's set-up attached; an item without one is trouble, never silence."""
+        if report.when != "setup":
+            return
+        records = [value for name, value in report.user_properties if name == RESULT_PROPERTY]
+        for value in records:
+            self._on_result(json.loads(str(value)))
+        if not records:
+            self.trouble.append(f"{report.nodeid} ended without a result: {report.longrepr}")
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Remember a suite that could not be collected: its rules were not judged."""

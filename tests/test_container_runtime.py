@@ -17,6 +17,7 @@ from conformance.stage.manifest import load_backend, load_target, target_from_co
 from conformance.stage.networks import create_networks
 from conformance.stage.plan import Plan
 from conformance.stage.running_container import ContainerSpec, start_container
+from conformance.stage.runtime import Ready
 from conformance.wire.tap import TapProcess, TcpAddress, UnixAddress
 from tests.engine_setup import engine_run, engine_test
 
@@ -110,7 +111,13 @@ def test_an_exit_during_start_up_is_noticed_and_its_last_lines_are_shown(tmp_pat
         await runtime.prepare(target, ())
         values = {"backend_url": "http://127.0.0.1:9/mcp"}
         await runtime.start_gateway(
-            target, values=values, secrets={}, spin_up=False, ready=True, on_event=lambda *_: None
+            target,
+            values=values,
+            secrets={},
+            spin_up=False,
+            engine_socket=None,
+            ready=Ready.ANSWERS,
+            on_event=lambda *_: None,
         )
 
     with engine_run() as (client, run_id, _):
@@ -119,19 +126,31 @@ def test_an_exit_during_start_up_is_noticed_and_its_last_lines_are_shown(tmp_pat
         assert run_containers(client, run_id) == []
 
 
-def test_no_gateway_gets_an_engine_without_the_tap(tmp_path):
-    target = target_from_command("g", "sleep 60 {backend_command} {port}", env={})
+def test_a_gateway_gets_the_engine_only_through_the_socket_it_is_given(tmp_path):
+    code = "import os, socket, sys; print(os.environ.get('DOCKER_HOST')); socket.create_server(('', int(sys.argv[1]))).accept()"
+    target = target_from_command("g", f'python3 -c "{code}" {{port}} {{backend_command}}', env={})
 
-    async def drive(run_id):
+    async def drive(run_id, given):
         runtime = ContainerRuntime(plan(run_id, tmp_path))
         await runtime.prepare(target, ())
-        values = {"backend_command": ("docker", "run", "x")}
-        await runtime.start_gateway(
-            target, values=values, secrets={}, spin_up=True, ready=False, on_event=lambda *_: None
+        running = await runtime.start_gateway(
+            target,
+            values={"backend_command": ("true",)},
+            secrets={},
+            spin_up=True,
+            engine_socket=given,
+            ready=Ready.ACCEPTS,
+            on_event=lambda *_: None,
         )
+        await running.stop()
+        return list(running.log)
 
-    with engine_run() as (_, run_id, _), pytest.raises(CannotJudgeError, match="engine tap"):
-        asyncio.run(drive(run_id))
+    folder = tmp_path / "engine"
+    folder.mkdir()
+    with engine_run() as (_, run_id, _):
+        assert asyncio.run(drive(run_id, None)) == ["None"]
+    with engine_run() as (_, run_id, _):
+        assert asyncio.run(drive(run_id, folder / "engine.sock"))[0].startswith("unix://")
 
 
 @pytest.mark.packages
@@ -150,7 +169,13 @@ def test_a_gateway_and_its_backend_meet_at_the_tap_alone(tmp_path):
             )
             values = {"backend_url": f"http://{tap}/mcp"}
             gateway = await runtime.start_gateway(
-                target, values=values, secrets={}, spin_up=False, ready=True, on_event=lambda *_: None
+                target,
+                values=values,
+                secrets={},
+                spin_up=False,
+                engine_socket=None,
+                ready=Ready.ANSWERS,
+                on_event=lambda *_: None,
             )
             stack.push_async_callback(gateway.stop)
             assert gateway.address.host != backend.address.host
@@ -174,7 +199,6 @@ def test_a_gateway_starts_its_backend_as_a_container_through_the_engine_tap(tmp_
             folder.mkdir()
             socket = UnixAddress(str(folder / "engine.sock"))
             await taps.open_tap("engine", listen=socket, upstream=UnixAddress("/var/run/docker.sock"))
-            runtime.engine_socket = folder / "engine.sock"
             collector = await taps.open_collector("stdio", TcpAddress(runtime.backend_tap_host, 0))
             command = await runtime.stdio_command(
                 time, script="correct", collector=collector, tap="stdio:main", spin_up=True
@@ -184,7 +208,8 @@ def test_a_gateway_starts_its_backend_as_a_container_through_the_engine_tap(tmp_
                 values={"backend_command": command},
                 secrets={},
                 spin_up=True,
-                ready=True,
+                engine_socket=folder / "engine.sock",
+                ready=Ready.ANSWERS,
                 on_event=lambda *_: None,
             )
             stack.push_async_callback(gateway.stop)

@@ -19,6 +19,7 @@ from conformance.stage.manifest import load_backend, load_target, target_from_co
 from conformance.stage.plan import Plan
 from conformance.stage.process_runtime import ProcessRuntime, free_port
 from conformance.stage.readiness import Probe, wait_ready
+from conformance.stage.runtime import Ready
 from conformance.wire.tap_address import TcpAddress
 
 PYTHON = sys.executable
@@ -87,9 +88,15 @@ def gateway(code: str, *arguments: str, env: dict[str, str] | None = None, secon
     return target.model_copy(update={"start": start, "ready": target.ready.model_copy(update={"seconds": seconds})})
 
 
-def start(runtime, target, events, *, ready=True, secrets=None):
+def start(runtime, target, events, *, ready=Ready.ANSWERS, secrets=None):
     return runtime.start_gateway(
-        target, values={"backend_url": "u"}, secrets=secrets or {}, spin_up=False, ready=ready, on_event=events
+        target,
+        values={"backend_url": "u"},
+        secrets=secrets or {},
+        spin_up=False,
+        engine_socket=None,
+        ready=ready,
+        on_event=events,
     )
 
 
@@ -101,7 +108,7 @@ def test_the_witness_through_the_passthrough_gateway(runtime, events):
         target = load_target("passthrough")
         values = {"backend_url": url}
         front = await runtime.start_gateway(
-            target, values=values, secrets={}, spin_up=False, ready=True, on_event=events
+            target, values=values, secrets={}, spin_up=False, ready=Ready.ANSWERS, engine_socket=None, on_event=events
         )
         assert psutil.pid_exists(front.pid)
         assert front.address != server.address
@@ -224,7 +231,7 @@ def test_a_taken_port_is_noticed_and_another_one_tried(runtime, events, monkeypa
         monkeypatch.setattr(process_runtime, "free_port", lambda: next(ports))
 
         async def drive() -> None:
-            running = await start(runtime, gateway(STUBBORN), events, ready=False)
+            running = await start(runtime, gateway(STUBBORN), events, ready=Ready.ACCEPTS)
             assert running.address.port != foreign.getsockname()[1]
             await running.kill()
             await running.stop()
@@ -237,7 +244,7 @@ def test_a_port_that_stays_taken_is_said(runtime, events, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as foreign:
         monkeypatch.setattr(process_runtime, "free_port", lambda: foreign.getsockname()[1])
         with pytest.raises(CannotJudgeError, match="found its port taken 3 times; see what else takes ports here"):
-            asyncio.run(start(runtime, gateway(STUBBORN), events, ready=False))
+            asyncio.run(start(runtime, gateway(STUBBORN), events, ready=Ready.ACCEPTS))
 
 
 def test_a_program_that_does_not_exist(runtime, events):
@@ -314,7 +321,13 @@ def test_gateways_that_front_stdio_pass_a_docker_run_on_whole(runtime, events, t
     async def drive() -> None:
         target = load_target(name)
         running = await runtime.start_gateway(
-            target, values={"backend_command": docker}, secrets={}, spin_up=True, ready=True, on_event=events
+            target,
+            values={"backend_command": docker},
+            secrets={},
+            spin_up=True,
+            ready=Ready.ANSWERS,
+            engine_socket=None,
+            on_event=events,
         )
         await running.stop()
 

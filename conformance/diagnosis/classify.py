@@ -3,8 +3,8 @@
 The rule names the classes it can find, and its verdict may name one of them as the symptom. Each neighbour of that
 class is then held against the evidence. It is ruled out where the separating fact says so (`separations.py`), or where
 the trace that every case of it leaves is missing (`traces.py`). Where the separating fact speaks for the neighbour, the
-neighbour is the class: if the rule can find it or its own trace is there. Nothing is forced: a failure for which no
-candidate is left, or several are equally good, is `unclassified`.
+neighbour is the class: if its own trace is there, or the rule can find it and no trace is missing. Nothing is forced: a
+failure of a rule that names no class, or several without saying which, is `unclassified`.
 
 Confidence is 0.5 + 0.4 x share, share being that of the neighbours ruled out: 0.9 only when all were.
 """
@@ -71,20 +71,19 @@ def classify(rule: Rule, verdict: Fail, inputs: Inputs) -> Classified:
     """Return the failure class of one failure."""
     known = {item.id: item for item in failure_classes()}
     failure = Failure(verdict, inputs)
-    start = verdict.symptom if verdict.symptom in rule.failure_classes else _only_candidate(rule, failure, known)
+    start = verdict.symptom if verdict.symptom in rule.failure_classes else _only_candidate(rule, failure)
     if start not in known:
         return Classified(UNCLASSIFIED, verdict.charged_to, 0.0)
     found = _followed(_weigh(known[start], failure), rule, failure, known)
     return Classified(found.failure_class, verdict.charged_to, found.confidence, found.separations)
 
 
-def _only_candidate(rule: Rule, failure: Failure, known: dict[str, FailureClass]) -> str:
-    """Return the one class that the evidence leaves of those the rule names; empty when none or several are left."""
+def _only_candidate(rule: Rule, failure: Failure) -> str:
+    """Return the one class that the rule names, or the one of them whose trace is there; empty for none or several."""
     if len(rule.failure_classes) == 1:
         return rule.failure_classes[0]
-    traced = [name for name in rule.failure_classes if name in known and _trace(name, failure) is not False]
-    left = [name for name in traced if not _weigh(known[name], failure).spoken_for]
-    return left[0] if len(left) == 1 else ""
+    traced = [name for name in rule.failure_classes if _trace(name, failure)]
+    return traced[0] if len(traced) == 1 else ""
 
 
 def _followed(start: _Weighed, rule: Rule, failure: Failure, known: dict[str, FailureClass]) -> _Weighed:

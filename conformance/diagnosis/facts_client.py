@@ -125,13 +125,16 @@ def version_header_was_wrong(failure: Failure) -> bool | None:
 # its session ----------------------------------------------------------------------------------------------------------
 
 
-def session_was_issued(failure: Failure) -> bool | None:
-    """The gateway had issued the session id that the failing request carried."""
+def session_was_valid(failure: Failure) -> bool | None:
+    """The failing request carried a session id that the gateway had issued and nobody had ended."""
     subject = failure.subject
     if subject is None or "mcp-session-id" not in subject.headers:
         return None
     wanted = subject.headers["mcp-session-id"]
-    return any(i.response_headers.get("mcp-session-id") == wanted and i.t < subject.t for i in failure.fronts)
+    earlier = [item for item in failure.fronts if item.t < subject.t]
+    issued = any(item.response_headers.get("mcp-session-id") == wanted for item in earlier)
+    over = any(i.method == "DELETE" and i.headers.get("mcp-session-id") == wanted and _accepted(i) for i in earlier)
+    return issued and not over and not something_was_restarted(failure)
 
 
 def session_was_served(failure: Failure) -> bool | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from typing import Final
 
@@ -10,61 +11,80 @@ from conformance.evidence.redact import facts
 from conformance.evidence.transcript import Exchange, Transcript
 
 _SHOWN: Final = ("accept", "content-type", "mcp-protocol-version", "authorization", "last-event-id", "origin")
-_LONGEST_BODY: Final = 2000
+_LONGEST_BODY: Final = 4000
+"""Characters of a body that are typed out; a longer one is to be taken from the evidence."""
+_MOST: Final = 3
+"""Decisive requests that are shown, the last ones."""
+_REDACTED: Final = re.compile(r"redacted:([0-9a-f]{16});length=\d+;alphabet=[a-z0-9-]+(?:;scheme=[A-Za-z0-9-]+)?")
 
 
 def reproduce(transcript: Transcript, decisive: tuple[int, ...], rule_id: str, evidence: str) -> tuple[str, ...]:
-    """Return commands, in order. Session ids become the shell variable SESSION, redacted values named variables."""
+    """Return shell commands, in order.
+
+    Session ids become the shell variable SESSION and redacted values variables that a comment describes; the gateway's
+    URL is GATEWAY. evidence: the file's name, for the command that judges it again.
+    """
     wanted = frozenset(decisive)
-    subjects = [item for item in transcript.client() if wanted & frozenset(item.events)]
+    subjects = [item for item in transcript.client() if wanted & frozenset(item.events)][-_MOST:]
+    answers = (item.response_headers.get("mcp-session-id") for item in transcript.client())
+    issued = frozenset(session for session in answers if session)
+    requests = _prologue(transcript, subjects, issued) + [_curl(item, issued) for item in subjects]
     lines: list[str] = []
     script = transcript.header.get("witness_script")
-    if script and transcript.header.get("backend_tapped"):
-        lines.append(
-            f"mcp-gateway-conformance witness --script {script} --listen 127.0.0.1:9000  # then point the gateway at it"
-        )
-    if subjects:
+    if script and "/witness/" in str(transcript.header.get("cell")) and transcript.header.get("backend_tapped"):
+        witness = f"mcp-gateway-conformance witness --script {shlex.quote(str(script))} --listen 127.0.0.1:9000"
+        lines.append(f"{witness}  # the backend: point the gateway at it")
+    if requests:
         lines.append("GATEWAY=http://HOST:PORT/mcp  # the gateway under test")
-        lines += _prologue(transcript, subjects[-1])
-        lines += [_curl(item) for item in subjects[-3:]]
-    replayed = f"mcp-gateway-conformance replay {shlex.quote(evidence)} --rule {rule_id}"
-    return (*lines, replayed)
+        lines += _placeholders(transcript, subjects)
+    replayed = f"mcp-gateway-conformance replay {shlex.quote(evidence)} --rule {shlex.quote(rule_id)}"
+    return (*lines, *requests, replayed)
 
 
-def _prologue(transcript: Transcript, subject: Exchange) -> list[str]:
-    """Return the initialize whose session the subject uses, and the notification after it."""
-    before = [item for item in transcript.client() if item.tap == subject.tap and item.t < subject.t]
-    opened = next((item for item in before if item.rpc_method == "initialize"), None)
-    if opened is None:
+def _opened(transcript: Transcript, subject: Exchange) -> Exchange | None:
+    """Return the initialize before a request, whose session it uses."""
+    before = (item for item in transcript.client() if item.tap == subject.tap and item.t < subject.t)
+    return next((item for item in before if item.rpc_method == "initialize"), None)
+
+
+def _prologue(transcript: Transcript, subjects: list[Exchange], issued: frozenset[str]) -> list[str]:
+    """Return the initialize whose session the last of `subjects` uses, and the notification after it."""
+    opened = _opened(transcript, subjects[-1]) if subjects else None
+    if opened is None or opened in subjects:
         return []
-    take = (
-        "SESSION=$(" + _curl(opened, extra="-D - -o /dev/null") + " | tr -d '\\r' | sed -n 's/^mcp-session-id: //Ip')"
+    session = "tr -d '\\r' | awk 'tolower($1) == \"mcp-session-id:\" {print $2}'"
+    lines = [f"SESSION=$({_curl(opened, issued, extra='-D - -o /dev/null')} | {session})"]
+    told = next(
+        (
+            item
+            for item in transcript.client()
+            if item.tap == opened.tap and opened.t < item.t and item.rpc_method == "notifications/initialized"
+        ),
+        None,
     )
-    told = next((item for item in before if item.rpc_method == "notifications/initialized"), None)
-    return [take, *([_curl(told)] if told else [])]
+    if told is not None and told not in subjects and told.t < subjects[-1].t:
+        lines.append(_curl(told, issued))
+    return lines
 
 
-def _curl(exchange: Exchange, extra: str = "-i") -> str:
-    words = ["curl", "-sN", *extra.split(), "-X", exchange.method, '"$GATEWAY"']
+def _curl(exchange: Exchange, issued: frozenset[str], extra: str = "-i") -> str:
+    words = ["curl", "-sN", extra, "-X", shlex.quote(exchange.method), '"$GATEWAY"']
     for name in _SHOWN:
         if name in exchange.headers:
             words += ["-H", _header(name, exchange.headers[name])]
-    if "mcp-session-id" in exchange.headers:
-        known = exchange.response_headers.get("mcp-session-id") or exchange.status not in (400, 404)
-        words += [
-            "-H",
-            '"Mcp-Session-Id: $SESSION"' if known else _header("Mcp-Session-Id", exchange.headers["mcp-session-id"]),
-        ]
-    if exchange.request is not None:
-        words += ["--data-binary", _body(exchange)]
-    elif exchange.request_body:
-        words += ["--data-binary", shlex.quote(exchange.request_body[:_LONGEST_BODY])]
+    session = exchange.headers.get("mcp-session-id")
+    if session is not None:
+        words += ["-H", '"Mcp-Session-Id: $SESSION"' if session in issued else _header("Mcp-Session-Id", session)]
+    body = _body(exchange)
+    if len(body) > _LONGEST_BODY:
+        words += ["--data-binary", f"@body.json  # {len(body)} characters: event {exchange.seq} of the evidence has it"]
+    elif body:
+        words += ["--data-binary", _REDACTED.sub(lambda found: f"'\"${_variable(found)}\"'", shlex.quote(body))]
     return " ".join(words)
 
 
 def _body(exchange: Exchange) -> str:
-    text = json.dumps(exchange.request, ensure_ascii=False)
-    return shlex.quote(text) if len(text) <= _LONGEST_BODY else "@BODY  # too long to print: it stands in the evidence"
+    return json.dumps(exchange.request) if exchange.request is not None else exchange.request_body
 
 
 def _header(name: str, value: str) -> str:
@@ -72,3 +92,22 @@ def _header(name: str, value: str) -> str:
         scheme = f"{told.scheme} " if told.scheme else ""
         return f'"{name}: {scheme}${name.upper().replace("-", "_")}"'
     return shlex.quote(f"{name}: {value}")
+
+
+def _variable(found: re.Match[str]) -> str:
+    return f"VALUE_{found.group(1)[:6].upper()}"
+
+
+def _placeholders(transcript: Transcript, subjects: list[Exchange]) -> list[str]:
+    """Return one comment for each variable that stands for a redacted value."""
+    shown = [*subjects, *filter(None, [_opened(transcript, subjects[-1])])]
+    named: dict[str, str] = {}
+    for item in shown:
+        for name in _SHOWN:
+            told = facts(item.headers.get(name, ""))
+            if told is not None:
+                named[name.upper().replace("-", "_")] = f"{told.length} characters, {told.alphabet}"
+        for found in _REDACTED.finditer(_body(item)):
+            if (told := facts(found.group(0))) is not None:
+                named[_variable(found)] = f"{told.length} characters, {told.alphabet}"
+    return [f"{name}='...'  # redacted: {said}" for name, said in named.items()]

@@ -61,8 +61,8 @@ _SESSION: Final[Mapping[str, Mapping[str, Separator]]] = {
     "unknown-session-wrong-status": {
         "stale-session-after-restart": (client.subject_is_404, False),
         "session-id-demanded": (client.subject_has_session, True),
-        "replica-affinity-missing": (client.session_was_issued, False),
-        "jsonrpc-error-as-http-error": (client.session_was_issued, False),
+        "replica-affinity-missing": (client.session_was_valid, False),
+        "jsonrpc-error-as-http-error": (client.session_was_valid, False),
         "reinitialize-rejected": (client.subject_is_initialize, False),
     },
     "stale-session-after-restart": {

@@ -116,6 +116,7 @@ _TOLD: Final[Mapping[Kind, Callable[[Data, str, str], str]]] = {
         f"engine: {d.get('action')} {str(d.get('container'))[:12]} ({d.get('image')})"
     ),
     Kind.CONN_FAILED: lambda d, near, far: f"{near} → {far}: connection failed ({d.get('error')})",
+    Kind.CONN_FIN: lambda d, near, far: f"{near} {_arrow(d)} {far}: connection closed",
     Kind.CONN_RST: lambda d, near, far: f"{near} {_arrow(d)} {far}: reset",
     Kind.PROCESS_EXIT: lambda d, _near, _far: f"{d.get('name')} exited with {d.get('code')}",
     Kind.STIMULUS: _stimulus,

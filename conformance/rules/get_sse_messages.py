@@ -161,7 +161,7 @@ def _declares_list_changed(transcript: Transcript) -> bool:
 
 @rule(
     id="MGC309",
-    title="Events on MCP streams are JSON-RPC messages",
+    title="Answers and events are JSON-RPC messages",
     suite=SUITE,
     level=Level.MUST,
     side=Side.SERVER,
@@ -170,16 +170,27 @@ def _declares_list_changed(transcript: Transcript) -> bool:
     failure_classes=("nonconforming-sse-event",),
 )
 def events_are_messages(inputs: Inputs) -> Verdict:
-    """Judge every event on every stream the gateway serves.
+    """Judge every event on every stream, and every JSON body of an answer.
 
-    What it checks: each event is of type `message` with a JSON-RPC object, or primes a stream (an id, no data).
+    What it checks: each event is of type `message` with a JSON-RPC object, or primes a stream (an id, no data); each
+    JSON answer to a request is a JSON-RPC object.
     Why it matters: clients parse each event; an invented one (`close`, `complete`) ends in a parse error.
     A failing exchange: event: complete, data: done
     A conforming exchange: event: message, data: {"jsonrpc": "2.0", …}
     Known gaps: batches are accepted on 2025-03-26 only.
     """
     judged = 0
+    revision = str(inputs.through.header.get("revision"))
     for item in inputs.through.client():
+        if _answers_in_json(item):
+            judged += 1
+            if not all(_is_jsonrpc(message) for message in _items(item.body, revision)):
+                return fail(
+                    "a JSON answer is a JSON-RPC object",
+                    f"the answer to {item.rpc_method} was {str(item.body or item.body_text)[:80]!r}",
+                    item,
+                    charged_to=charge(inputs, item, lambda other: not _is_jsonrpc(other.body)),
+                )
         for beat in item.beats:
             if beat.what != "event":
                 continue
@@ -192,11 +203,15 @@ def events_are_messages(inputs: Inputs) -> Verdict:
                     events=(beat.seq,),
                     charged_to=charge(inputs, item, lambda other: _has_other_events(other, inputs.through)),
                 )
-    if not judged and not any(item.is_stream for item in inputs.through.client()):
-        return NotApplicable("nothing is served as an event stream")
     if not judged:
-        return NotExercised("an event on any stream: every stream was silent")
-    return Pass(f"{judged} events, all JSON-RPC messages or priming events")
+        return NotExercised("an event on any stream, or a JSON answer to a request")
+    return Pass(f"{judged} events and answers, all JSON-RPC messages or priming events")
+
+
+def _answers_in_json(exchange: Exchange) -> bool:
+    """Whether a request was answered 200 with a JSON body."""
+    asked = isinstance(exchange.request, Mapping) and "id" in exchange.request
+    return asked and exchange.status == 200 and exchange.content_type == "application/json"
 
 
 def _is_message(beat: Beat, transcript: Transcript) -> bool:

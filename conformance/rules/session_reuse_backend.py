@@ -9,6 +9,7 @@ from conformance.evidence.transcript import Exchange, Transcript
 from conformance.rules.base import Inputs, Level, Precondition, Side, fail, rule
 from conformance.rules.session_reuse_evidence import (
     NO_SESSIONS,
+    NOT_ENDED,
     SESSION_HEADER,
     SUITE,
     BackendKey,
@@ -18,12 +19,14 @@ from conformance.rules.session_reuse_evidence import (
     backend_initializes,
     by_session,
     client_session,
+    delete_refused,
     deletes,
     ended_at,
     forgotten,
     issued_ids,
     posted,
     said,
+    sessionless,
     sessionless_backend,
     without_result,
 )
@@ -61,8 +64,7 @@ ENDED = Precondition(
     "session-ended-and-watched",
     "a client's DELETE of a session in which it had called a tool",
     lambda transcript: (
-        any(_called(transcript).get(client_session(item)) for item in deletes(transcript))
-        or bool(_called(transcript) and not issued_ids(transcript))
+        any(_called(transcript).get(client_session(item)) for item in deletes(transcript)) or sessionless(transcript)
     ),
 )
 FORGOTTEN = Precondition(
@@ -270,8 +272,8 @@ def _left_over(transcript: Transcript, backend: BackendKey, until: float) -> boo
 def _unwatched(transcript: Transcript, ended: list[Exchange]) -> Verdict:
     if ended:
         return Inconclusive("the recording ended before a backend session had to be over")
-    if not any(map(accepted, deletes(transcript))):
-        return NotApplicable("no DELETE of a session was answered 2xx, so none is known to have ended")
+    if delete_refused(transcript):
+        return NOT_ENDED
     return Inconclusive("no call of an ended session could be linked to a backend session")
 
 

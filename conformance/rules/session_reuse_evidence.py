@@ -22,6 +22,7 @@ from conformance.rules.verdicts import NotApplicable
 SUITE: Final = "session_reuse"
 SESSION_HEADER: Final = "mcp-session-id"
 NO_SESSIONS: Final = NotApplicable("no session id is ever issued")
+NOT_ENDED: Final = NotApplicable("no DELETE of a session was answered 2xx, so none is known to have ended")
 
 ClientSession: TypeAlias = tuple[str, str | None]
 """Tap of the client and id of the session, None where none is issued."""
@@ -37,6 +38,11 @@ def issued_ids(transcript: Transcript) -> tuple[str, ...]:
     """Return the session ids that clients were given with the answer to initialize, in order."""
     found = (item.response_headers.get(SESSION_HEADER) for item in initializes(transcript))
     return tuple(value for value in found if value is not None)
+
+
+def sessionless(transcript: Transcript) -> bool:
+    """Whether clients were initialized and none was given a session id."""
+    return bool(initializes(transcript)) and not issued_ids(transcript)
 
 
 def without_id(transcript: Transcript) -> tuple[Exchange, ...]:
@@ -75,6 +81,11 @@ def deletes(transcript: Transcript) -> tuple[Exchange, ...]:
 def accepted(exchange: Exchange) -> bool:
     """Whether an exchange was answered with a 2xx status."""
     return exchange.status is not None and 200 <= exchange.status < 300
+
+
+def delete_refused(transcript: Transcript) -> bool:
+    """Whether clients asked for the end of their sessions and none was answered 2xx."""
+    return bool(deletes(transcript)) and not any(map(accepted, deletes(transcript)))
 
 
 def after_end(transcript: Transcript) -> tuple[Exchange, ...]:

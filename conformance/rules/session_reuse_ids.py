@@ -11,18 +11,21 @@ from conformance.rules.base import Inputs, Level, Precondition, Side, charge, fa
 from conformance.rules.preconditions import initializes
 from conformance.rules.session_reuse_evidence import (
     NO_SESSIONS,
+    NOT_ENDED,
     SESSION_HEADER,
     SUITE,
     accepted,
     after_end,
+    delete_refused,
     deletes,
     issued_ids,
     lagged,
     said,
+    sessionless,
     with_unknown_id,
     without_id,
 )
-from conformance.rules.verdicts import Inconclusive, NotApplicable, Pass, Verdict
+from conformance.rules.verdicts import Inconclusive, Pass, Verdict
 
 SAMPLE: Final = 12
 """Session ids looked at together: a counter or a clock shows in so many, and starting as many children is cheap."""
@@ -50,7 +53,7 @@ SAMPLED = Precondition(
 WITHOUT_ID = Precondition(
     "post-without-session",
     "a POST or DELETE without a session id by a client that had initialized",
-    lambda transcript: bool(without_id(transcript)) or bool(initializes(transcript) and not issued_ids(transcript)),
+    lambda transcript: bool(without_id(transcript)) or sessionless(transcript),
 )
 UNKNOWN_ID = Precondition(
     "post-unknown-session",
@@ -60,12 +63,12 @@ UNKNOWN_ID = Precondition(
 DELETED = Precondition(
     "session-deleted",
     "a client's DELETE of its session",
-    lambda transcript: bool(deletes(transcript)) or bool(initializes(transcript) and not issued_ids(transcript)),
+    lambda transcript: bool(deletes(transcript)) or sessionless(transcript),
 )
 USED_AFTER_END = Precondition(
     "session-used-after-end",
     "a request with the id of a session after its DELETE",
-    lambda transcript: bool(after_end(transcript)) or bool(initializes(transcript)),
+    lambda transcript: bool(after_end(transcript)) or delete_refused(transcript) or sessionless(transcript),
 )
 REFUSED = Precondition(
     "request-refused", "a request that was refused with an HTTP status", lambda transcript: bool(refused(transcript))
@@ -272,7 +275,7 @@ def ended_session_is_404(inputs: Inputs) -> Verdict:
     if not issued_ids(inputs.through):
         return NO_SESSIONS
     if not after_end(inputs.through):
-        return NotApplicable("no DELETE of a session was answered 2xx, so none is known to have ended")
+        return NOT_ENDED
     return _all_gone(inputs, after_end(inputs.through), "the id of a session that was ended")
 
 

@@ -20,6 +20,7 @@ from conformance.rules.session_reuse_evidence import (
 from conformance.rules.verdicts import Inconclusive, Pass, Verdict
 
 ANSWER_TYPES: Final = ("text/event-stream", "application/json")
+_SYMPTOMS: Final = {"text/event-stream": "empty-200-stream", "text/html": "wrong-route-html"}
 
 
 def notifications(transcript: Transcript) -> tuple[Exchange, ...]:
@@ -137,9 +138,7 @@ def notification_is_answered_202(inputs: Inputs) -> Verdict:
                 f"{item.rpc_method} was answered {said(item)}{' with a body' if _has_body(item) else ''}",
                 item,
                 charged_to=charge(inputs, item, _not_202),
-                symptom={"text/event-stream": "empty-200-stream", "text/html": "wrong-route-html"}.get(
-                    item.content_type, ""
-                ),
+                symptom=_SYMPTOMS.get(item.content_type, ""),
             )
     return Pass(f"{len(found)} notification(s), each answered 202 without a body", found[0].events)
 
@@ -179,7 +178,7 @@ def request_is_answered_in_either_form(inputs: Inputs) -> Verdict:
                 f"{item.rpc_method} was answered {said(item)}",
                 item,
                 charged_to=charge(inputs, item, _other_type),
-                symptom="wrong-route-html" if item.body_text else "empty-200-stream",
+                symptom=_SYMPTOMS.get(item.content_type, "" if _has_body(item) else "empty-200-stream"),
             )
     return Pass(f"{len(found)} requests answered as {_types(found)}", found[0].events)
 

@@ -38,7 +38,7 @@ from conformance.stage.scenario import Scenario, ScenarioKind, scenarios
 from conformance.stage.stage import Stage
 from conformance.wire.tap import TapProcess
 
-LIVE_INSTANCES: Final = 8
+LIVE_INSTANCES: Final = 12
 """Instances alive at one time; each is a gateway and a backend process, about 200 MB."""
 STARTING_INSTANCES: Final = 2
 """Instances starting at one time: start-up is what costs processor time, and this fits two cores."""
