@@ -172,6 +172,14 @@ def test_203_a_backend_that_serves_it_is_to_blame() -> None:
     assert failure("MGC203", story).charged_to is Hop.BACKEND
 
 
+def test_203_a_live_session_of_the_backend_is_the_gateways_own_choice() -> None:
+    story = connected()
+    story.initialize(session="up", backend=True)
+    story.listing(session=None, t=1.0, after=1.0)
+    story.listing(session="up", backend=True, t=1.2)
+    assert failure("MGC203", story).charged_to is Hop.GATEWAY
+
+
 def test_203_silence_while_the_harness_lagged() -> None:
     story = connected()
     story.listing(session=None, status=None, sse=None, how="abandoned", after=1.0)
@@ -239,9 +247,18 @@ def test_205_a_session_that_was_not_ended_may_go_on(delete: int) -> None:
 
 def test_205_a_backends_400_is_the_backends() -> None:
     story = connected()
-    story.exchange(method="DELETE", session="s-1", status=200)
+    story.initialize(backend=True)
+    through_both(story, method="DELETE", session="s-1", status=200)
     through_both(story, request=request("tools/list"), session="s-1", status=400, response=error(None))
     assert failure("MGC205", story).charged_to is Hop.BACKEND
+
+
+def test_205_a_live_session_of_the_backend_is_the_gateways_own_choice() -> None:
+    story = connected()
+    story.initialize(backend=True)
+    story.exchange(method="DELETE", session="s-1", status=200)
+    through_both(story, request=request("tools/list"), session="s-1", status=200, response=error(None))
+    assert failure("MGC205", story).charged_to is Hop.GATEWAY
 
 
 def test_205_an_end_that_nobody_tried_out_is_not_exercised() -> None:

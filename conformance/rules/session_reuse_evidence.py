@@ -178,6 +178,17 @@ def backend_initializes(transcript: Transcript) -> tuple[Exchange, ...]:
     )
 
 
+def backend_knows(transcript: Transcript, exchange: Exchange) -> bool:
+    """Whether a request to a backend carries the id of a session that it issued and was not told to end before."""
+    session = exchange.headers.get(SESSION_HEADER)
+    same = [item for item in transcript.backend if item.tap == exchange.tap and item.seq < exchange.seq]
+    issued = any(item.response_headers.get(SESSION_HEADER) == session for item in same)
+    ended = any(
+        item.method == "DELETE" and accepted(item) and item.headers.get(SESSION_HEADER) == session for item in same
+    )
+    return session is not None and issued and not ended
+
+
 def forgotten(transcript: Transcript) -> tuple[Exchange, ...]:
     """Return the requests that a backend answered 404 though it had issued their session id and was not told to end it.
 
