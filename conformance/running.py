@@ -21,8 +21,9 @@ from conformance import timing
 from conformance.errors import NothingRanError
 from conformance.expectations import Expectations
 from conformance.paths import SCENARIOS
-from conformance.plugin import Collector
+from conformance.plugin import Collector, judged_items
 from conformance.progress import Follower, Record
+from conformance.rules.all import rules
 from conformance.stage.attached import UNSEEN, URL_TARGET
 from conformance.stage.manifest import BackendManifest, TargetManifest
 from conformance.stage.plan import Cell, Plan, RuntimeName, UrlTarget
@@ -88,6 +89,8 @@ def _url_cells(selection: Selection) -> Iterator[Cell]:
 
 def _selected(selection: Selection, revision: str, scenario: Scenario) -> bool:
     if scenario.suite not in selection.suites or revision not in scenario.revisions:
+        return False
+    if selection.rules and not any(rule.when.name in scenario.brings for rule in rules() if rule.id in selection.rules):
         return False
     return not (selection.quick and scenario.seconds > timing.QUICK_LIMIT)
 
@@ -179,7 +182,7 @@ def drive_and_judge(
     )
     with Follower(plan.progress_file, on_progress):
         try:
-            status = pytest.main(_pytest_arguments(session, selection, out), plugins=[collector])
+            status = pytest.main(_pytest_arguments(session, selection, plan, out), plugins=[collector])
             if selection.keep and status != pytest.ExitCode.INTERRUPTED:
                 _wait_for_interrupt()
         finally:
@@ -197,8 +200,9 @@ def _wait_for_interrupt() -> None:
         threading.Event().wait()
 
 
-def _pytest_arguments(session: Path, selection: Selection, out: Path) -> list[str]:
-    suites = [str(SCENARIOS / suite) for suite in selection.suites if (SCENARIOS / suite).is_dir()]
+def _pytest_arguments(session: Path, selection: Selection, plan: Plan, out: Path) -> list[str]:
+    # a suite without items would make pytest invent a skipped one
+    suites = [str(SCENARIOS / name) for name in selection.suites if any(judged_items(plan, selection.rules, name))]
     return [
         *suites,
         f"--rootdir={SCENARIOS.parent}",

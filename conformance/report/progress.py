@@ -78,7 +78,7 @@ class LiveProgress:
             self._live.stop()
 
     def engine(self, line: Mapping[str, JSON]) -> None:
-        """Take one line of the engine child's progress file: {t, what, cell?, target?, seconds?, error?}."""
+        """Take one line of the engine child's progress file: {t, what, cell?, target?, seconds?, error?, …}."""
         with self._lock:
             news = self._take(line)
         if news:
@@ -114,6 +114,8 @@ class LiveProgress:
             case "failed":
                 self._end(cell)
                 return f"could not drive {cell}: {line.get('error', '')}"
+            case "kept":
+                return f"kept up: {line['target']} before {line['backend']}: {line['url']} (log: {line['log']})"
             case "driven":
                 self._doing = "judging what is left"
                 return "every cell was driven"

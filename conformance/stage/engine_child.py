@@ -209,17 +209,19 @@ class Engine:
         instance is theirs alone.
         """
         guarded = scenario.witness_script == "correct" and not scenario.late_backend and scenario.spin_up is None
-        if guarded:
+        if guarded and not stage.instance.healthy:
             await stage.sentinel("before")
         stage.step("scenario.begin", scenario=scenario.name)
         await scenario.drive(stage)
         stage.step("scenario.end", scenario=scenario.name)
+        stage.instance.healthy = False
         if not guarded or scenario.kind is ScenarioKind.DESTRUCTIVE:
             return True
         try:
             await stage.sentinel("after")
         except CannotJudgeError:
             return False  # recorded as a stimulus; the instance is replaced, this cell's evidence stands
+        stage.instance.healthy = True  # and the next scenario on it needs no sentinel of its own before
         return True
 
     async def _write(self, stage: Stage, scenario: Scenario, error: str) -> None:

@@ -57,6 +57,8 @@ class Instance:
     backend_tap: str | None = None
     stdio_collector: str | None = None
     attached: Attached | None = None
+    healthy: bool = False
+    """Whether a sentinel exchange succeeded and nothing was driven since."""
     client_taps: dict[str, str] = field(default_factory=dict)
     _ended: asyncio.Task[None] | None = None
     _secrets: dict[str, str] = field(default_factory=dict)

@@ -65,6 +65,13 @@ def stop_descendants(child: subprocess.Popen[bytes], grace: float) -> None:
         _reap()
 
 
+def _reap_orphans(keep: int) -> None:
+    """Collect ended orphans that became our children; not the engine child, whose status is waited for elsewhere."""
+    for process in psutil.Process().children():
+        if process.pid != keep and process.status() == psutil.STATUS_ZOMBIE:
+            os.waitpid(process.pid, os.WNOHANG)
+
+
 def _reap() -> None:
     """Collect orphans that became our children, so that they do not stay as zombies."""
     while True:
@@ -84,6 +91,7 @@ def _wait(child: subprocess.Popen[bytes]) -> None:
         ready, _, _ = select.select(watched, [], [], 1.0)
         if 0 in ready and not os.read(0, 4096):
             return
+        _reap_orphans(child.pid)
     if child_fd >= 0:
         os.close(child_fd)
 
