@@ -295,6 +295,10 @@ def test_211_nobody_asked_again() -> None:
     assert isinstance(verdict("MGC211", forgetting().transcript()), Inconclusive)
 
 
+def test_211_without_sessions_nothing_is_kept_that_could_be_forgotten() -> None:
+    assert isinstance(verdict("MGC211", connected(None).transcript()), NotApplicable)
+
+
 def test_211_a_404_after_the_gateways_own_delete_is_not_forgetting() -> None:
     story = connected()
     story.connect(session="up", backend=True)

@@ -70,7 +70,7 @@ ENDED = Precondition(
 FORGOTTEN = Precondition(
     "backend-forgot-session",
     "a 404 of a backend for a session that it had issued",
-    lambda transcript: bool(forgotten(transcript)),
+    lambda transcript: bool(forgotten(transcript)) or sessionless(transcript),
 )
 
 
@@ -297,6 +297,8 @@ def forgotten_session_is_renewed(inputs: Inputs) -> Verdict:
     Known gaps: the request that met the 404 may fail; that it is not executed twice is judged in suite transparency.
     """
     through = inputs.through
+    if not forgotten(through):
+        return NO_SESSIONS
     lost = forgotten(through)[0]
     known = lost.t_response if lost.t_response is not None else lost.t
     told = [item for item in through.client() if item.status == 404 and item.t_response is not None]
