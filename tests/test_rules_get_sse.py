@@ -1,0 +1,186 @@
+"""The rules of suite get_sse on hand-written evidence."""
+
+import pytest
+
+from conformance.evidence.events import Hop
+from conformance.rules.all import rule_named, rules
+from conformance.rules.base import Inputs, judge
+from conformance.rules.verdicts import Fail, NotApplicable, NotExercised, Pass
+from tests.evidence_builder import Story, notification, request, result
+
+IDS = [rule.id for rule in rules() if rule.suite == "get_sse"]
+CHANGED = notification("notifications/tools/list_changed")
+DECLARED = {
+    "sse": [result(0, protocolVersion="2025-11-25", capabilities={"tools": {"listChanged": True}}, serverInfo={})]
+}
+
+
+def verdict(rule_id, story, **header):
+    return judge(rule_named(rule_id), Inputs(story.transcript(**header)))
+
+
+def connected(**more):
+    story = Story()
+    story.initialize(**more)
+    story.initialized()
+    return story
+
+
+def get(story, *, t=None, length=1.0, session="s-1", status=200, sse=(), **more):
+    stream = {"sse": list(sse)} if status == 200 else {"response": {"error": {}}}
+    return story.exchange(method="GET", session=session, status=status, t=t, length=length, **(stream | more))
+
+
+@pytest.mark.parametrize("rule_id", IDS)
+def test_nothing_seen_is_not_exercised(rule_id):
+    assert isinstance(verdict(rule_id, Story()), NotExercised)
+
+
+@pytest.mark.parametrize(("status", "wanted"), [(200, Pass), (405, Pass), (400, Fail), (404, Fail), (501, Fail)])
+def test_301_get_is_a_stream_or_405(status, wanted):
+    story = connected()
+    get(story, status=status)
+    assert isinstance(verdict("MGC301", story), wanted)
+
+
+def test_301_the_backends_own_400_is_charged_to_it():
+    story = connected()
+    get(story, status=400, t=1.0, after=0.5)
+    story.exchange(backend=True, method="GET", session="b-1", status=400, response={}, t=1.1)
+    found = verdict("MGC301", story)
+    assert isinstance(found, Fail)
+    assert found.charged_to is Hop.BACKEND
+
+
+@pytest.mark.parametrize(("after", "wanted"), [(0.01, Pass), (15.0, Fail)])
+def test_302_headers_come_at_once(after, wanted):
+    story = connected()
+    get(story, after=after)
+    assert isinstance(verdict("MGC302", story), wanted)
+
+
+def test_302_headers_that_never_come():
+    story = connected()
+    story.exchange(method="GET", session="s-1", status=None, how="abandoned", length=20.0)
+    found = verdict("MGC302", story)
+    assert isinstance(found, Fail)
+    assert found.symptom == "get-sse-dead-stream"
+
+
+@pytest.mark.parametrize(("messages", "wanted"), [([CHANGED], Pass), ([result(1)], Fail)])
+def test_303_no_response_on_a_get_stream(messages, wanted):
+    story = connected()
+    get(story, t=1.0, length=2.0, sse=messages)
+    story.listing(t=1.5)
+    assert isinstance(verdict("MGC303", story), wanted)
+
+
+def notified(copies):
+    story = connected(**DECLARED)
+    stream = get(story, t=1.0, length=5.0)
+    story.stimulus("tool.add", t=2.0)
+    story.stdio_start(t=0.5)
+    story.stdio("down", CHANGED, t=2.1)
+    for number in range(copies):
+        story.item(stream, CHANGED, t=2.2 + number / 10)
+    return story
+
+
+@pytest.mark.parametrize(("copies", "wanted"), [(0, NotExercised), (1, Pass), (2, Fail)])
+def test_304_a_message_goes_out_once(copies, wanted):
+    assert isinstance(verdict("MGC304", notified(copies)), wanted)
+
+
+@pytest.mark.parametrize(("copies", "wanted"), [(0, Fail), (1, Pass)])
+def test_308_list_changed_is_relayed(copies, wanted):
+    assert isinstance(verdict("MGC308", notified(copies)), wanted)
+
+
+def test_308_does_not_apply_where_it_is_not_declared():
+    story = connected()
+    get(story, t=1.0, length=5.0)
+    story.stimulus("tool.add", t=2.0)
+    story.stdio_start(t=0.5)
+    story.stdio("down", CHANGED, t=2.1)
+    assert isinstance(verdict("MGC308", story), NotApplicable)
+
+
+@pytest.mark.parametrize(("status", "wanted"), [(200, Pass), (404, Fail)])
+def test_305_a_second_get_is_harmless(status, wanted):
+    story = connected()
+    get(story, t=1.0, length=5.0)
+    get(story, t=2.0, status=409)
+    story.listing(t=3.0, **({} if status == 200 else {"status": status, "sse": None, "response": {"error": {}}}))
+    assert isinstance(verdict("MGC305", story), wanted)
+
+
+@pytest.mark.parametrize(("status", "wanted"), [(400, Pass), (200, Fail)])
+def test_306_get_without_a_session_is_refused(status, wanted):
+    story = connected()
+    get(story, session=None, status=status)
+    assert isinstance(verdict("MGC306", story), wanted)
+
+
+def test_306_does_not_apply_where_no_session_is_issued():
+    story = connected(session=None)
+    get(story, session=None)
+    assert isinstance(verdict("MGC306", story), NotApplicable)
+
+
+@pytest.mark.parametrize(("status", "wanted"), [(200, Pass), (404, Fail)])
+def test_307_closing_the_stream_keeps_the_session(status, wanted):
+    story = connected()
+    stream = get(story, t=1.0, length=1.0, how="abandoned")
+    story.leave(stream, t=1.9)
+    story.listing(t=3.0, **({} if status == 200 else {"status": status, "sse": None, "response": {"error": {}}}))
+    assert isinstance(verdict("MGC307", story), wanted)
+
+
+def test_309_an_invented_event_fails():
+    story = connected()
+    stream = get(story, t=1.0, length=5.0)
+    story.listing(t=2.0)
+    assert isinstance(verdict("MGC309", story), Pass)
+    story.raw_event(stream, "complete", "done", t=2.5)
+    assert isinstance(verdict("MGC309", story), Fail)
+
+
+def test_309_a_priming_event_is_fine():
+    story = connected()
+    stream = get(story, t=1.0, length=5.0)
+    story.raw_event(stream, "message", "", t=1.5, id="1")
+    story.listing(t=2.0)
+    assert isinstance(verdict("MGC309", story), Pass)
+
+
+@pytest.mark.parametrize(("status", "wanted"), [(404, Pass), (405, Pass), (400, Fail), (200, Fail)])
+def test_310_an_unknown_session_is_404(status, wanted):
+    story = connected()
+    get(story, session="unknown", status=status)
+    assert isinstance(verdict("MGC310", story), wanted)
+
+
+@pytest.mark.parametrize(("accept", "wanted"), [("text/event-stream", Pass), ("*/*", Fail)])
+def test_311_the_gateways_get_accepts_streams(accept, wanted):
+    story = connected()
+    story.connect(backend=True, session="b-1")
+    story.exchange(backend=True, method="GET", session="b-1", sse=[], headers={"Accept": accept})
+    assert isinstance(verdict("MGC311", story), wanted)
+
+
+@pytest.mark.parametrize(("tools", "wanted"), [(["x_added"], Pass), (["echo"], Fail)])
+def test_312_an_added_tool_is_listed(tools, wanted):
+    story = connected()
+    story.stimulus("tool.listed-again", tool="added")
+    story.listing(tools=tools)
+    assert isinstance(verdict("MGC312", story), wanted)
+
+
+def test_what_the_backend_lists_wrongly_is_its_own():
+    story = connected()
+    story.stimulus("tool.listed-again", tool="added")
+    story.listing(tools=["echo"], t=5.0, after=1.0)
+    story.exchange(
+        backend=True, session="b", request=request("tools/list"), sse=[result(1, tools=[{"name": "echo"}])], t=5.5
+    )
+    assert verdict("MGC312", story).charged_to is Hop.BACKEND
