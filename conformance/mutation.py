@@ -109,6 +109,12 @@ def judge_healthy(target: str, title: str, records: Sequence[Record]) -> Finding
         for record in records
         if record["verdict"] != "pass" and not _allowed(record, allowed)
     ]
+    judged = {(str(record["scenario"]), str(record["rule"])): str(record["verdict"]) for record in records}
+    bad += [
+        f"{rule} is listed as not applicable in {scenario} and was {judged[scenario, rule]}"
+        for listed, scenario, rule in sorted(allowed)
+        if listed == target and judged.get((scenario, rule), "not-applicable") != "not-applicable"
+    ]
     if bad:
         return Finding(target, title, (), None, found, Outcome.SLANDERED, "; ".join(bad))
     return Finding(target, title, (), None, found, Outcome.CLEAN)

@@ -1,0 +1,51 @@
+"""What the mutants' results are taken to mean."""
+
+import pytest
+
+from conformance import mutation
+from conformance.mutation import Outcome, judge_healthy, judge_mutant
+from conformance.stage.mutants import Base, Mutant
+
+MUTANT = Mutant("m", "a fault", False, Base.TERMINATING, ("MGC1",), "class-a", ("ROW-1",))
+
+
+def record(rule="MGC1", verdict="pass", failure_class=None, charged_to="gateway", scenario="s", target="t"):
+    found = {"rule": rule, "verdict": verdict, "failure_class": failure_class, "scenario": scenario, "target": target}
+    return {**found, "charged_to": charged_to if verdict == "fail" else None, "observed": "seen"}
+
+
+@pytest.mark.parametrize(
+    ("records", "outcome"),
+    [
+        ([record(verdict="fail", failure_class="class-a"), record("MGC2")], Outcome.CAUGHT),
+        ([record(), record("MGC2")], Outcome.MISSED),
+        ([record(verdict="fail", failure_class="class-a", charged_to="backend")], Outcome.MISSED),
+        ([record(verdict="fail", failure_class="class-b")], Outcome.MISCLASSIFIED),
+        ([record(verdict="fail", failure_class="class-a"), record("MGC2", "fail", "class-b")], Outcome.MORE_FAILS),
+        ([record(verdict="fail", failure_class="class-a"), record("MGC2", "harness-error")], Outcome.NOT_JUDGED),
+        ([], Outcome.NOT_JUDGED),
+    ],
+)
+def test_a_fault(records, outcome):
+    assert judge_mutant(MUTANT, records).outcome is outcome
+
+
+@pytest.mark.parametrize(
+    ("records", "outcome"),
+    [
+        ([record()], Outcome.CLEAN),
+        ([record(), record("MGC9", "not-applicable")], Outcome.CLEAN),
+        ([record(), record("MGC9")], Outcome.SLANDERED),
+        ([record(verdict="not-applicable")], Outcome.SLANDERED),
+        ([record(verdict="not-exercised")], Outcome.SLANDERED),
+        ([record(verdict="inconclusive")], Outcome.SLANDERED),
+        ([record(verdict="fail")], Outcome.SLANDERED),
+    ],
+)
+def test_a_healthy_gateway(monkeypatch, records, outcome):
+    monkeypatch.setattr(mutation, "expected_not_applicable", lambda: frozenset({("t", "s", "MGC9")}))
+    assert judge_healthy("t", "healthy", records).outcome is outcome
+
+
+def test_the_committed_list_can_be_read():
+    assert all(len(row) == 3 for row in mutation.expected_not_applicable())
