@@ -6,7 +6,15 @@ from conformance import mutation
 from conformance.mutation import Outcome, judge_healthy, judge_mutant
 from conformance.stage.mutants import Base, Mutant
 
-MUTANT = Mutant("m", "a fault", False, Base.TERMINATING, ("MGC1",), "class-a", ("ROW-1",))
+MUTANT = Mutant(
+    "m",
+    "a fault",
+    benign=False,
+    base=Base.TERMINATING,
+    rules=("MGC1",),
+    failure_class="class-a",
+    requirements=("ROW-1",),
+)
 
 
 def record(rule="MGC1", verdict="pass", failure_class=None, charged_to="gateway", scenario="s", target="t"):
