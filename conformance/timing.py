@@ -20,7 +20,7 @@ IDLE_OBSERVATION: Final = 33.0
 """How long an idle stream is watched: two keep-alive periods and the tolerance, so that an interval is seen and not
 only a first beat."""
 
-LONG_CALL: Final = 18.5
+LONG_CALL: Final = 20.0
 """How long the slow tool call lasts in keep_alive: longer than KEEPALIVE_PERIOD + KEEPALIVE_TOLERANCE, so that a
 healthy stream must have beaten once."""
 

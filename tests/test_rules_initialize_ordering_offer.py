@@ -33,7 +33,7 @@ def test_113_empty_is_told_apart_from_failed() -> None:
     failed = verdict("MGC113", late(sse=None, status=502, response=error(1)))
     assert isinstance(empty_list, Fail)
     assert isinstance(failed, Fail)
-    assert (empty_list.symptom, failed.symptom) == ("empty-tools-startup-race", "")
+    assert (empty_list.symptom, failed.symptom) == ("empty-tools-startup-race", "empty-tools-startup-race")
     assert "listed 1 tool" in empty_list.observed
     assert "502" in failed.observed
 

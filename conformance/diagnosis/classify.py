@@ -101,8 +101,14 @@ def _followed(start: _Weighed, rule: Rule, failure: Failure, known: dict[str, Fa
 
 
 def _may_take_over(name: str, rule: Rule, failure: Failure) -> bool:
+    """Whether a neighbour may become the class: named by the rule, or traced where the rule left the class open.
+
+    A rule that names the symptom has already looked; a trace alone then does not overrule it.
+    """
     seen = _trace(name, failure)
-    return seen is True or (seen is None and name in rule.failure_classes)
+    if name in rule.failure_classes:
+        return seen is not False
+    return seen is True and failure.verdict.symptom not in rule.failure_classes
 
 
 def _weigh(failure_class: FailureClass, failure: Failure) -> _Weighed:

@@ -112,7 +112,8 @@ def late_tools_appear(inputs: Inputs) -> Verdict:
         f"{last.t - since:.1f} s after that the gateway {found}",
         last,
         events=(expected.seq,),
-        symptom="empty-tools-startup-race" if names is not None else "initialize-hang" if hung else "",
+        # an error for ever is the empty list's twin: what was found at the start is never looked at again
+        symptom="initialize-hang" if hung else "empty-tools-startup-race",
     )
 
 

@@ -145,6 +145,18 @@ def long_call_is_answered(inputs: Inputs) -> Verdict:
     return Pass(f"answered after {waited(through, longest):.1f} s and {beats} beats", longest.events)
 
 
+def _ended_by_backend(transcript: Transcript, exchange: Exchange | None, by: float) -> bool:
+    """Whether the backend ended its response by itself before time `by`: not after the gateway had given it up."""
+    if exchange is None or exchange.how not in ("complete", "fin", "rst"):
+        return False
+    ended = exchange.t_end if exchange.t_end is not None else by
+    given_up = any(
+        message.direction == "up" and message.method == "notifications/cancelled" and exchange.t <= message.t <= by
+        for message in transcript.backend_messages
+    )
+    return ended <= by and not given_up
+
+
 def _unanswered(transcript: Transcript, call: Exchange) -> Verdict | None:
     """Judge a call without a good result; None when that is its backend's own answer, or its backend's fault."""
     linked = links_of(transcript, call)
@@ -153,7 +165,7 @@ def _unanswered(transcript: Transcript, call: Exchange) -> Verdict | None:
     link = linked[-1]
     answer = backend_answer(transcript, link)
     over = _answer_or_end(transcript, call)
-    fault = link.exchange is not None and link.exchange.how in ("complete", "fin", "rst")
+    fault = _ended_by_backend(transcript, link.exchange, over)
     if _own(answer) or (answer is None and fault):
         return None
     if answer is None and call.how == "abandoned" and call.answer() is None:
