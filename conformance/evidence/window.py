@@ -11,15 +11,16 @@ from conformance.evidence.log import Observation
 def within(observations: Iterable[Observation], begin_ns: int) -> list[Observation]:
     """Return what belongs to a cell that began at `begin_ns`.
 
-    Everything from then on does. Of the instance's earlier life, what is still in use does too: the sessions, stdio
-    processes and connections that appear in the window, from their beginning, so that a rule on "the first message of
-    every backend session" sees that first message; and how the instance started, the container engine's part included.
+    Everything from then on does. Of the instance's earlier life, what is still in use does too: the exchanges, sessions
+    and stdio processes that appear in the window, from their beginning, so that a rule on "the first message of every
+    backend session" sees that first message; how the instance started, the container engine's part included; and of
+    every stdio process its start and its end, so that none that is gone looks as if it still ran.
     """
     seen = sorted(observations, key=lambda item: item.t_ns)
     sessions = _sessions(seen)
     used = {key for item in seen if item.t_ns >= begin_ns for key in _keys(item, sessions)}
     kept_always = {
-        *(Kind.PROCESS_START, Kind.READINESS, Kind.PROCESS_EXIT, Kind.STDIO_START),
+        *(Kind.PROCESS_START, Kind.READINESS, Kind.PROCESS_EXIT, Kind.STDIO_START, Kind.STDIO_EXIT),
         *(Kind.LOG, Kind.CONTAINER_INSPECT, Kind.CONTAINER_LOG),
     }
     return [
