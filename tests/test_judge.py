@@ -1,0 +1,138 @@
+"""What comes before a rule is asked, and whom a deviation is charged to."""
+
+import pytest
+
+from conformance.evidence.events import Hop
+from conformance.rules.base import Inputs, Level, Precondition, Rule, Side, charge, fail, judge
+from conformance.rules.verdicts import Fail, HarnessFault, Inconclusive, NotApplicable, NotExercised, Pass
+from tests.evidence_builder import Story, request
+
+REVISION = "2025-11-25"
+
+
+def rule(check=lambda _: Pass("seen"), *, side=Side.SERVER, holds=lambda _: True, needs_control=False):
+    return Rule(
+        id="MGC999",
+        title="t",
+        suite="s",
+        level=Level.MUST,
+        side=side,
+        requirements=("X-01",),
+        revisions=(REVISION,),
+        when=Precondition("p", "what was missing", holds),
+        failure_classes=(),
+        needs_control=needs_control,
+        check=check,
+    )
+
+
+def never(_):
+    raise AssertionError("the rule must not be asked")
+
+
+def story(**header):
+    told = Story()
+    told.listing()
+    return told.transcript(**header)
+
+
+def breaks(_):
+    raise KeyError("capabilities")
+
+
+def test_a_rule_is_asked_when_nothing_stands_in_its_way():
+    assert judge(rule(), Inputs(story())) == Pass("seen")
+
+
+def test_an_incomplete_drive_is_our_fault_with_its_error():
+    verdict = judge(rule(never), Inputs(story(footer={"complete": False, "error": "port taken"})))
+    assert verdict == HarnessFault("port taken")
+    assert isinstance(judge(rule(never), Inputs(story(footer={"complete": False}))), HarnessFault)
+
+
+def test_what_the_runtime_cannot_show_is_not_exercised():
+    through = story(footer={"not_exercised": "containers that a gateway starts"})
+    assert judge(rule(never), Inputs(through)) == NotExercised("containers that a gateway starts")
+
+
+def test_a_rule_of_another_revision_does_not_apply():
+    verdict = judge(rule(never), Inputs(story(revision="2024-11-05")))
+    assert isinstance(verdict, NotApplicable)
+    assert "2024-11-05" in verdict.why
+
+
+@pytest.mark.parametrize("side", [Side.CLIENT, Side.TRANSPARENCY])
+def test_the_other_side_is_not_judged_unseen(side):
+    assert isinstance(judge(rule(never, side=side), Inputs(story(backend_tapped=False))), NotExercised)
+    assert isinstance(judge(rule(side=side), Inputs(story())), Pass)
+
+
+def test_the_servers_role_is_judged_from_one_side():
+    assert isinstance(judge(rule(), Inputs(story(backend_tapped=False))), Pass)
+
+
+def test_a_missing_control_run_is_not_exercised():
+    assert isinstance(judge(rule(never, needs_control=True), Inputs(story())), NotExercised)
+    assert isinstance(judge(rule(needs_control=True), Inputs(story(), story())), Pass)
+
+
+def test_a_precondition_that_was_not_met_is_not_exercised():
+    assert judge(rule(never, holds=lambda _: False), Inputs(story())) == NotExercised("what was missing")
+
+
+@pytest.mark.parametrize("broken", [rule(breaks), rule(never, holds=breaks)], ids=["check", "precondition"])
+def test_a_rule_that_breaks_is_our_fault_and_named(broken):
+    verdict = judge(broken, Inputs(story()))
+    assert isinstance(verdict, HarnessFault)
+    assert "MGC999" in verdict.error
+    assert "capabilities" in verdict.error
+
+
+@pytest.mark.parametrize(("status", "wanted"), [(429, Inconclusive), (400, Fail)])
+def test_a_failure_by_rate_limit_decides_nothing(status, wanted):
+    told = Story()
+    told.exchange(request=request("tools/list"), status=status, response={})
+    verdict = judge(rule(lambda inputs: fail("x", "y", inputs.through.client()[0])), Inputs(told.transcript()))
+    assert isinstance(verdict, wanted)
+
+
+def test_a_429_beside_the_decisive_exchange_excuses_nothing():
+    told = Story()
+    told.exchange(request=request("tools/list"), status=400, response={})
+    told.exchange("b", request=request("tools/list"), status=429, response={})
+    verdict = judge(rule(lambda inputs: fail("x", "y", inputs.through.client("a")[0])), Inputs(told.transcript()))
+    assert isinstance(verdict, Fail)
+
+
+def charged(*backend_statuses, other_client=False):
+    told = Story()
+    told.exchange(request=request("tools/list"), t=0.0, after=1.0, status=500, response={})
+    if other_client:
+        told.exchange("b", request=request("tools/list"), t=0.1, after=1.0, response={})
+    for number, status in enumerate(backend_statuses):
+        asked = request("tools/list", number)
+        told.exchange(backend=True, request=asked, t=0.2 + number / 10, status=status, response={})
+    control = Story()
+    control.exchange(request=request("tools/list"), status=500, response={})
+    inputs = Inputs(told.transcript(), control.transcript())
+    return charge(inputs, inputs.through.client("a")[0], lambda item: item.status == 500)
+
+
+def test_the_backend_is_charged_only_where_its_own_tap_shows_the_same():
+    assert charged(500) is Hop.BACKEND
+    assert charged(200) is Hop.GATEWAY
+
+
+def test_without_a_link_the_gateway_is_charged_whatever_the_control_shows():
+    assert charged() is Hop.GATEWAY
+
+
+def test_an_ambiguous_link_blames_nobody_else():
+    assert charged(500, 500) is Hop.GATEWAY
+    assert charged(500, other_client=True) is Hop.GATEWAY
+
+
+def test_a_failure_names_its_decisive_events_once_and_in_order():
+    exchange = story().client()[0]
+    verdict = fail("x", "y", exchange, exchange, events=(99, exchange.events[0]))
+    assert verdict.events == (*exchange.events, 99)
