@@ -37,7 +37,8 @@ WITNESS = "witness"
 class Selection:
     """What a run is asked to do, after the command line was understood.
 
-    targets and backends by manifest. rules: ids, empty for all. quick: no deliberate wait above QUICK_LIMIT seconds.
+    targets and backends by manifest. rules: ids, empty for all. quick: no deliberate wait above QUICK_LIMIT seconds, no
+    scenario with a gateway of its own, and the witness alone where it is among the backends.
     """
 
     targets: tuple[TargetManifest, ...]
@@ -92,7 +93,12 @@ def _selected(selection: Selection, revision: str, scenario: Scenario) -> bool:
         return False
     if selection.rules and not any(rule.when.name in scenario.brings for rule in rules() if rule.id in selection.rules):
         return False
-    return not (selection.quick and scenario.seconds > timing.QUICK_LIMIT)
+    return not (selection.quick and _is_slow(scenario))
+
+
+def _is_slow(scenario: Scenario) -> bool:
+    """Whether --quick leaves a scenario out: for its own wait, or for the gateway it wants started for itself alone."""
+    return scenario.seconds > timing.QUICK_LIMIT or scenario.kind is ScenarioKind.DESTRUCTIVE
 
 
 def _backends(selection: Selection, target: TargetManifest, scenario: Scenario) -> tuple[str, ...]:
@@ -101,14 +107,17 @@ def _backends(selection: Selection, target: TargetManifest, scenario: Scenario) 
         if not target.container.spin_up:
             return ()
         return ("witness",) if scenario.needs_witness else (selection.spin_up_backend,)
-    if scenario.late_backend and "http" not in target.fronts:
-        return ()  # a stdio backend is the gateway's own child, so it cannot come later
     faces = set(target.fronts)
+    if scenario.late_backend:
+        faces &= {"http"}  # a stdio backend is the gateway's own child, so it cannot come later
     if scenario.needs_witness:
         faces &= {str(face) for face in SCRIPTS[scenario.witness_script].faces}
+    backends = selection.backends
+    if selection.quick and any(backend.name == WITNESS for backend in backends):
+        backends = tuple(backend for backend in backends if backend.name == WITNESS)
     return tuple(
         backend.name
-        for backend in selection.backends
+        for backend in backends
         if faces & set(backend.offers) and (backend.name == WITNESS or not scenario.needs_witness)
     )
 

@@ -138,7 +138,11 @@ def run(
     ] = None,
     quick: Annotated[
         bool,
-        typer.Option("--quick", help="no wait over 2 s; keep-alive is then not exercised", rich_help_panel=_EXTENT),
+        typer.Option(
+            "--quick",
+            help="no wait over 2 s, no gateway started for one scenario alone, the witness only; no badge",
+            rich_help_panel=_EXTENT,
+        ),
     ] = False,
     runtime: Annotated[
         Runtime | None,

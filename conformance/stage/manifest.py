@@ -18,7 +18,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, 
 from conformance.errors import UsageError
 from conformance.paths import FIXTURES, SCHEMAS
 from conformance.stage import placeholders
+from conformance.stage.attached import URL_TARGET
 from conformance.stage.manifest_errors import did_you_mean, first_problem
+from conformance.stage.plan import DIRECT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,6 +29,8 @@ Face = Literal["http", "stdio"]
 """How a gateway reaches its backend: a Streamable HTTP URL, or a command that speaks MCP on stdin and stdout."""
 
 MUTANT_PREFIX: Final = "mutant:"
+RESERVED: Final = {DIRECT: "the control run", URL_TARGET: "the gateway of --url"}
+"""Target names of cells that have no manifest."""
 READY_SECONDS: Final = 30.0
 """Default of `ready.seconds`: the slowest gateway on record needs 12 s, on a loaded 2-core machine up to twice that."""
 
@@ -213,6 +217,12 @@ class TargetManifest(_Table):
             placeholders.check(value, self.secrets, "endpoint.headers")
         for element in self.spin_up.command if self.spin_up else ():
             placeholders.check(element, placeholders.SPIN_UP_PLACEHOLDERS.union(self.secrets), "spin_up.command")
+        return self
+
+    @model_validator(mode="after")
+    def _name_is_free(self) -> Self:
+        if self.name in RESERVED:
+            raise ValueError(f"the name {self.name!r} means {RESERVED[self.name]} in results; choose another.")
         return self
 
     @model_validator(mode="after")
