@@ -1,0 +1,137 @@
+"""Cells, the plan file that carries them to the engine child, and which cells a selection has."""
+
+from pathlib import Path
+
+import pytest
+
+from conformance import timing
+from conformance.errors import NothingRanError, UsageError
+from conformance.running import Selection, cells_of, drive_and_judge
+from conformance.stage.manifest import load_backend, load_target
+from conformance.stage.plan import DIRECT, Cell, Plan, UrlTarget
+from conformance.stage.scenario import ScenarioKind, scenarios
+
+REVISION = "2025-11-25"
+CELL = Cell("mutant:x", "process", "witness", REVISION, "2025-06-18", "idle-get")
+
+
+def cells(*targets, backends=("witness",), **more):
+    chosen = {"runtime": "process", "out": Path("out"), **more}
+    return cells_of(Selection(tuple(map(load_target, targets)), tuple(map(load_backend, backends)), **chosen))
+
+
+def names(found, target=None):
+    return {cell.scenario for cell in found if target is None or cell.target == target}
+
+
+def backends_of(found, scenario, target):
+    return {cell.backend for cell in found if (cell.scenario, cell.target) == (scenario, target)}
+
+
+def test_a_cells_id_names_it_and_comes_back():
+    assert CELL.id == "mutant:x/process/witness/2025-11-25/2025-06-18/idle-get"
+    assert Cell.parse(CELL.id) == CELL
+
+
+@pytest.mark.parametrize("text", ["", "a/b/c/d/e", "a/b/c/d/e/f/g"])
+def test_what_is_no_cell_id_is_refused(text):
+    with pytest.raises(ValueError, match="unpack"):
+        Cell.parse(text)
+
+
+def test_a_slug_is_a_file_name():
+    assert CELL.slug == "mutant_x__process__witness__2025-11-25__2025-06-18__idle-get"
+    assert "/" not in Cell("../../etc", *(["a b\n"] * 5)).slug
+
+
+def test_a_control_cell_differs_by_its_target_only():
+    assert CELL.control == Cell(DIRECT, *CELL.id.split("/")[1:])
+
+
+@pytest.mark.parametrize("url", [None, UrlTarget("http://127.0.0.1:1/mcp", {"Authorization": "NAME"})])
+def test_a_plan_comes_back_as_it_was_written(tmp_path, url):
+    plan = Plan("id", "out", "work", "process", (CELL, CELL.control), {"t": {"name": "t"}}, {"t": "/f"}, url, ("A",))
+    plan.write(tmp_path / "plan.json")
+    assert Plan.read(tmp_path / "plan.json") == plan
+
+
+@pytest.mark.parametrize("name", [DIRECT, "url"])
+def test_no_target_is_called_as_the_cells_without_one(tmp_path, name):
+    file = tmp_path / "target.toml"
+    file.write_text(f'name = "{name}"\ntitle = "t"\nversion = "1"\n[start]\ncommand = ["gw", "{{backend_url}}"]\n')
+    with pytest.raises(UsageError, match="means"):
+        load_target(file)
+
+
+def test_cells_are_in_a_stable_order_and_each_is_there_once():
+    found = cells("terminating", "passthrough", backends=("everything", "witness"))
+    assert list(found) == sorted(set(found))
+
+
+def test_quick_leaves_out_what_waits():
+    known = scenarios()
+    assert all(known[name].seconds <= timing.QUICK_LIMIT for name in names(cells("passthrough", quick=True)))
+    assert "idle-get" in names(cells("passthrough"))
+
+
+def test_a_suite_and_a_rule_narrow_the_scenarios():
+    assert {scenarios()[name].suite for name in names(cells("passthrough", suites=("get_sse",)))} == {"get_sse"}
+    assert names(cells("passthrough", rules=("MGC305",))) == {"second-get"}
+    assert cells("passthrough", rules=("MGC305",), suites=("keep_alive",)) == ()
+
+
+def test_an_empty_selection_is_not_driven():
+    selection = Selection((load_target("passthrough"),), (), "process", Path("out"))
+    with pytest.raises(NothingRanError, match="nothing to drive"):
+        drive_and_judge(selection, on_result=print, on_progress=print)
+
+
+def test_a_target_meets_the_backends_whose_face_it_fronts():
+    scenario, three = "get-in-session", ("witness", "everything", "time")
+    assert backends_of(cells("passthrough", backends=three), scenario, "passthrough") == {"witness", "everything"}
+    assert backends_of(cells("supergateway", backends=three), scenario, "supergateway") == set(three)
+
+
+def test_what_needs_the_witness_is_driven_with_nothing_else():
+    found = cells("passthrough", backends=("witness", "everything"))
+    assert backends_of(found, "long-call", "passthrough") == {"witness"}
+    assert "long-call" not in names(cells("passthrough", backends=("everything",)))
+
+
+def test_a_script_without_the_targets_face_is_left_out():
+    assert "backend-500-html" in names(cells("passthrough"))
+    assert "backend-500-html" not in names(cells("supergateway"))
+
+
+def test_only_an_http_backend_can_come_late():
+    assert "late-backend" in names(cells("passthrough"))
+    assert "late-backend" not in names(cells("supergateway"))
+    assert "late-backend" not in names(cells("terminating", backends=("time",)))
+
+
+@pytest.mark.parametrize("runtime", ["process", "containers"])
+def test_spin_up_has_cells_in_every_runtime_for_gateways_that_start_containers(runtime):
+    found = cells("terminating", "passthrough", suites=("spin_up",), runtime=runtime, spin_up_backend="time")
+    assert {cell.target for cell in found} == {"terminating"}
+    assert backends_of(found, "spin-up-session", "terminating") == {"time"}
+    assert backends_of(found, "spin-up-exits-at-once", "terminating") == {"witness"}
+
+
+def test_controls_are_shared_and_only_where_the_scenario_has_one():
+    found = cells("passthrough", "terminating")
+    known = scenarios()
+    assert names(found, DIRECT) == {name for name in names(found) if known[name].control}
+    assert sum(cell.target == DIRECT and cell.scenario == "get-in-session" for cell in found) == 1
+
+
+def test_a_url_is_driven_without_our_backend_and_without_harm():
+    url = {"url": UrlTarget("http://127.0.0.1:1/mcp")}
+    known, found = scenarios(), cells(backends=(), **url)
+    assert {(cell.target, cell.backend) for cell in found} == {("url", "unseen")}
+    driven = [known[name] for name in names(found)]
+    assert driven
+    assert not any(item.needs_witness or item.late_backend or item.spin_up for item in driven)
+    assert not any(item.kind is ScenarioKind.DESTRUCTIVE for item in driven)
+    more = names(cells(backends=(), allow_destructive=True, **url)) - names(found)
+    assert more
+    assert {known[name].kind for name in more} == {ScenarioKind.DESTRUCTIVE}
