@@ -68,10 +68,18 @@ def test_cells_are_in_a_stable_order_and_each_is_there_once():
     assert list(found) == sorted(set(found))
 
 
-def test_quick_leaves_out_what_waits():
-    known = scenarios()
-    assert all(known[name].seconds <= timing.QUICK_LIMIT for name in names(cells("passthrough", quick=True)))
-    assert "idle-get" in names(cells("passthrough"))
+def test_quick_leaves_out_what_waits_or_wants_a_gateway_of_its_own():
+    quick = [scenarios()[name] for name in names(cells("passthrough", quick=True))]
+    assert quick
+    assert all(item.seconds <= timing.QUICK_LIMIT and item.kind is not ScenarioKind.DESTRUCTIVE for item in quick)
+    assert {"idle-get", "malformed-initialize"} <= names(cells("passthrough"))
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"), [(("everything", "witness"), {"witness"}), (("everything",), {"everything"})]
+)
+def test_quick_keeps_to_the_witness_where_there_is_one(given, kept):
+    assert {cell.backend for cell in cells("passthrough", backends=given, quick=True)} == kept
 
 
 def test_a_suite_and_a_rule_narrow_the_scenarios():
