@@ -108,8 +108,8 @@ def _backends(selection: Selection, target: TargetManifest, scenario: Scenario) 
             return ()
         return ("witness",) if scenario.needs_witness else (selection.spin_up_backend,)
     faces = set(target.fronts)
-    if scenario.late_backend:
-        faces &= {"http"}  # a stdio backend is the gateway's own child, so it cannot come later
+    if scenario.late_backend or scenario.http_backend:
+        faces &= {"http"}  # a stdio backend is the gateway's own child: it cannot come later, and speaks no HTTP
     if scenario.needs_witness:
         faces &= {str(face) for face in SCRIPTS[scenario.witness_script].faces}
     backends = selection.backends

@@ -5,7 +5,7 @@ import pytest
 from conformance.evidence.events import Hop
 from conformance.rules.all import rule_named, rules
 from conformance.rules.base import Inputs, judge
-from conformance.rules.verdicts import Fail, NotApplicable, NotExercised, Pass
+from conformance.rules.verdicts import Fail, Inconclusive, NotApplicable, NotExercised, Pass
 from tests.evidence_builder import Story, notification, request, result
 
 IDS = [rule.id for rule in rules() if rule.suite == "get_sse"]
@@ -174,6 +174,111 @@ def test_312_an_added_tool_is_listed(tools, wanted):
     story.stimulus("tool.listed-again", tool="added")
     story.listing(tools=tools)
     assert isinstance(verdict("MGC312", story), wanted)
+
+
+STREAM = {"sse": [], "t": 1.0, "after": 0.2, "length": 3.0}
+"""A GET that a client opened and the gateway answered with a stream, its own to the backend beginning meanwhile."""
+BEHIND = {"backend": True, "method": "GET", "session": "b-1", "t": 1.1}
+REFUSED = {"sse": None, "response": {"error": {}}, "status": 404}
+
+
+def test_headers_that_the_backend_withholds_are_its_own():
+    story = connected()
+    get(story, t=1.0, after=15.0)
+    story.exchange(**BEHIND, sse=[], after=14.8)
+    assert verdict("MGC302", story).charged_to is Hop.BACKEND
+
+
+@pytest.mark.parametrize(("rule_id", "stray"), [("MGC303", result(7)), ("MGC309", {"ready": True})])
+def test_what_the_backend_sends_down_its_stream_is_its_own(rule_id, stray):
+    story = connected()
+    get(story, **STREAM | {"sse": [stray]})
+    story.exchange(**BEHIND, sse=[stray])
+    story.listing(t=2.0)
+    assert verdict(rule_id, story).charged_to is Hop.BACKEND
+
+
+@pytest.mark.parametrize(("rule_id", "session", "status"), [("MGC306", None, 500), ("MGC310", "unknown", 400)])
+def test_a_status_that_the_backend_gave_is_its_own(rule_id, session, status):
+    story = connected()
+    get(story, session=session, status=status, t=1.0, after=0.2)
+    story.exchange(**BEHIND, status=status, response={})
+    assert verdict(rule_id, story).charged_to is Hop.BACKEND
+
+
+@pytest.mark.parametrize("rule_id", ["MGC305", "MGC307"])
+def test_a_session_that_the_backend_lost_is_its_own_loss(rule_id):
+    story = connected()
+    story.leave(get(story, t=1.0, how="abandoned"), t=2.0)
+    get(story, t=2.5, status=409)
+    story.listing(t=3.0, after=1.0, **REFUSED)
+    story.listing(backend=True, session="b-1", t=3.5, **REFUSED)
+    assert verdict(rule_id, story).charged_to is Hop.BACKEND
+
+
+@pytest.mark.parametrize("rule_id", ["MGC303", "MGC307"])
+def test_without_a_stream_there_is_nothing_to_ask_of_one(rule_id):
+    story = connected()
+    get(story, status=405)
+    story.listing()
+    assert isinstance(verdict(rule_id, story), NotApplicable)
+
+
+@pytest.mark.parametrize("rule_id", ["MGC304", "MGC308"])
+def test_without_a_stream_no_notification_is_expected(rule_id):
+    story = connected(**DECLARED)
+    get(story, status=405)
+    story.stimulus("tool.add", t=2.0)
+    story.stdio_start(t=0.5)
+    story.stdio("down", CHANGED, t=2.1)
+    assert isinstance(verdict(rule_id, story), NotApplicable)
+
+
+def test_310_does_not_apply_where_no_session_is_issued():
+    story = connected(session=None)
+    get(story, session="unknown")
+    assert isinstance(verdict("MGC310", story), NotApplicable)
+
+
+def test_311_does_not_apply_to_a_gateway_that_listens_to_no_backend():
+    story = connected()
+    story.connect(backend=True, session="b-1")
+    assert isinstance(verdict("MGC311", story), NotApplicable)
+
+
+@pytest.mark.parametrize("rule_id", ["MGC302", "MGC308"])
+def test_what_the_harness_s_lag_could_have_decided_is_inconclusive(rule_id):
+    story = notified(0) if rule_id == "MGC308" else connected()
+    if rule_id == "MGC302":
+        get(story, t=2.0, after=6.0)
+    story.lag(10.0, t=3.0)
+    assert isinstance(verdict(rule_id, story), Inconclusive)
+
+
+def two_clients():
+    story = Story()
+    clients = (("a", "s-1"), ("b", "s-2"))
+    for client, session in clients:
+        story.initialize(client, session=session)
+    for client, session in clients:
+        story.leave(get(story, client=client, session=session, t=1.0, how="abandoned"), t=1.9)
+    return story
+
+
+@pytest.mark.parametrize("rule_id", ["MGC305", "MGC307"])
+def test_whichever_clients_session_is_lost(rule_id):
+    story = two_clients()
+    get(story, client="b", session="s-2", t=2.0, status=409)
+    story.listing("b", session="s-2", t=3.0, **REFUSED)
+    assert isinstance(verdict(rule_id, story), Fail)
+
+
+@pytest.mark.parametrize(("rule_id", "session", "good", "bad"), [("MGC306", None, 400, 200), ("MGC310", "x", 404, 400)])
+def test_every_such_get_is_judged(rule_id, session, good, bad):
+    story = connected()
+    get(story, session=session, status=good)
+    get(story, session=session, status=bad)
+    assert isinstance(verdict(rule_id, story), Fail)
 
 
 def test_what_the_backend_lists_wrongly_is_its_own():

@@ -90,3 +90,20 @@ def test_a_get_links_by_method_when_it_is_alone():
     backend = story.exchange(method="GET", backend=True, t=0.5, status=405)
     transcript = story.transcript()
     assert linked_exchange(transcript, transcript.client()[0]).id == backend
+
+
+def test_a_stream_links_though_requests_were_made_beside_it():
+    story = Story()
+    story.exchange(method="GET", t=0.0, after=0.2, sse=[], length=5.0)
+    backend = story.exchange(method="GET", backend=True, t=0.1, after=0.05, sse=[], length=5.0)
+    story.listing(t=1.0)
+    transcript = story.transcript()
+    assert linked_exchange(transcript, transcript.client()[0]).id == backend
+
+
+def test_what_the_gateway_opens_after_it_answered_a_get_is_its_own():
+    story = Story()
+    story.exchange(method="GET", t=0.0, after=0.2, sse=[], length=5.0)
+    story.exchange(method="GET", backend=True, t=1.0, sse=[], length=3.0)
+    transcript = story.transcript()
+    assert linked_exchange(transcript, transcript.client()[0]) is None

@@ -61,14 +61,15 @@ def linked_exchange(transcript: Transcript, client: Exchange) -> Exchange | None
     """Return the one backend exchange that answers for `client`'s, also where nothing posted can be compared.
 
     A GET or DELETE, or a POST whose body is not JSON-RPC, links to the sole backend exchange with the same HTTP method
-    that began while it alone was in flight. None when there is no such exchange or more than one.
+    that began while it alone was in flight (a GET: until its response's headers; what then comes down its stream may
+    come beside other requests). None when there is no such exchange or more than one.
     """
     by_message = [link.exchange for link in links(transcript) if link.client.id == client.id and link.exchange]
     if client.rpc_method is not None:
         return by_message[0] if len(by_message) == 1 else None
     if not _alone(client, transcript.client(), transcript.end):
         return None
-    until = client.t_end if client.t_end is not None else transcript.end
+    until = _answered(client, transcript.end)
     same = [item for item in transcript.backend if item.method == client.method and client.t <= item.t <= until]
     return same[0] if len(same) == 1 else None
 
@@ -81,7 +82,7 @@ def _nonce(exchange: Exchange) -> str | None:
 
 def _alone(exchange: Exchange, others: Iterable[Exchange], end: float) -> bool:
     """Whether no other client's request was unanswered while this one waited; open streams do not count."""
-    until = exchange.t_end if exchange.t_end is not None else end
+    until = _answered(exchange, end)
     return not any(
         other.id != exchange.id
         and other.method != "GET"
@@ -89,3 +90,10 @@ def _alone(exchange: Exchange, others: Iterable[Exchange], end: float) -> bool:
         and (other.t_end if other.t_end is not None else end) > exchange.t
         for other in others
     )
+
+
+def _answered(exchange: Exchange, end: float) -> float:
+    """Return until when a request was in flight, in seconds: a GET until its headers, others until their end."""
+    if exchange.method == "GET" and exchange.t_response is not None:
+        return exchange.t_response
+    return exchange.t_end if exchange.t_end is not None else end

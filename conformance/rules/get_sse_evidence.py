@@ -127,6 +127,11 @@ def neither_stream_nor_405(exchange: Exchange) -> bool:
     return not (exchange.status == 405 or (exchange.status == 200 and exchange.is_stream))
 
 
+def not_refused(exchange: Exchange) -> bool:
+    """Whether a request was answered otherwise than with a 4xx status, or not at all."""
+    return exchange.status is None or not 400 <= exchange.status < 500
+
+
 def headers_waited(transcript: Transcript, get: Exchange) -> float:
     """Return how long a GET waited for its response headers, in seconds; for ones that never came, until it ended."""
     if get.t_response is not None:

@@ -20,6 +20,7 @@ from conformance.rules.get_sse_evidence import (
     issued,
     later_answers,
     neither_stream_nor_405,
+    not_refused,
     open_streams,
     said,
     without_result,
@@ -119,21 +120,22 @@ def second_get_is_harmless(inputs: Inputs) -> Verdict:
     A conforming exchange: GET → 200, GET → 409 (or 200, or 405), POST tools/list → 200
     Known gaps: whether the first stream still delivers is judged only by its not being closed by the server.
     """
-    first = first_gets(inputs.through)[0]
-    second = [get for get in session_gets(inputs.through) if get.tap == first.tap][1]
-    after = later_answers(inputs.through, first, second.t)
-    if not after:
+    judged = []
+    for first in first_gets(inputs.through):
+        again = [get for get in session_gets(inputs.through) if get.tap == first.tap][1:]
+        for item in later_answers(inputs.through, first, again[0].t) if again else ():
+            judged.append(again[0])
+            if without_result(item):
+                return fail(
+                    "the session goes on after a second GET",
+                    f"after the second GET ({said(again[0])}) tools/list was answered {said(item)}",
+                    again[0],
+                    item,
+                    charged_to=charge(inputs, item, without_result),
+                )
+    if not judged:
         return Inconclusive("no request was made in the session after the second GET")
-    for item in after:
-        if without_result(item):
-            return fail(
-                "the session goes on after a second GET",
-                f"after the second GET ({said(second)}) tools/list was answered {said(item)}",
-                second,
-                item,
-                charged_to=charge(inputs, item, without_result),
-            )
-    return Pass(f"second GET was answered {said(second)}; tools/list was answered after it", second.events)
+    return Pass(f"second GET was answered {said(judged[0])}; tools/list was answered after it", judged[0].events)
 
 
 @rule(
@@ -157,16 +159,17 @@ def get_without_session_is_refused(inputs: Inputs) -> Verdict:
     """
     if not issued(inputs.through):
         return NotApplicable("no session id is ever issued")
-    get = gets_with(inputs.through, unknown=False)[0]
-    if get.status is not None and 400 <= get.status < 500:
-        return Pass(f"refused with {get.status}", get.events)
-    return fail(
-        "GET without a session id is refused with 400",
-        f"it was answered {said(get)}",
-        get,
-        charged_to=charge(inputs, get, lambda item: item.status is None or not 400 <= item.status < 500),
-        symptom="get-sse-dead-stream" if get.status in (None, 200) else "get-sse-wrong-status",
-    )
+    gets = gets_with(inputs.through, unknown=False)
+    for get in gets:
+        if not_refused(get):
+            return fail(
+                "GET without a session id is refused with 400",
+                f"it was answered {said(get)}",
+                get,
+                charged_to=charge(inputs, get, not_refused),
+                symptom="get-sse-dead-stream" if get.status in (None, 200) else "get-sse-wrong-status",
+            )
+    return Pass(f"refused with {gets[0].status}", gets[0].events)
 
 
 @rule(
@@ -191,18 +194,21 @@ def closing_get_keeps_session(inputs: Inputs) -> Verdict:
     streams = open_streams(inputs.through)
     if not streams:
         return NotApplicable("no GET stream: GET was not answered with one")
-    stream = next(item for item in streams if inputs.through.left_at(item) is not None)
-    for item in later_answers(inputs.through, stream, inputs.through.left_at(stream) or 0.0):
-        if without_result(item):
-            return fail(
-                "a request after the client closed its GET stream is answered",
-                f"tools/list was answered {said(item)}",
-                stream,
-                item,
-                charged_to=charge(inputs, item, without_result),
-                symptom="second-get-destroys-session",
-            )
-    return Pass("the session answered after its stream was closed", stream.events)
+    judged = []
+    for stream in streams:
+        left = inputs.through.left_at(stream)
+        for item in later_answers(inputs.through, stream, left) if left is not None else ():
+            judged.append(stream)
+            if without_result(item):
+                return fail(
+                    "a request after the client closed its GET stream is answered",
+                    f"tools/list was answered {said(item)}",
+                    stream,
+                    item,
+                    charged_to=charge(inputs, item, without_result),
+                    symptom="second-get-destroys-session",
+                )
+    return Pass("the session answered after its stream was closed", judged[0].events)
 
 
 @rule(
@@ -226,15 +232,16 @@ def unknown_session_get_is_404(inputs: Inputs) -> Verdict:
     """
     if not issued(inputs.through):
         return NotApplicable("no session id is ever issued")
-    get = gets_with(inputs.through, unknown=True)[0]
-    if get.status in (404, 405):
-        return Pass(f"answered {get.status}", get.events)
-    return fail(
-        "404 for a session id that was never issued",
-        f"it was answered {said(get)}",
-        get,
-        charged_to=charge(inputs, get, lambda item: item.status not in (404, 405)),
-    )
+    gets = gets_with(inputs.through, unknown=True)
+    for get in gets:
+        if get.status not in (404, 405):
+            return fail(
+                "404 for a session id that was never issued",
+                f"it was answered {said(get)}",
+                get,
+                charged_to=charge(inputs, get, lambda item: item.status not in (404, 405)),
+            )
+    return Pass(f"answered {gets[0].status}", gets[0].events)
 
 
 @rule(

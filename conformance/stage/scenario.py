@@ -49,7 +49,8 @@ class Scenario:
     """A registered scenario.
 
     brings: names of the preconditions it brings about. witness_script: the backend is the witness with this script
-    (and the instance is fresh). needs_witness: it calls the witness's own tools. seconds: its longest deliberate wait.
+    (and the instance is fresh). needs_witness: it calls the witness's own tools. http_backend: it has a
+    meaning only where the gateway reaches its backend over HTTP. seconds: its longest deliberate wait.
     spin_up: the backend is a container the gateway starts, and what is wrong with it. late_backend: it is started by
     the drive. control: whether the scenario also runs straight at the backend.
     """
@@ -62,6 +63,7 @@ class Scenario:
     revisions: tuple[str, ...]
     witness_script: str
     needs_witness: bool
+    http_backend: bool
     spin_up: SpinUp | None
     control: bool
     late_backend: bool
@@ -85,6 +87,7 @@ def scenario(
     revisions: tuple[str, ...] = STREAMABLE_LEGACY,
     witness_script: str = "correct",
     needs_witness: bool = False,
+    http_backend: bool = False,
     spin_up: SpinUp | None = None,
     control: bool = True,
     late_backend: bool = False,
@@ -105,6 +108,7 @@ def scenario(
             revisions=revisions,
             witness_script=witness_script,
             needs_witness=needs_witness or scripted,
+            http_backend=http_backend,
             spin_up=spin_up,
             control=control,
             late_backend=late_backend,

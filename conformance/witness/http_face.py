@@ -10,7 +10,8 @@ import itertools
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Final
 
-from conformance.witness import http_faults, jsonrpc
+from conformance.witness import jsonrpc, manners
+from conformance.witness.all_manners import MANNERS
 from conformance.witness.http_checks import (
     JSON_TYPE,
     STREAM_TYPE,
@@ -221,10 +222,10 @@ class Endpoint:
     async def _answer(self, wire: Wire, session: Session, requests: Sequence[Request], *, batch: bool) -> None:
         outlet = StreamOutlet(carries_messages=not self._script.json_answers)
         tasks = [self._server.start(session, request, outlet, wire.number) for request in requests]
-        calls = [task for task, request in zip(tasks, requests, strict=True) if request.method == "tools/call"]
-        if calls and self._script.on_call not in {OnCall.ANSWER, OnCall.SILENT}:
-            await http_faults.misanswer(self._script, wire, await calls[0], STREAM_HEADERS, event)
-            return
+        for task, request in zip(tasks, requests, strict=True):
+            if (name := self._manner(request)) is not None:
+                await MANNERS[name](self._answering(wire, await task, request))
+                return
         if self._script.json_answers:
             await self._answer_json(wire, requests, tasks, batch=batch)
             return
@@ -241,6 +242,22 @@ class Endpoint:
         for task in tasks:
             task.add_done_callback(deliver)
         await self._stream(wire, outlet, {})
+
+    def _manner(self, request: Request) -> str | None:
+        """Return the manner in which a request is answered, None for the ordinary one."""
+        if request.method != "tools/call":
+            return None
+        if self._script.on_call not in {OnCall.ANSWER, OnCall.SILENT}:
+            return str(self._script.on_call)
+        arguments = request.params.get("arguments")
+        if request.params.get("name") != manners.TOOL or not isinstance(arguments, dict):
+            return None
+        wanted = arguments.get("manner")
+        return wanted if isinstance(wanted, str) and wanted in MANNERS else None
+
+    def _answering(self, wire: Wire, answer: Mapping[str, JSON], request: Request) -> manners.Answering:
+        arguments = request.params.get("arguments", {})
+        return manners.Answering(wire, answer, arguments, STREAM_HEADERS, lambda message: event(message, self._script))
 
     async def _answer_json(
         self,

@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from conformance.witness import jsonrpc
+from conformance.witness import jsonrpc, manners
+from conformance.witness.all_manners import MANNERS
 from conformance.witness.jsonrpc import JSON, RpcError
 from conformance.witness.sessions import LOG_LEVELS, Outlet, Session, Sessions
 
@@ -141,6 +142,10 @@ async def _echo(call: Call) -> Specifics:
     return {"text": call.arguments["text"]}
 
 
+async def _answer(call: Call) -> Specifics:
+    return {"manner": call.arguments["manner"]}
+
+
 async def _slow(call: Call) -> Specifics:
     seconds = float(call.arguments["seconds"])
     period = float(call.arguments.get("progress_every", PROGRESS_PERIOD))
@@ -217,6 +222,13 @@ async def _server_ping(call: Call) -> Specifics:
 
 TOOLS: Final = (
     Tool("echo", "Returns the text it was given.", _echo, {"text": {"type": "string"}}, ("text",)),
+    Tool(
+        manners.TOOL,
+        "Returns its result over HTTP in the manner named: some are legal, some are not.",
+        _answer,
+        {"manner": {"type": "string", "enum": sorted(MANNERS)}},
+        ("manner",),
+    ),
     Tool(
         "slow",
         "Answers after the given seconds, reporting progress meanwhile if a progress token came with the call.",

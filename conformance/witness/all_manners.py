@@ -1,0 +1,7 @@
+"""Every manner of answering, registered. Importing this module is what makes `MANNERS` complete."""
+
+from __future__ import annotations
+
+from conformance.witness.manners import MANNERS
+
+__all__ = ["MANNERS"]
