@@ -14,6 +14,7 @@ MUTANT = Mutant(
     rules=("MGC1",),
     failure_class="class-a",
     requirements=("ROW-1",),
+    revision="2025-11-25",
 )
 
 

@@ -7,7 +7,16 @@ from typing import Final
 
 from conformance.rules.base import Rule, rules
 
-FAMILIES: Final = ("initialize_ordering", "session_reuse", "get_sse", "keep_alive", "spin_up")
+FAMILIES: Final = (
+    "initialize_ordering",
+    "session_reuse",
+    "get_sse",
+    "keep_alive",
+    "streaming",
+    "transparency",
+    "isolation",
+    "spin_up",
+)
 
 for _family in FAMILIES:
     importlib.import_module(f"conformance.rules.{_family}")

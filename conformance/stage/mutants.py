@@ -10,10 +10,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
+from typing import Final
 
 from conformance.paths import FIXTURES
+from conformance.spec.revisions import STREAMABLE_LEGACY
 from conformance.spec.rows import read
 from conformance.stage.manifest import MUTANT_PREFIX
+
+LATEST: Final = STREAMABLE_LEGACY[-1]
+"""Revision a mutant is driven with unless it says otherwise."""
 
 
 class Base(StrEnum):
@@ -28,6 +33,7 @@ class Mutant:
     """One variant.
 
     rules: ids that must fail on it; requirements: the rows it violates; failure_class: what it must be classified as.
+    revision: the one it is driven with, where its fault is one of an older revision.
     A benign one must fail nothing: its rules and requirements are empty and its failure class is None.
     """
 
@@ -38,6 +44,7 @@ class Mutant:
     rules: tuple[str, ...]
     failure_class: str | None
     requirements: tuple[str, ...]
+    revision: str
 
     @property
     def target(self) -> str:
@@ -53,7 +60,7 @@ def mutants() -> tuple[Mutant, ...]:
 
 def _mutant(file: Path) -> Mutant:
     row = read(file)
-    row.allow_only("id", "title", "benign", "base", "rules", "failure_class", "requirements")
+    row.allow_only("id", "title", "benign", "base", "rules", "failure_class", "requirements", "revision")
     benign = row.flag("benign")
     if row.text("id") != file.parent.name:
         raise row.error(f"{file}: `id` must be {file.parent.name!r}, after its folder")
@@ -68,4 +75,5 @@ def _mutant(file: Path) -> Mutant:
         rules=() if benign else row.texts("rules"),
         failure_class=None if benign else row.text("failure_class"),
         requirements=() if benign else row.texts("requirements"),
+        revision=row.text("revision") if "revision" in row.cells else LATEST,
     )

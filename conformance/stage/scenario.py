@@ -21,7 +21,16 @@ from conformance.spec.revisions import STREAMABLE_LEGACY
 if TYPE_CHECKING:
     from conformance.stage.stage import Stage
 
-SUITES: Final = ("initialize_ordering", "session_reuse", "get_sse", "keep_alive", "spin_up")
+SUITES: Final = (
+    "initialize_ordering",
+    "session_reuse",
+    "get_sse",
+    "keep_alive",
+    "streaming",
+    "transparency",
+    "isolation",
+    "spin_up",
+)
 
 
 class ScenarioKind(StrEnum):

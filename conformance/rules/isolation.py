@@ -1,0 +1,7 @@
+"""Family isolation. What one client does is neither seen nor felt by another."""
+
+from __future__ import annotations
+
+from conformance.rules import isolation_clients, isolation_credentials
+
+__all__ = ["isolation_clients", "isolation_credentials"]

@@ -1,0 +1,3 @@
+"""Family isolation: clients."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Family isolation: credentials."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Family streaming: events."""
+
+from __future__ import annotations

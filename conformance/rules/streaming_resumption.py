@@ -1,0 +1,3 @@
+"""Family streaming: resumption."""
+
+from __future__ import annotations

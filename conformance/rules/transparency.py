@@ -1,0 +1,7 @@
+"""Family transparency. What one side says reaches the other unchanged, exactly once."""
+
+from __future__ import annotations
+
+from conformance.rules import transparency_calls, transparency_http, transparency_messages
+
+__all__ = ["transparency_calls", "transparency_http", "transparency_messages"]

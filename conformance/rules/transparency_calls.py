@@ -1,0 +1,3 @@
+"""Family transparency: calls."""
+
+from __future__ import annotations

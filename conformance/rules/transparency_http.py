@@ -1,0 +1,3 @@
+"""Family transparency: http."""
+
+from __future__ import annotations

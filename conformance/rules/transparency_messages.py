@@ -1,0 +1,3 @@
+"""Family transparency: messages."""
+
+from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Suite get_sse: the standalone GET stream."""

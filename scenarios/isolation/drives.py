@@ -1,0 +1,7 @@
+"""Drives of suite isolation, in a module each topic. They only drive; `conformance/rules/` judges."""
+
+from __future__ import annotations
+
+from scenarios.isolation import drives_clients, drives_credentials
+
+__all__ = ["drives_clients", "drives_credentials"]

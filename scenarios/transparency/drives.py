@@ -1,0 +1,7 @@
+"""Drives of suite transparency, in a module each topic. They only drive; `conformance/rules/` judges."""
+
+from __future__ import annotations
+
+from scenarios.transparency import drives_calls, drives_http, drives_messages
+
+__all__ = ["drives_calls", "drives_http", "drives_messages"]

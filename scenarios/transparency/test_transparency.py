@@ -1,0 +1,16 @@
+"""Suite transparency. What one side says reaches the other unchanged, exactly once.
+
+One item per cell and rule; the drives are in `drives.py` and the modules it imports.
+"""
+
+from __future__ import annotations
+
+from conformance.expectations import Outcome
+from conformance.plugin import enforce
+
+SUITE = "transparency"
+
+
+def test_rule(judgement: Outcome) -> None:
+    """Judge one rule on one cell's evidence."""
+    enforce(judgement)
