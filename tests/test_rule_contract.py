@@ -7,7 +7,7 @@ from conformance.rules.all import rules
 from conformance.rules.base import DOCSTRING_HEADINGS, Level
 from conformance.spec.catalogue import requirement
 from conformance.stage.mutants import mutants
-from conformance.stage.scenario import scenarios
+from conformance.stage.scenario import SUITES, scenarios
 
 RULES = rules()
 BROUGHT = {name for scenario in scenarios().values() for name in scenario.brings}
