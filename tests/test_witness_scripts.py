@@ -13,8 +13,8 @@ import pytest
 from conformance.errors import UsageError
 from conformance.paths import ROOT
 from conformance.witness import SCRIPTS, Face, find_script
+from conformance.witness.all_tools import ALL_TOOLS
 from conformance.witness.runner import parse_listen
-from conformance.witness.tools import TOOLS
 from tests.witness_process import Client, ending, events, http_witness, initialize_params, start
 
 ECHO: dict[str, Any] = {"name": "echo", "arguments": {"nonce": "n", "text": "t"}}
@@ -268,7 +268,7 @@ def test_paginated_pages_make_up_the_whole_list() -> None:
             names += [tool["name"] for tool in pages[-1]["tools"]]
             cursor = {"cursor": pages[-1].get("nextCursor")}
         assert all(len(page["tools"]) == 4 for page in pages[:-1])
-        assert names == [tool.name for tool in TOOLS]
+        assert names == [tool.name for tool in ALL_TOOLS]
         assert client.answer("tools/list", {"cursor": "x"})["error"]["code"] == -32602
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from conformance.witness.tools import TOOLS
+from conformance.witness.all_tools import ALL_TOOLS
 from tests.witness_process import PATIENCE, ending, initialize_params, start
 
 
@@ -69,7 +69,7 @@ def child() -> Iterator[Child]:
 
 def test_handshake_call_and_end_of_input(child: Child) -> None:
     assert child.open()["result"]["protocolVersion"] == "2025-11-25"
-    assert len(child.ask("tools/list")["result"]["tools"]) == len(TOOLS)
+    assert len(child.ask("tools/list")["result"]["tools"]) == len(ALL_TOOLS)
     facts = child.call("echo", text="é\u2028")
     assert (facts["text"], facts["connection"], facts["process"]) == ("é\u2028", 0, child.process.pid)
     assert facts["session"]

@@ -68,6 +68,8 @@ class McpClient:
         self.session: str | None = None
         self.negotiated: str | None = None
         self.url = url
+        self.replies: Mapping[str, JSON] = {}
+        """What this client answers the server's requests with: a result by method. Others get -32601."""
         self._record = record
         self._extra = dict(headers or {})
         self._next_id = 0
@@ -174,15 +176,19 @@ class McpClient:
                     return
 
     async def _react(self, messages: tuple[Mapping[str, JSON], ...]) -> None:
-        """Answer the server's pings, as every client must (2025-11-25 basic/utilities/ping)."""
+        """Answer the server's requests, each with a POST of its own (2025-11-25 basic/transports, Sending Messages)."""
         for message in messages:
-            if message.get("method") == "ping" and "id" in message:
-                task = asyncio.create_task(self._pong(message["id"]))
+            if "method" in message and "id" in message:
+                task = asyncio.create_task(self._reply(message))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
 
-    async def _pong(self, request_id: JSON) -> None:
-        await self.post({"jsonrpc": "2.0", "id": request_id, "result": {}})
+    async def _reply(self, message: Mapping[str, JSON]) -> None:
+        """Answer one request of the server's: a ping always (basic/utilities/ping), others as `replies` says."""
+        replies = {"ping": {}, **self.replies}
+        method = message["method"]
+        answer = {"result": replies[method]} if method in replies else {"error": _not_taken(method)}
+        await self.post({"jsonrpc": "2.0", "id": message["id"], **answer})
 
     # the lifecycle --------------------------------------------------------------------------------------------------
 
@@ -210,9 +216,9 @@ class McpClient:
         """POST notifications/initialized."""
         return await self.notify("notifications/initialized")
 
-    async def connect(self) -> Reply:
-        """Initialize and confirm it; return the reply to initialize."""
-        reply = await self.initialize()
+    async def connect(self, **params: JSON) -> Reply:
+        """Initialize and confirm it; return the reply to initialize. params override the usual ones."""
+        reply = await self.initialize(**params)
         await self.initialized()
         return reply
 
@@ -344,6 +350,10 @@ class Listening:
     def methods(self) -> tuple[str, ...]:
         """Methods of the messages that came, in order."""
         return tuple(str(message.get("method")) for message in self.messages if "method" in message)
+
+
+def _not_taken(method: JSON) -> Mapping[str, JSON]:
+    return {"code": -32601, "message": f"Method not found: {method}"}
 
 
 async def _drain(chunks: AsyncIterator[bytes]) -> None:

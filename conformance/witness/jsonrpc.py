@@ -47,10 +47,11 @@ class Notification:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """The peer's answer to a request of ours; ok is False for an error."""
+    """The peer's answer to a request of ours; ok is False for an error. body: the result or the error."""
 
     id: Id
     ok: bool
+    body: JSON = None
 
 
 Message: TypeAlias = Request | Notification | Response
@@ -84,7 +85,8 @@ def read(value: JSON) -> Message:
         return _read_call(value)
     if "id" not in value or ("result" in value) == ("error" in value):
         raise RpcError(INVALID_REQUEST, "Invalid Request: neither a request, a notification nor a response")
-    return Response(id=value["id"], ok="result" in value)
+    ok = "result" in value
+    return Response(id=value["id"], ok=ok, body=value["result" if ok else "error"])
 
 
 def _read_call(value: Mapping[str, JSON]) -> Request | Notification:
@@ -110,9 +112,9 @@ def readable_id(data: bytes) -> Id | None:
     return identifier
 
 
-def request(identifier: Id, method: str) -> dict[str, JSON]:
-    """Return a request without parameters."""
-    return {"jsonrpc": "2.0", "id": identifier, "method": method}
+def request(identifier: Id, method: str, params: Mapping[str, JSON] | None = None) -> dict[str, JSON]:
+    """Return a request."""
+    return {"jsonrpc": "2.0", "id": identifier, "method": method} | ({"params": dict(params)} if params else {})
 
 
 def notification(method: str, params: Mapping[str, JSON] | None = None) -> dict[str, JSON]:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequenc
 from typing import Any, Final
 
 from conformance.witness import jsonrpc, tools
+from conformance.witness.all_tools import ALL_TOOLS
 from conformance.witness.jsonrpc import JSON, Notification, Request, RpcError
 from conformance.witness.scripts import OnCall, Script
 from conformance.witness.sessions import LOG_LEVELS, REVISIONS, Outlet, Session, Sessions
@@ -36,7 +37,7 @@ class Server:
     def __init__(self, script: Script) -> None:
         self.script = script
         self.sessions = Sessions()
-        self._toolbox = tools.Toolbox()
+        self._toolbox = tools.Toolbox(ALL_TOOLS)
         self._toolbox.open = script.tools_delay == 0
         self._requests = itertools.count(1)
         self._tasks: set[asyncio.Task[None]] = set()

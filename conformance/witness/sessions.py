@@ -53,7 +53,7 @@ class Session:
     cancelled: int = 0
     pings_sent: int = 0
     pings_answered: int = 0
-    _awaited: dict[Id, asyncio.Future[bool]] = field(default_factory=dict)
+    _awaited: dict[Id, asyncio.Future[jsonrpc.Response]] = field(default_factory=dict)
     _ids: Iterator[int] = field(default_factory=itertools.count)
 
     def push(self, message: JSON) -> bool:
@@ -64,31 +64,42 @@ class Session:
         return self.listener is not None and self.initialized.is_set() and self.listener.send(message)
 
     async def ping(self, outlet: Outlet | None, timeout: float) -> bool:  # noqa: ASYNC109 - the timeout is the result
-        """Ping the client on `outlet`; True if it answered within `timeout` seconds.
+        """Ping the client on `outlet`; True if it answered with a result within `timeout` seconds."""
+        response = await self.ask(outlet, "ping", {}, timeout)
+        answered = response is not None and response.ok
+        self.pings_answered += answered
+        return answered
+
+    async def ask(
+        self,
+        outlet: Outlet | None,
+        method: str,
+        params: Mapping[str, JSON],
+        timeout: float,  # noqa: ASYNC109 - that no answer came in time is a result
+    ) -> jsonrpc.Response | None:
+        """Send the client a request on `outlet`; return its response, None if none came within `timeout` seconds.
 
         The id is unguessable, so that an answer made up by somebody in between is not taken for the client's.
         """
         identifier = f"witness-{next(self._ids)}-{secrets.token_hex(4)}"
-        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[jsonrpc.Response] = asyncio.get_running_loop().create_future()
         self._awaited[identifier] = answer
         try:
-            if outlet is None or not outlet.send(jsonrpc.request(identifier, "ping")):
-                return False
-            self.pings_sent += 1
+            if outlet is None or not outlet.send(jsonrpc.request(identifier, method, params)):
+                return None
+            self.pings_sent += method == "ping"
             async with asyncio.timeout(timeout):
-                answered = await answer
+                return await answer
         except TimeoutError:
-            return False
+            return None
         finally:
             del self._awaited[identifier]
-        self.pings_answered += answered
-        return answered
 
     def take_response(self, response: jsonrpc.Response) -> None:
         """Hand the client's answer to whoever waits for it; one nobody waits for is ignored."""
         future = self._awaited.get(response.id)
         if future is not None and not future.done():
-            future.set_result(response.ok)
+            future.set_result(response)
 
     def cancel(self, identifier: JSON) -> None:
         """End the running request of that id; unknown and malformed ids are ignored (cancellation § Error Handling)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
@@ -84,8 +84,8 @@ def _fits(value: JSON, wanted: Mapping[str, JSON]) -> bool:
 class Toolbox:
     """The tools of the process, shared by its sessions; `open` is False while a script keeps them back."""
 
-    def __init__(self) -> None:
-        self._tools = {tool.name: tool for tool in TOOLS}
+    def __init__(self, tools: Iterable[Tool]) -> None:
+        self._tools = {tool.name: tool for tool in tools}
         self.open = True
 
     def listed(self) -> list[dict[str, JSON]]:
@@ -156,13 +156,16 @@ async def _slow(call: Call) -> Specifics:
         while (beats + 1) * period < seconds:
             beats += 1
             await asyncio.sleep(start + beats * period - loop.time())
-            call.outlet.send(_progress(call, beats * period, seconds))
+            call.outlet.send(progress(call, beats * period, seconds))
     await asyncio.sleep(start + seconds - loop.time())
     return {"seconds": seconds, "progress": beats}
 
 
-def _progress(call: Call, done: float, total: float) -> dict[str, JSON]:
-    params: dict[str, JSON] = {"progressToken": call.progress_token, "progress": done, "total": total}
+def progress(call: Call, done: float, total: float | None = None) -> dict[str, JSON]:
+    """Return a progress notification of the call, with the call's nonce as its text where the revision has texts."""
+    params: dict[str, JSON] = {"progressToken": call.progress_token, "progress": done}
+    if total is not None:
+        params["total"] = total
     if call.session.revision >= "2025-03-26":
         params["message"] = call.arguments["nonce"]
     return jsonrpc.notification("notifications/progress", params)

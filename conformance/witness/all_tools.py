@@ -1,0 +1,12 @@
+"""Every tool of the witness, in the order of its list."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from conformance.witness import tools, tools_calls
+
+ALL_TOOLS: Final = (
+    *tools.TOOLS,
+    *tools_calls.TOOLS,
+)
