@@ -103,6 +103,13 @@ excessive). Healthy: one in 15 s; the busiest implementation reported on pinged 
 STORM_OBSERVED: Final = 5.0
 """Shortest time over which a rate of beats is judged."""
 
+CROSSED_CALL: Final = 0.6
+"""How long the longer of two calls with equal ids lasts: the other begins a sixth later and ends before or after it,
+also where a gateway takes 50 ms for each."""
+
+LOST_ANSWER: Final = 5.0
+"""After this time a call of at most CROSSED_CALL counts as never answered. Healthy: 0.05 s more than the call lasts."""
+
 SESSION_END: Final = 5.0
 """How long after a client ended its session the gateway may take to end the backend's. Healthy: 0.2 s; a stdio child
 that ignores the end of its stdin gets SIGTERM from the Python and TypeScript SDKs after 2 s and SIGKILL after 4 s."""

@@ -1,7 +1,80 @@
-"""Drives of suite isolation: clients."""
+"""Drives of suite isolation: two clients that use the same names for different things at the same time."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
 
+from conformance import timing
+from conformance.evidence.events import JSON
+from conformance.stage.scenario import ScenarioKind, scenario
+from conformance.stage.stage import Stage
+from conformance.wire.driver import McpClient, Reply
+
 SUITE: Final = "isolation"
+
+EQUAL_IDS: Final = (7001, "call-7002")
+"""Ids that both clients give to their calls; one of each JSON type."""
+
+SHORT: Final = timing.CROSSED_CALL / 3
+"""How long the shorter of two calls lasts, in seconds."""
+
+APART: Final = timing.CROSSED_CALL / 6
+"""How much later the second of two calls begins, in seconds."""
+
+
+@scenario(
+    suite=SUITE,
+    kind=ScenarioKind.EXCLUSIVE,
+    brings=("equal-ids-in-flight", "progress-of-two-clients", "logs-of-two-clients", "cancel-beside-equal-id"),
+    seconds=0.5,
+    needs_witness=True,
+)
+async def equal_ids_and_tokens(stage: Stage) -> None:
+    """Let two clients that listen call with equal ids and progress tokens, log, and cancel beside each other."""
+    one, other = await stage.connected("a"), await stage.connected("b")
+    slow, notify = await stage.tool("slow", one), await stage.tool("notify", one)
+    for client in (one, other):
+        await client.call(slow, {"nonce": stage.nonce(), "seconds": 0})
+    async with one.listen(), other.listen():
+        await stage.wait(0.3, "a gateway that opens its own streams to the backend has done so")
+        for request_id in EQUAL_IDS:
+            await _together(stage, slow, request_id, (one, timing.CROSSED_CALL), (other, SHORT))
+            await _together(stage, slow, request_id, (one, SHORT), (other, timing.CROSSED_CALL))
+        for client in (one, other):
+            for stream in ("post", "get"):
+                await client.call(notify, {"nonce": stage.nonce(), "kind": "log", "stream": stream})
+        await _cancelled(stage, slow, one, other)
+        await stage.wait(0.3, "what was sent unasked arrives")
+    for client in (one, other):
+        await client.delete()
+
+
+async def _together(
+    stage: Stage, tool: str, request_id: int | str, first: tuple[McpClient, float], then: tuple[McpClient, float]
+) -> None:
+    """Make two calls with the same id and progress token, the second APART seconds after the first."""
+    stage.step("calls.equal-ids", id=request_id)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_slow(stage, tool, request_id, *first))
+        await stage.wait(APART, "the first call is under way")
+        tasks.create_task(_slow(stage, tool, request_id, *then))
+
+
+async def _slow(stage: Stage, tool: str, request_id: int | str, client: McpClient, seconds: float) -> Reply:
+    arguments = {"nonce": stage.nonce(), "seconds": seconds, "progress_every": APART}
+    params: JSON = {"name": tool, "arguments": arguments, "_meta": {"progressToken": request_id}}
+    return await client.request("tools/call", params, request_id=request_id, deadline=timing.LOST_ANSWER + 1.0)
+
+
+async def _cancelled(stage: Stage, tool: str, one: McpClient, other: McpClient) -> None:
+    """Let two clients call with the same id, and the first cancel its own."""
+    request_id = "call-7003"
+    async with asyncio.TaskGroup() as tasks:
+        cancelled = tasks.create_task(_slow(stage, tool, request_id, one, timing.CROSSED_CALL))
+        tasks.create_task(_slow(stage, tool, request_id, other, timing.CROSSED_CALL))
+        await stage.wait(2 * APART, "both calls are under way")
+        await one.notify("notifications/cancelled", {"requestId": request_id})
+        stage.step("call.cancelled", client=one.name)
+        await stage.wait(timing.CROSSED_CALL, "the other call ends")
+        cancelled.cancel()
