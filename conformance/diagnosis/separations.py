@@ -86,7 +86,7 @@ _SESSION: Final[Mapping[str, Mapping[str, Separator]]] = {
         "stateless-rejects-session-header": (client.subject_has_session, False),
         "unknown-session-wrong-status": (client.subject_has_session, False),
         "request-before-initialize": (client.initialize_was_answered, True),
-        "get-sse-wrong-status": (client.subject_is_get, False),
+        "get-sse-wrong-status": (client.session_id_sent_or_not_needed, False),
     },
     "session-minted-on-error": {"session-leak": (client.subject_refused, True)},
     "session-leak": {
@@ -98,7 +98,7 @@ _SESSION: Final[Mapping[str, Mapping[str, Separator]]] = {
 _STREAM: Final[Mapping[str, Mapping[str, Separator]]] = {
     "get-sse-wrong-status": {
         "get-sse-dead-stream": (client.subject_is_stream, False),
-        "session-id-demanded": (client.subject_has_session, True),
+        "session-id-demanded": (client.session_id_sent_or_not_needed, True),
         "wrong-route-html": (client.post_is_served, True),
         "accept-406": (client.accept_was_enough, True),
     },
@@ -231,6 +231,17 @@ _SPIN_UP: Final[Mapping[str, Mapping[str, Separator]]] = {
     },
 }
 
+_ROUTES: Final[Mapping[str, Mapping[str, Separator]]] = {
+    "slash-redirect": {
+        "wrong-route-html": (client.subject_redirects_to_other_spelling, True),
+    },
+    "wrong-route-html": {
+        "slash-redirect": (client.subject_redirects_to_other_spelling, False),
+        "get-sse-wrong-status": (client.subject_is_get, False),
+        "accept-406": (client.accept_was_enough, True),
+    },
+}
+
 SEPARATIONS: Final[Mapping[str, Mapping[str, Separator]]] = {
     **_LIFECYCLE,
     **_SESSION,
@@ -238,4 +249,5 @@ SEPARATIONS: Final[Mapping[str, Mapping[str, Separator]]] = {
     **_KEEP_ALIVE,
     **_DISCOVERY,
     **_SPIN_UP,
+    **_ROUTES,
 }

@@ -77,7 +77,7 @@ TRACES: Final[Mapping[str, Fact]] = {
     "host-header-421": scene.status(421),
     "auth-challenge-incomplete": scene.status(401),
     "auth-scheme-mismatch": scene.credentials_used,
-    "wrong-route-html": scene.page_answered,
-    "slash-redirect": scene.page_answered,
+    "wrong-route-html": scene.another_handler_answered,
+    "slash-redirect": scene.redirected,
     "cors-headers-hidden": scene.browser_came,
 }
