@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 
 from conformance.diagnosis import facts_behind as behind
 from conformance.diagnosis import facts_client as client
+from conformance.diagnosis import facts_isolation as isolation
 from conformance.diagnosis import facts_scene as scene
 from conformance.diagnosis.failure import Fact
 
@@ -175,7 +176,13 @@ _KEEP_ALIVE: Final[Mapping[str, Mapping[str, Separator]]] = {
         "upstream-session-shared": (client.nonces_are_right, False),
         "head-of-line-block": (client.nonces_are_right, False),
         "server-messages-not-relayed": (client.nonces_are_right, False),
+        "cancel-crosses-clients": (isolation.another_client_cancelled, False),
     },
+    "cancel-crosses-clients": {
+        "response-crosswire": (client.nonces_are_right, True),
+        "cancel-poisons-session": (isolation.canceller_is_served, True),
+    },
+    "cancel-poisons-session": {"cancel-crosses-clients": (isolation.another_client_cancelled, False)},
 }
 
 _DISCOVERY: Final[Mapping[str, Mapping[str, Separator]]] = {
