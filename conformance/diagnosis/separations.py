@@ -14,6 +14,7 @@ from typing import Final, TypeAlias
 from conformance.diagnosis import facts_behind as behind
 from conformance.diagnosis import facts_client as client
 from conformance.diagnosis import facts_isolation as isolation
+from conformance.diagnosis import facts_lists as lists
 from conformance.diagnosis import facts_scene as scene
 from conformance.diagnosis.failure import Fact
 
@@ -192,6 +193,11 @@ _DISCOVERY: Final[Mapping[str, Mapping[str, Separator]]] = {
         "enabled-but-not-started": (behind.backend_was_ready, True),
         "init-race-rejected": (client.initialized_was_accepted, True),
         "pagination-broken": (scene.list_was_empty, True),
+    },
+    "pagination-broken": {
+        "silent-partial-aggregate": (behind.backend_listed_tools, True),
+        "empty-tools-startup-race": (client.list_had_tools_before, True),
+        "tool-name-mangled": (lists.part_of_a_page_is_missing, False),
     },
     "list-changed-not-propagated": {
         "empty-tools-startup-race": (client.list_had_tools_before, True),
