@@ -113,3 +113,10 @@ LOST_ANSWER: Final = 5.0
 SESSION_END: Final = 5.0
 """How long after a client ended its session the gateway may take to end the backend's. Healthy: 0.2 s; a stdio child
 that ignores the end of its stdin gets SIGTERM from the Python and TypeScript SDKs after 2 s and SIGKILL after 4 s."""
+
+AFTER_ANSWER: Final = 0.3
+"""How long after a call's answer its progress still counts as sent before it, where the two came on different
+connections: healthy gateways send both within 0.01 s, and nothing orders two connections."""
+
+AFTER_ANSWER_WATCHED: Final = 1.0
+"""How long progress is watched for after the answer; three times AFTER_ANSWER."""

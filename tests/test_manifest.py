@@ -160,7 +160,7 @@ BAD = {
         HEAD + '[start]\ncommand = ["{backend_url}", "{image}"]\n',
         (
             ": unknown placeholder {image} in start.command; known are {backend_command}, {backend_url}, {config_dir}, "
-            "{folder}, {host}, {node}, {node_modules}, {port}, {python}."
+            "{host}, {node}, {port}, {python}."
         ),
     ),
     "secret not declared": (

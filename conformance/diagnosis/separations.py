@@ -13,8 +13,6 @@ from typing import Final, TypeAlias
 
 from conformance.diagnosis import facts_behind as behind
 from conformance.diagnosis import facts_client as client
-from conformance.diagnosis import facts_isolation as isolation
-from conformance.diagnosis import facts_lists as lists
 from conformance.diagnosis import facts_scene as scene
 from conformance.diagnosis.failure import Fact
 
@@ -88,7 +86,7 @@ _SESSION: Final[Mapping[str, Mapping[str, Separator]]] = {
         "stateless-rejects-session-header": (client.subject_has_session, False),
         "unknown-session-wrong-status": (client.subject_has_session, False),
         "request-before-initialize": (client.initialize_was_answered, True),
-        "get-sse-wrong-status": (client.session_id_sent_or_not_needed, False),
+        "get-sse-wrong-status": (client.subject_is_get, False),
     },
     "session-minted-on-error": {"session-leak": (client.subject_refused, True)},
     "session-leak": {
@@ -100,7 +98,7 @@ _SESSION: Final[Mapping[str, Mapping[str, Separator]]] = {
 _STREAM: Final[Mapping[str, Mapping[str, Separator]]] = {
     "get-sse-wrong-status": {
         "get-sse-dead-stream": (client.subject_is_stream, False),
-        "session-id-demanded": (client.session_id_sent_or_not_needed, True),
+        "session-id-demanded": (client.subject_has_session, True),
         "wrong-route-html": (client.post_is_served, True),
         "accept-406": (client.accept_was_enough, True),
     },
@@ -118,7 +116,13 @@ _STREAM: Final[Mapping[str, Mapping[str, Separator]]] = {
         "stale-session-after-restart": (client.something_was_restarted, False),
         "one-client-kills-all": (client.bystanders_are_served, True),
     },
+    "server-messages-garbled": {
+        "server-messages-not-relayed": (behind.server_message_arrived, True),
+        "response-crosswire": (client.nonces_are_right, True),
+        "proxy-buffers-sse": (scene.came_late, False),
+    },
     "server-messages-not-relayed": {
+        "server-messages-garbled": (behind.all_messages_arrived, False),
         "get-sse-dead-stream": (client.client_streams_carry_bytes, True),
         "proxy-buffers-sse": (client.response_stayed_open, False),
         "list-changed-not-propagated": (behind.other_notifications_arrive, False),
@@ -126,6 +130,7 @@ _STREAM: Final[Mapping[str, Mapping[str, Separator]]] = {
     },
     "nonconforming-sse-event": {"empty-200-stream": (client.stream_ended_empty, False)},
     "proxy-buffers-sse": {
+        "server-messages-garbled": (scene.came_late, True),
         "middleware-breaks-stream": (behind.hop_behind_wrote, True),
         "idle-stream-no-heartbeat": (behind.hop_behind_wrote, True),
         "get-sse-dead-stream": (behind.hop_behind_wrote, True),
@@ -174,16 +179,11 @@ _KEEP_ALIVE: Final[Mapping[str, Mapping[str, Separator]]] = {
         "error-misclassified": (client.response_stayed_open, True),
     },
     "response-crosswire": {
+        "server-messages-garbled": (client.nonces_are_right, False),
         "upstream-session-shared": (client.nonces_are_right, False),
         "head-of-line-block": (client.nonces_are_right, False),
         "server-messages-not-relayed": (client.nonces_are_right, False),
-        "cancel-crosses-clients": (isolation.another_client_cancelled, False),
     },
-    "cancel-crosses-clients": {
-        "response-crosswire": (client.nonces_are_right, True),
-        "cancel-poisons-session": (isolation.canceller_is_served, True),
-    },
-    "cancel-poisons-session": {"cancel-crosses-clients": (isolation.another_client_cancelled, False)},
 }
 
 _DISCOVERY: Final[Mapping[str, Mapping[str, Separator]]] = {
@@ -193,11 +193,6 @@ _DISCOVERY: Final[Mapping[str, Mapping[str, Separator]]] = {
         "enabled-but-not-started": (behind.backend_was_ready, True),
         "init-race-rejected": (client.initialized_was_accepted, True),
         "pagination-broken": (scene.list_was_empty, True),
-    },
-    "pagination-broken": {
-        "silent-partial-aggregate": (behind.backend_listed_tools, True),
-        "empty-tools-startup-race": (client.list_had_tools_before, True),
-        "tool-name-mangled": (lists.part_of_a_page_is_missing, False),
     },
     "list-changed-not-propagated": {
         "empty-tools-startup-race": (client.list_had_tools_before, True),
@@ -244,17 +239,6 @@ _SPIN_UP: Final[Mapping[str, Mapping[str, Separator]]] = {
     },
 }
 
-_ROUTES: Final[Mapping[str, Mapping[str, Separator]]] = {
-    "slash-redirect": {
-        "wrong-route-html": (client.subject_redirects_to_other_spelling, True),
-    },
-    "wrong-route-html": {
-        "slash-redirect": (client.subject_redirects_to_other_spelling, False),
-        "get-sse-wrong-status": (client.subject_is_get, False),
-        "accept-406": (client.accept_was_enough, True),
-    },
-}
-
 SEPARATIONS: Final[Mapping[str, Mapping[str, Separator]]] = {
     **_LIFECYCLE,
     **_SESSION,
@@ -262,5 +246,4 @@ SEPARATIONS: Final[Mapping[str, Mapping[str, Separator]]] = {
     **_KEEP_ALIVE,
     **_DISCOVERY,
     **_SPIN_UP,
-    **_ROUTES,
 }

@@ -208,8 +208,7 @@ class Engine:
         A witness that misbehaves by script can fail an innocent sentinel, so scripted scenarios have none; their
         instance is theirs alone.
         """
-        correct = scenario.witness_script == "correct" and not scenario.late_backend and scenario.spin_up is None
-        guarded = scenario.sentinel and correct
+        guarded = scenario.witness_script == "correct" and not scenario.late_backend and scenario.spin_up is None
         if guarded and not stage.instance.healthy:
             await stage.sentinel("before")
         stage.step("scenario.begin", scenario=scenario.name)

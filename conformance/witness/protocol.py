@@ -42,7 +42,7 @@ class Server:
         self._requests = itertools.count(1)
         self._tasks: set[asyncio.Task[None]] = set()
         self._opened_once = False
-        self._methods: Mapping[str, Callable[[Session, Mapping[str, JSON]], Mapping[str, JSON]]] = {
+        methods: Mapping[str, Callable[[Session, Mapping[str, JSON]], Mapping[str, JSON]]] = {
             "ping": lambda _session, _params: {},
             "tools/list": lambda _session, params: _page("tools", self._toolbox.listed(), script.page_size, params),
             "prompts/list": lambda _session, params: _page("prompts", [PROMPT], None, params),
@@ -52,6 +52,11 @@ class Server:
             "resources/read": lambda _session, params: _read_resource(params),
             "logging/setLevel": _set_level,
         }
+        self._declared = {"tools": {"listChanged": True}} | (
+            {} if script.tools_only else {"prompts": {}, "resources": {}, "logging": {}}
+        )
+        known = {"ping", *self._declared}
+        self._methods = {name: run for name, run in methods.items() if name.partition("/")[0] in known}
 
     async def initialize(self, session: Session, request: Request) -> dict[str, JSON]:
         """Open `session` and return the answer to its initialize; RpcError -32602 on malformed parameters."""
@@ -76,7 +81,7 @@ class Server:
                 self._spawn(self._open_toolbox())
         result = {
             "protocolVersion": session.revision,
-            "capabilities": {"tools": {"listChanged": True}, "prompts": {}, "resources": {}, "logging": {}},
+            "capabilities": self._declared,
             "serverInfo": {"name": "witness", "version": "1.0.0"},
         }
         return jsonrpc.success(request.id, result)

@@ -81,6 +81,7 @@ class Script:
     newline: str = "\n"
 
     # lists and server messages
+    tools_only: bool = False
     tools_delay: float = 0.0
     announces_late_tools: bool = True
     page_size: int | None = None
@@ -281,6 +282,12 @@ _ALL: Final = (
         description="Sends tools/list_changed 1 s after a client began to listen, unrelated to any request.",
         failure_class="server-messages-not-relayed",
         list_changed_delay=1.0,
+    ),
+    Script(
+        name="tools_only",
+        title="Tools and nothing else",
+        description="Declares tools alone and knows no method of prompts, resources or logging.",
+        tools_only=True,
     ),
     Script(
         name="pings_client",
