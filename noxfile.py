@@ -1,4 +1,4 @@
-"""Sessions: `nox -s conformance -- ARGS`, `nox -s tests`, `nox -s mutants`, `nox -s lint`, `nox -s lock`."""
+"""Sessions: `nox -s conformance -- ARGS`, `nox -s tests`, `nox -s mutants`, `nox -s broken-releases`, `nox -s lint`."""
 
 from __future__ import annotations
 
@@ -36,6 +36,13 @@ def mutants(session: nox.Session) -> None:
     """Show that every rule can fail: drive each mutant gateway and print which rules caught it, classified as what."""
     install(session)
     session.run("python", "-m", "conformance", "mutants", *session.posargs)
+
+
+@nox.session(name="broken-releases")
+def broken_releases(session: nox.Session) -> None:
+    """Show that published releases with a known defect are flagged, and the releases that mended it are not."""
+    install(session)
+    session.run("python", "-m", "conformance", "broken-releases", *session.posargs)
 
 
 @nox.session

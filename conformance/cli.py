@@ -14,7 +14,19 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from conformance import __version__
-from conformance.commands import build_base, doctor, explain, init, listing, mutants, replay, run, teaching, witness
+from conformance.commands import (
+    broken_releases,
+    build_base,
+    doctor,
+    explain,
+    init,
+    listing,
+    mutants,
+    replay,
+    run,
+    teaching,
+    witness,
+)
 from conformance.commands.console import say
 from conformance.errors import ExitCode, HarnessError
 
@@ -57,6 +69,7 @@ COMMANDS: Final[Mapping[str, tuple[Callable[..., ExitCode], str]]] = {
     "replay": (replay.replay, replay.EPILOG),
     "witness": (witness.witness, witness.EPILOG),
     "mutants": (mutants.mutants_command, mutants.EPILOG),
+    "broken-releases": (broken_releases.broken_releases_command, broken_releases.EPILOG),
     "init": (init.init, init.EPILOG),
     "doctor": (doctor.doctor, doctor.EPILOG),
     "build-base": (build_base.build_base, build_base.EPILOG),

@@ -160,7 +160,7 @@ BAD = {
         HEAD + '[start]\ncommand = ["{backend_url}", "{image}"]\n',
         (
             ": unknown placeholder {image} in start.command; known are {backend_command}, {backend_url}, {config_dir}, "
-            "{host}, {node}, {port}, {python}."
+            "{folder}, {host}, {node}, {node_modules}, {port}, {python}."
         ),
     ),
     "secret not declared": (

@@ -193,7 +193,7 @@ def test_804_the_other_call_goes_on() -> None:
 
 def test_804_the_other_call_ends() -> None:
     found = failure("MGC804", cancelling())
-    assert (found.charged_to, found.symptom) == (Hop.GATEWAY, "response-crosswire")
+    assert (found.charged_to, found.symptom) == (Hop.GATEWAY, "cancel-crosses-clients")
 
 
 def test_804_a_backend_that_ends_it_unasked_is_to_blame() -> None:

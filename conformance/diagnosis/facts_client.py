@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urljoin, urlsplit
+
 from conformance.diagnosis.failure import Failure, ended, has_result, listed
 from conformance.evidence.events import Kind
 from conformance.evidence.transcript import Exchange, Message
@@ -92,6 +94,15 @@ def stream_carried_bytes(failure: Failure) -> bool | None:
 def response_stayed_open(failure: Failure) -> bool | None:
     """The server never ended the failing response."""
     return None if failure.subject is None else failure.subject.how in ("open", "abandoned")
+
+
+def subject_redirects_to_other_spelling(failure: Failure) -> bool | None:
+    """The failing request was redirected to its own path with a slash more or less at the end."""
+    if failure.subject is None:
+        return None
+    path = failure.subject.target
+    target = urlsplit(urljoin(path, failure.subject.response_headers.get("location", ""))).path
+    return target != path and target.rstrip("/") == path.rstrip("/")
 
 
 def connection_was_made(failure: Failure) -> bool | None:
@@ -199,6 +210,15 @@ def post_is_served(failure: Failure) -> bool | None:
         return None
     posts = [i for i in failure.through.client() if i.tap == failure.subject.tap and i.method == "POST"]
     return any(_accepted(item) for item in posts) if posts else None
+
+
+def session_id_sent_or_not_needed(failure: Failure) -> bool | None:
+    """The failing request carried a session id, or the same client's POST without one was served."""
+    if failure.subject is None:
+        return None
+    posts = (i for i in failure.through.client() if i.tap == failure.subject.tap and i.method == "POST")
+    without = (i for i in posts if i.rpc_method != "initialize" and "mcp-session-id" not in i.headers)
+    return "mcp-session-id" in failure.subject.headers or any(_accepted(item) for item in without)
 
 
 def only_the_connection_was_lost(failure: Failure) -> bool | None:

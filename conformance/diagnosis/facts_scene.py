@@ -15,6 +15,8 @@ from conformance.evidence.transcript import Beat, Exchange
 from conformance.spec.revisions import Revision, is_legacy
 
 _ERROR = 400
+_NOT_FOUND = 404
+_REDIRECTION = 3
 _TOGETHER: Final = 0.1
 """Seconds: beats closer than this that were apart by more than timing.PAUSE_NOTICED behind the hop came bunched."""
 
@@ -100,9 +102,21 @@ def status(*wanted: int) -> Fact:
     return seen
 
 
-def page_answered(failure: Failure) -> bool | None:
-    """The gateway answered with a web page or a redirect."""
-    return any(i.content_type == "text/html" or (i.status or 0) // 100 == 3 for i in failure.fronts)
+def another_handler_answered(failure: Failure) -> bool | None:
+    """The gateway answered with a web page or a redirect, or initialize with 404."""
+    return any(
+        i.content_type == "text/html" or _redirected(i) or (i.status == _NOT_FOUND and i.rpc_method == "initialize")
+        for i in failure.fronts
+    )
+
+
+def redirected(failure: Failure) -> bool | None:
+    """The gateway answered with a redirect."""
+    return any(_redirected(item) for item in failure.fronts)
+
+
+def _redirected(exchange: Exchange) -> bool:
+    return "location" in exchange.response_headers and (exchange.status or 0) // 100 == _REDIRECTION
 
 
 def error_answered(failure: Failure) -> bool | None:

@@ -13,6 +13,8 @@ from typing import Final, TypeAlias
 
 from conformance.diagnosis import facts_behind as behind
 from conformance.diagnosis import facts_client as client
+from conformance.diagnosis import facts_isolation as isolation
+from conformance.diagnosis import facts_lists as lists
 from conformance.diagnosis import facts_scene as scene
 from conformance.diagnosis.failure import Fact
 
@@ -86,7 +88,7 @@ _SESSION: Final[Mapping[str, Mapping[str, Separator]]] = {
         "stateless-rejects-session-header": (client.subject_has_session, False),
         "unknown-session-wrong-status": (client.subject_has_session, False),
         "request-before-initialize": (client.initialize_was_answered, True),
-        "get-sse-wrong-status": (client.subject_is_get, False),
+        "get-sse-wrong-status": (client.session_id_sent_or_not_needed, False),
     },
     "session-minted-on-error": {"session-leak": (client.subject_refused, True)},
     "session-leak": {
@@ -98,7 +100,7 @@ _SESSION: Final[Mapping[str, Mapping[str, Separator]]] = {
 _STREAM: Final[Mapping[str, Mapping[str, Separator]]] = {
     "get-sse-wrong-status": {
         "get-sse-dead-stream": (client.subject_is_stream, False),
-        "session-id-demanded": (client.subject_has_session, True),
+        "session-id-demanded": (client.session_id_sent_or_not_needed, True),
         "wrong-route-html": (client.post_is_served, True),
         "accept-406": (client.accept_was_enough, True),
     },
@@ -183,7 +185,13 @@ _KEEP_ALIVE: Final[Mapping[str, Mapping[str, Separator]]] = {
         "upstream-session-shared": (client.nonces_are_right, False),
         "head-of-line-block": (client.nonces_are_right, False),
         "server-messages-not-relayed": (client.nonces_are_right, False),
+        "cancel-crosses-clients": (isolation.another_client_cancelled, False),
     },
+    "cancel-crosses-clients": {
+        "response-crosswire": (client.nonces_are_right, True),
+        "cancel-poisons-session": (isolation.canceller_is_served, True),
+    },
+    "cancel-poisons-session": {"cancel-crosses-clients": (isolation.another_client_cancelled, False)},
 }
 
 _DISCOVERY: Final[Mapping[str, Mapping[str, Separator]]] = {
@@ -193,6 +201,11 @@ _DISCOVERY: Final[Mapping[str, Mapping[str, Separator]]] = {
         "enabled-but-not-started": (behind.backend_was_ready, True),
         "init-race-rejected": (client.initialized_was_accepted, True),
         "pagination-broken": (scene.list_was_empty, True),
+    },
+    "pagination-broken": {
+        "silent-partial-aggregate": (behind.backend_listed_tools, True),
+        "empty-tools-startup-race": (client.list_had_tools_before, True),
+        "tool-name-mangled": (lists.part_of_a_page_is_missing, False),
     },
     "list-changed-not-propagated": {
         "empty-tools-startup-race": (client.list_had_tools_before, True),
@@ -239,6 +252,17 @@ _SPIN_UP: Final[Mapping[str, Mapping[str, Separator]]] = {
     },
 }
 
+_ROUTES: Final[Mapping[str, Mapping[str, Separator]]] = {
+    "slash-redirect": {
+        "wrong-route-html": (client.subject_redirects_to_other_spelling, True),
+    },
+    "wrong-route-html": {
+        "slash-redirect": (client.subject_redirects_to_other_spelling, False),
+        "get-sse-wrong-status": (client.subject_is_get, False),
+        "accept-406": (client.accept_was_enough, True),
+    },
+}
+
 SEPARATIONS: Final[Mapping[str, Mapping[str, Separator]]] = {
     **_LIFECYCLE,
     **_SESSION,
@@ -246,4 +270,5 @@ SEPARATIONS: Final[Mapping[str, Mapping[str, Separator]]] = {
     **_KEEP_ALIVE,
     **_DISCOVERY,
     **_SPIN_UP,
+    **_ROUTES,
 }

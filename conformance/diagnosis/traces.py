@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from conformance.diagnosis import facts_behind as behind
+from conformance.diagnosis import facts_isolation as isolation
 from conformance.diagnosis import facts_scene as scene
 from conformance.diagnosis.failure import Fact
 
@@ -52,6 +53,7 @@ TRACES: Final[Mapping[str, Fact]] = {
     "hang-on-upstream-error": behind.backend_had_failed,
     "head-of-line-block": scene.posts_overlapped,
     "response-crosswire": scene.answers_swapped,
+    "cancel-crosses-clients": isolation.another_client_cancelled,
     "unsafe-retry": scene.call_doubled,
     "error-misclassified": scene.error_answered,
     "jsonrpc-error-as-http-error": scene.error_under_http_error,
@@ -77,7 +79,7 @@ TRACES: Final[Mapping[str, Fact]] = {
     "host-header-421": scene.status(421),
     "auth-challenge-incomplete": scene.status(401),
     "auth-scheme-mismatch": scene.credentials_used,
-    "wrong-route-html": scene.page_answered,
-    "slash-redirect": scene.page_answered,
+    "wrong-route-html": scene.another_handler_answered,
+    "slash-redirect": scene.redirected,
     "cors-headers-hidden": scene.browser_came,
 }

@@ -168,7 +168,7 @@ def _astray(inputs: Inputs, exchange: Exchange, message: Message, owner: str, wh
     side=Side.TRANSPARENCY,
     requirements=("ISO-03",),
     when=CANCEL,
-    failure_classes=CROSSED,
+    failure_classes=("cancel-crosses-clients",),
 )
 def cancel_spares_others(inputs: Inputs) -> Verdict:
     """Judge the call of a client while another client cancels a call of its own that has the same id.
@@ -188,14 +188,13 @@ def cancel_spares_others(inputs: Inputs) -> Verdict:
         until = item.t_end if item.t_end is not None else inputs.through.end
         if item.how in ("abandoned", "open") and lagged(inputs.through, item.t, until):
             return Inconclusive("the harness itself lagged while the answer was awaited")
-        shared = share_backend_session(inputs.through, cancel.tap, item.tap)
         return fail(
             "a call goes on while another client cancels one with the same id",
             f"the call of {item.tap} with id {item.request['id']!r} was then answered {said(item)}",
             cancel,
             item,
             charged_to=_cancel_blame(inputs, item),
-            symptom="upstream-session-shared" if shared else "response-crosswire",
+            symptom="cancel-crosses-clients",
         )
     return Pass(f"{len(spared)} call(s) outlived another client's cancel of the same id", spared[0][1].events)
 

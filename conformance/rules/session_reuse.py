@@ -6,7 +6,7 @@ The rules stand in `session_reuse_ids` (MGC201 to 206 and 212), `session_reuse_b
 
 from __future__ import annotations
 
-from conformance.rules import session_reuse_backend, session_reuse_ids, session_reuse_messages
+from conformance.rules import session_reuse_backend, session_reuse_departures, session_reuse_ids, session_reuse_messages
 from conformance.rules.session_reuse_evidence import SUITE
 
-__all__ = ["SUITE", "session_reuse_backend", "session_reuse_ids", "session_reuse_messages"]
+__all__ = ["SUITE", "session_reuse_backend", "session_reuse_departures", "session_reuse_ids", "session_reuse_messages"]

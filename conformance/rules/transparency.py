@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from conformance.rules import transparency_calls, transparency_http, transparency_messages
+from conformance.rules import transparency_calls, transparency_http, transparency_messages, transparency_routes
 
-__all__ = ["transparency_calls", "transparency_http", "transparency_messages"]
+__all__ = ["transparency_calls", "transparency_http", "transparency_messages", "transparency_routes"]

@@ -208,7 +208,8 @@ class Engine:
         A witness that misbehaves by script can fail an innocent sentinel, so scripted scenarios have none; their
         instance is theirs alone.
         """
-        guarded = scenario.witness_script == "correct" and not scenario.late_backend and scenario.spin_up is None
+        correct = scenario.witness_script == "correct" and not scenario.late_backend and scenario.spin_up is None
+        guarded = scenario.sentinel and correct
         if guarded and not stage.instance.healthy:
             await stage.sentinel("before")
         stage.step("scenario.begin", scenario=scenario.name)

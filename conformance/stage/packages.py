@@ -49,12 +49,14 @@ class Installed:
     """Where the programs of one manifest are.
 
     python: the interpreter that has its packages; the harness's own when it has none. node: None when the manifest
-    needs none. programs: the folders to search for its programs, nearest first.
+    needs none. programs: the folders to search for its programs, nearest first. node_modules: where its npm packages
+    are, None when it has none.
     """
 
     python: Path
     node: Path | None
     programs: tuple[Path, ...]
+    node_modules: Path | None = None
 
     def resolve(self, argv: Sequence[str]) -> tuple[str, ...]:
         """Return `argv` with its program as an absolute path, so that anyone can start it with any PATH.
@@ -78,7 +80,7 @@ def ensure_installed(manifest: TargetManifest | BackendManifest, on_progress: Pr
     Raises CannotJudgeError naming the package, the installer's last lines and what to type.
     """
     install: Install = manifest.install
-    python, node, programs = Path(sys.executable), None, list[Path]()
+    python, node, node_modules, programs = Path(sys.executable), None, None, list[Path]()
     if install.pypi:
         lock = _lock_file(manifest.folder, "constraints.txt")
         bin_dir = ensure_python_env(install.pypi, install.python, constraints=lock, on_progress=on_progress)
@@ -88,11 +90,12 @@ def ensure_installed(manifest: TargetManifest | BackendManifest, on_progress: Pr
         node = node_command(on_progress=on_progress)
     if install.npm:
         lock = _lock_file(manifest.folder, "package-lock.json")
-        programs.append(ensure_npm_env(install.npm, lock=lock, on_progress=on_progress) / ".bin")
+        node_modules = ensure_npm_env(install.npm, lock=lock, on_progress=on_progress)
+        programs.append(node_modules / ".bin")
     # The machine's own Node is on PATH already; its folder in front would hide other programs that PATH puts first.
     if node is not None and node != _machine_node():
         programs.append(node.parent)
-    return Installed(python, node, tuple(programs))
+    return Installed(python, node, tuple(programs), node_modules)
 
 
 def ensure_python_env(

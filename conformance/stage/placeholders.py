@@ -15,9 +15,10 @@ from typing import Final, TypeAlias
 from conformance.errors import UsageError
 
 GATEWAY_PLACEHOLDERS: Final = frozenset(
-    {"host", "port", "backend_url", "backend_command", "config_dir", "python", "node"}
+    {"host", "port", "backend_url", "backend_command", "config_dir", "folder", "python", "node", "node_modules"}
 )
-"""What a target manifest may use."""
+"""What a target manifest may use. `{folder}`, the manifest's own, and `{node_modules}`, the folder of its npm packages,
+have a value in the process runtime only: an image has neither."""
 
 SPIN_UP_PLACEHOLDERS: Final = GATEWAY_PLACEHOLDERS | {"image"}
 """What a target's `spin_up.command` may use: also the backend's container image."""

@@ -158,7 +158,8 @@ class ProcessRuntime:
         installed = await self._install(target)
 
         def placed(port: int, folder: Path) -> tuple[Sequence[str], Mapping[str, str], Probe]:
-            launch = prepare(target, {**values, **_own_values(installed, port, folder)}, secrets, spin_up=spin_up)
+            own = _own_values(installed, port, folder) | ({"folder": str(target.folder)} if target.folder else {})
+            launch = prepare(target, {**values, **own}, secrets, spin_up=spin_up)
             write_files(launch, folder)
             path = target.endpoint.path if ready is Ready.ANSWERS else None
             return launch.argv, launch.env, Probe(TcpAddress(HOST, port), path, launch.headers)
@@ -246,7 +247,11 @@ def free_port() -> int:
 def _own_values(installed: Installed, port: int, folder: Path) -> dict[str, str]:
     """Return the placeholders that the runtime itself fills."""
     values = {"host": HOST, "port": str(port), "config_dir": str(folder), "python": str(installed.python)}
-    return values | ({"node": str(installed.node)} if installed.node else {})
+    if installed.node:
+        values["node"] = str(installed.node)
+    if installed.node_modules:
+        values["node_modules"] = str(installed.node_modules)
+    return values
 
 
 def _port_was_taken(child: Child, port: int, *, ready: bool) -> bool:

@@ -61,7 +61,8 @@ class Scenario:
     (and the instance is fresh). needs_witness: it calls the witness's own tools. http_backend: it has a
     meaning only where the gateway reaches its backend over HTTP. seconds: its longest deliberate wait.
     spin_up: the backend is a container the gateway starts, and what is wrong with it. late_backend: it is started by
-    the drive. control: whether the scenario also runs straight at the backend.
+    the drive. control: whether the scenario also runs straight at the backend. sentinel: whether a sentinel call guards
+    it; not where a gateway that serves none is what the scenario looks for.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Scenario:
     spin_up: SpinUp | None
     control: bool
     late_backend: bool
+    sentinel: bool
     drive: Drive = field(repr=False)
 
     @property
@@ -100,6 +102,7 @@ def scenario(
     spin_up: SpinUp | None = None,
     control: bool = True,
     late_backend: bool = False,
+    sentinel: bool = True,
 ) -> Callable[[Drive], Drive]:
     """Register an async function as a scenario named after it, with dashes."""
 
@@ -121,6 +124,7 @@ def scenario(
             spin_up=spin_up,
             control=control,
             late_backend=late_backend,
+            sentinel=sentinel,
             drive=drive,
         )
         return drive

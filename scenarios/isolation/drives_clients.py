@@ -72,8 +72,9 @@ async def _cancelled(stage: Stage, tool: str, one: McpClient, other: McpClient) 
     request_id = "call-7003"
     async with asyncio.TaskGroup() as tasks:
         cancelled = tasks.create_task(_slow(stage, tool, request_id, one, timing.CROSSED_CALL))
+        await stage.wait(APART, "the first call is under way")
         tasks.create_task(_slow(stage, tool, request_id, other, timing.CROSSED_CALL))
-        await stage.wait(2 * APART, "both calls are under way")
+        await stage.wait(APART, "both calls are under way")
         await one.notify("notifications/cancelled", {"requestId": request_id})
         stage.step("call.cancelled", client=one.name)
         await stage.wait(timing.CROSSED_CALL, "the other call ends")

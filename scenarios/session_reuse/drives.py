@@ -24,6 +24,9 @@ TOGETHER: Final = 6
 TOGETHER_SECONDS: Final = 0.3
 """How long each of them lasts, so that they overlap also where a gateway takes 50 ms for each."""
 
+CLIENTS: Final = 3
+"""Clients that come and go: the second meets what the first one's leaving did, the third what the second one's did."""
+
 FORGETS_AFTER: Final = SCRIPTS["forgets_sessions"].forgets_session_after or 0
 
 
@@ -53,6 +56,16 @@ async def session_lifecycle(stage: Stage) -> None:
     async with client.listen(deadline=timing.HEADERS_PROMPT) as stream:
         stage.step("get.after-end", status=stream.status)
     await client.delete()
+
+
+@scenario(suite=SUITE, kind=ScenarioKind.DESTRUCTIVE, brings=("clients-come-and-go",), sentinel=False)
+async def clients_come_and_go(stage: Stage) -> None:
+    """Let clients connect, list the tools and end their sessions, one after the other."""
+    for number in range(CLIENTS):
+        client = await stage.client(f"c{number}")
+        await client.connect()
+        await client.request("tools/list", {})
+        await client.delete()
 
 
 async def _call(stage: Stage, client: McpClient) -> None:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from scenarios.transparency import drives_calls, drives_http, drives_messages
+from scenarios.transparency import drives_calls, drives_http, drives_messages, drives_routes
 
-__all__ = ["drives_calls", "drives_http", "drives_messages"]
+__all__ = ["drives_calls", "drives_http", "drives_messages", "drives_routes"]
