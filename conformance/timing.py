@@ -110,6 +110,23 @@ also where a gateway takes 50 ms for each."""
 LOST_ANSWER: Final = 5.0
 """After this time a call of at most CROSSED_CALL counts as never answered. Healthy: 0.05 s more than the call lasts."""
 
+RETRY: Final = 0.7
+"""The reconnection time that the witness asks for: shorter than the 1 s and 3 s that clients take by themselves (Python
+and TypeScript SDK, browsers), so that waiting less is seen; far above RETRY_EARLY."""
+
+RETRY_EARLY: Final = 0.02
+"""How much earlier than asked a reconnection may come: timers of Node and asyncio fire up to 1 ms early."""
+
+RECONNECT: Final = 1.0
+"""How long the driver waits before it resumes a stream where the server named no time (TypeScript SDK 1.32: 1 s)."""
+
+RECONNECTED: Final = 5.0
+"""From the asked time (RECONNECT where none was asked) on, a client that polls has polled by now. Healthy: 0.01 s after
+it; the longest that SDK clients take by themselves: 1 s."""
+
+RESUMED: Final = 8.0
+"""How long an answer is waited for whose stream was closed, cut or left: RECONNECT + RECONNECTED, and 2 s."""
+
 SESSION_END: Final = 5.0
 """How long after a client ended its session the gateway may take to end the backend's. Healthy: 0.2 s; a stdio child
 that ignores the end of its stdin gets SIGTERM from the Python and TypeScript SDKs after 2 s and SIGKILL after 4 s."""

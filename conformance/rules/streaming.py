@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from conformance.rules import streaming_events, streaming_resumption
+from conformance.rules import streaming_events
 
-__all__ = ["streaming_events", "streaming_resumption"]
+__all__ = ["streaming_events"]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from conformance.witness import tools, tools_calls
+from conformance.witness import tools, tools_calls, tools_resumption
 
 ALL_TOOLS: Final = (
     *tools.TOOLS,
     *tools_calls.TOOLS,
+    *tools_resumption.TOOLS,
 )

@@ -26,6 +26,7 @@ from conformance.witness.jsonrpc import JSON, Message, Request, Response, RpcErr
 from conformance.witness.protocol import Server
 from conformance.witness.scripts import OnCall, OnGet, Script
 from conformance.witness.sessions import ASSUMED_REVISION, BATCH_REVISION, Session
+from conformance.witness.stored_streams import Leaving, StoredStream
 
 PATHS: Final = frozenset({"/mcp", "/mcp/"})
 STREAM_HEADERS: Final = {
@@ -38,6 +39,8 @@ SESSION_HEADER: Final = "mcp-session-id"
 
 class StreamOutlet:
     """The messages of one response, until its end."""
+
+    was_left: Final = None
 
     def __init__(self, *, carries_messages: bool) -> None:
         self._carries = carries_messages
@@ -53,7 +56,11 @@ class StreamOutlet:
         """End the stream behind what is queued."""
         self._queue.put_nowait(None)
 
-    async def frames(self, script: Script) -> AsyncIterator[bytes]:
+    def leave(self, how: Leaving, retry: int) -> bool:  # noqa: ARG002 - nothing is left
+        """Return False: nothing of this stream is kept."""
+        return False
+
+    async def frames(self, script: Script, after: int | None = None) -> AsyncIterator[bytes]:  # noqa: ARG002 - from the start
         """Yield events as they come, and a comment each keep-alive period."""
         loop = asyncio.get_running_loop()
         beat = None if script.keepalive_period is None else loop.time() + script.keepalive_period
@@ -220,7 +227,7 @@ class Endpoint:
             await wire.respond(202, {})
 
     async def _answer(self, wire: Wire, session: Session, requests: Sequence[Request], *, batch: bool) -> None:
-        outlet = StreamOutlet(carries_messages=not self._script.json_answers)
+        outlet = self._outlet(session, requests)
         tasks = [self._server.start(session, request, outlet, wire.number) for request in requests]
         for task, request in zip(tasks, requests, strict=True):
             if (name := self._manner(request)) is not None:
@@ -242,6 +249,12 @@ class Endpoint:
         for task in tasks:
             task.add_done_callback(deliver)
         await self._stream(wire, outlet, {})
+
+    def _outlet(self, session: Session, requests: Sequence[Request]) -> StreamOutlet | StoredStream:
+        stored = session.id is not None and any(self._server.resumable(request) for request in requests)
+        if stored and not self._script.json_answers:
+            return session.store(unasked=False)
+        return StreamOutlet(carries_messages=not self._script.json_answers)
 
     def _manner(self, request: Request) -> str | None:
         """Return the manner in which a request is answered, None for the ordinary one."""
@@ -283,14 +296,23 @@ class Endpoint:
             raise self._not_allowed()
         check_accept(request.headers, (STREAM_TYPE,))
         session = self._session(request)
+        # An id that is not known here is passed over: the server may use it, and need not (§ Resumability 2).
+        resumed = session.find(request.headers.get("last-event-id", ""))
+        if resumed is not None and not resumed[0].unasked:
+            await self._stream(wire, resumed[0], {}, after=resumed[1])
+            return
         if session.listener is not None:
             raise Refusal(409, jsonrpc.INVALID_REQUEST, "Conflict: Only one SSE stream is allowed per session")
-        outlet = StreamOutlet(carries_messages=True)
+        outlet, after = resumed or (session.store(unasked=True), None)
+        outlet.reopen()
+        session.parked = None
         leaving = asyncio.ensure_future(wire.gone.wait())
         leaving.add_done_callback(lambda _done: outlet.end())
         try:
             async with self._server.listening(session, outlet):
-                await self._stream(wire, outlet, {}, withhold=self._script.on_get is OnGet.HEADERS_WITHHELD)
+                withhold = self._script.on_get is OnGet.HEADERS_WITHHELD
+                await self._stream(wire, outlet, {}, after=after, withhold=withhold)
+                session.parked = outlet if outlet.was_left else None
         finally:
             leaving.cancel()
 
@@ -301,18 +323,24 @@ class Endpoint:
         await wire.respond(200, {})
 
     async def _stream(
-        self, wire: Wire, outlet: StreamOutlet, headers: Mapping[str, str], *, withhold: bool = False
+        self,
+        wire: Wire,
+        outlet: StreamOutlet | StoredStream,
+        headers: Mapping[str, str],
+        *,
+        after: int | None = None,
+        withhold: bool = False,
     ) -> None:
         if not withhold:
             wire.start(200, {**STREAM_HEADERS, **headers})
-        async for frame in outlet.frames(self._script):
+        async for frame in outlet.frames(self._script, after):
             if wire.lost:
                 return
             if withhold:
                 wire.start(200, {**STREAM_HEADERS, **headers})
                 withhold = False
             await wire.send(frame)
-        if withhold:
+        if withhold or outlet.was_left is Leaving.CUT:
             wire.cut()
         else:
             wire.end()

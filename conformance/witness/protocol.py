@@ -105,6 +105,10 @@ class Server:
         task.add_done_callback(forget)
         return task
 
+    def resumable(self, request: Request) -> bool:
+        """Whether a request calls a tool whose answers come on streams that can be resumed."""
+        return request.method == "tools/call" and self._toolbox.resumable(request.params.get("name"))
+
     def notice(self, session: Session, notification: Notification) -> None:
         """Take a notification; unknown and malformed ones are ignored."""
         if notification.method == "notifications/initialized":

@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 
 from conformance.witness import jsonrpc
 from conformance.witness.jsonrpc import JSON, Id
+from conformance.witness.stored_streams import PRIMED_SINCE, Leaving, StoredStream
 
 REVISIONS: Final = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 """Revisions the witness speaks; it proposes the last where it does not know the one asked for (lifecycle § Version
@@ -35,6 +36,9 @@ class Outlet(Protocol):
     def end(self) -> None:
         """Say that nothing more will be sent this way."""
 
+    def leave(self, how: Leaving, retry: int) -> bool:
+        """Give up the connection and not the stream; False where nothing could be resumed."""
+
 
 @dataclass(slots=True, eq=False)
 class Session:
@@ -47,6 +51,8 @@ class Session:
     opened: bool = False
     initialized: asyncio.Event = field(default_factory=asyncio.Event)
     listener: Outlet | None = None
+    parked: StoredStream | None = None
+    stored: list[StoredStream] = field(default_factory=list)
     running: dict[Id, asyncio.Task[Any]] = field(default_factory=dict)
     count: int = 0
     requests: int = 0
@@ -61,7 +67,24 @@ class Session:
 
         Before `initialized` a server sends nothing but pings and logs (lifecycle § Initialization).
         """
-        return self.listener is not None and self.initialized.is_set() and self.listener.send(message)
+        outlet = self.listener or self.parked
+        return outlet is not None and self.initialized.is_set() and outlet.send(message)
+
+    def store(self, *, unasked: bool) -> StoredStream:
+        """Return a new stream that can be resumed. That of a GET (`unasked`) is not primed: it has nothing to say yet.
+
+        parked: the GET stream whose connection the server has closed, while nobody has come back for it.
+        """
+        stream = StoredStream(unasked=unasked, primes=not unasked and self.revision >= PRIMED_SINCE)
+        self.stored.append(stream)
+        return stream
+
+    def find(self, event_id: str) -> tuple[StoredStream, int] | None:
+        """Return the stream that an event id belongs to, and the event's number in it."""
+        for stream in self.stored:
+            if (number := stream.number(event_id)) is not None:
+                return stream, number
+        return None
 
     async def ping(self, outlet: Outlet | None, timeout: float) -> bool:  # noqa: ASYNC109 - the timeout is the result
         """Ping the client on `outlet`; True if it answered with a result within `timeout` seconds."""

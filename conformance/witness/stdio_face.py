@@ -13,6 +13,7 @@ from conformance.witness.jsonrpc import JSON, Message, Request, Response, RpcErr
 from conformance.witness.protocol import Server
 from conformance.witness.scripts import Script
 from conformance.witness.sessions import BATCH_REVISION, Session
+from conformance.witness.stored_streams import Leaving
 
 EOF_GRACE: Final = 1.0
 """Seconds that requests in flight get to finish once stdin has ended: what was asked just before the end is answered,
@@ -28,6 +29,10 @@ class StdoutOutlet:
 
     def end(self) -> None:
         """Do nothing: stdout ends with the process."""
+
+    def leave(self, how: Leaving, retry: int) -> bool:  # noqa: ARG002 - nothing is left
+        """Return False: there is one stream for the process's whole life."""
+        return False
 
 
 class StdioFace:

@@ -44,7 +44,10 @@ Specifics: TypeAlias = Mapping[str, JSON]
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A tool: what is listed, and what it adds to the common result."""
+    """A tool: what is listed, and what it adds to the common result.
+
+    resumable: whether its calls are answered on streams that can be resumed.
+    """
 
     name: str
     description: str
@@ -52,6 +55,7 @@ class Tool:
     properties: Mapping[str, Mapping[str, JSON]] = field(default_factory=dict)
     required: tuple[str, ...] = ()
     fails: bool = False
+    resumable: bool = False
 
     def listed(self) -> dict[str, JSON]:
         """Return the tool as tools/list shows it."""
@@ -98,6 +102,11 @@ class Toolbox:
         if tool is None:
             raise RpcError(jsonrpc.INVALID_PARAMS, f"Unknown tool: {name}")
         return tool
+
+    def resumable(self, name: JSON) -> bool:
+        """Whether the calls of the tool called `name` are answered on streams that can be resumed."""
+        tool = self._tools.get(name) if isinstance(name, str) else None
+        return tool is not None and tool.resumable
 
     def add(self, name: str) -> None:
         """Add a tool that only reports where its call arrived; RpcError -32602 if the name is taken."""

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from scenarios.streaming import drives_events, drives_resumption
+from scenarios.streaming import drives_events
 
-__all__ = ["drives_events", "drives_resumption"]
+__all__ = ["drives_events"]

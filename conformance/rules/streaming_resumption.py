@@ -1,3 +1,0 @@
-"""Family streaming: resumption."""
-
-from __future__ import annotations
