@@ -107,6 +107,13 @@ CROSSED_CALL: Final = 0.6
 """How long the longer of two calls with equal ids lasts: the other begins a sixth later and ends before or after it,
 also where a gateway takes 50 ms for each."""
 
+SLOW_BESIDE: Final = 2.0
+"""How long the call lasts beside which others are timed. Healthy gateways take under 0.05 s for theirs, on a loaded
+machine under 0.5 s; who waits for the slow one to end takes 1.8 s."""
+
+BYSTANDER_CALL: Final = 1.0
+"""How long a bystander's call lasts while others do harm: it is in flight at the harm and for 0.5 s after it."""
+
 LOST_ANSWER: Final = 5.0
 """After this time a call of at most CROSSED_CALL counts as never answered. Healthy: 0.05 s more than the call lasts."""
 

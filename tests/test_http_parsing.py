@@ -133,3 +133,11 @@ def test_event_stream_lines():
     assert not parser.incomplete
     parser.feed(b"data: half")
     assert parser.incomplete
+
+
+def test_a_body_nested_too_deep_is_kept_as_text(connection):
+    body = b"[" * 20_000
+    head = f"POST /mcp HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    seen = [item for item in connection.up(1, head + body) if item.kind is Kind.HTTP_REQUEST_BODY]
+    assert "message" not in seen[0].data
+    assert seen[0].data["body"].startswith("[[[")

@@ -367,7 +367,7 @@ async def _drain(chunks: AsyncIterator[bytes]) -> None:
 def _json_messages(raw: bytes) -> tuple[Mapping[str, JSON], ...]:
     try:
         value = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ()  # what is not JSON is on the tap; the drive only needs what it can use
     items = value if isinstance(value, list) else [value]
     return tuple(item for item in items if isinstance(item, dict))

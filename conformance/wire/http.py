@@ -33,7 +33,7 @@ def body_record(raw: bytes, redactor: Redactor) -> dict[str, JSON]:
     if raw[:64].lstrip()[:1] in (b"{", b"["):
         try:
             message, parsed = json.loads(raw), True
-        except ValueError:
+        except (ValueError, RecursionError):  # brackets nested too deep are text like any other
             parsed = False
     if len(raw) > _KEPT_BODY:
         record["sha256"] = hashlib.sha256(raw).hexdigest()

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import struct
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -56,17 +58,9 @@ class RawConnection:
 
     async def post(self, message: JSON, headers: Mapping[str, str], *, deadline: float = timing.ANSWER) -> RawReply:
         """POST one message and read the whole response; give up after `deadline` seconds and record that."""
-        content = message if isinstance(message, bytes) else json.dumps(message).encode()
-        fields = {"Host": self.url.netloc, "Content-Type": "application/json", **headers}
-        head = h11.Request(
-            method="POST",
-            target=self.url.path,
-            headers=[*fields.items(), ("Content-Length", str(len(content)))],
-        )
         try:
             async with asyncio.timeout(deadline):
-                for event in (head, h11.Data(data=content), h11.EndOfMessage()):
-                    await self.send_bytes(self._h11.send(event) or b"")
+                await self.begin_post(message, headers)
                 return await self._response()
         except TimeoutError:
             self._record("gave-up", what="POST", seconds=deadline, status=None)
@@ -74,6 +68,25 @@ class RawConnection:
         except (ConnectionError, h11.ProtocolError) as error:
             self._record("disconnected", what="POST", error=type(error).__name__, status=None)
             return RawReply(trouble=f"{type(error).__name__}: {error}")
+
+    async def begin_post(self, message: JSON, headers: Mapping[str, str], *, whole: bool = True) -> None:
+        """Send a POST and do not wait for its response; with whole=False only the first half of its body."""
+        content = message if isinstance(message, bytes) else json.dumps(message).encode()
+        fields = {"Host": self.url.netloc, "Content-Type": "application/json", **headers}
+        head = h11.Request(
+            method="POST",
+            target=self.url.path,
+            headers=[*fields.items(), ("Content-Length", str(len(content)))],
+        )
+        body = h11.Data(data=content if whole else content[: len(content) // 2])
+        for event in (head, body, *((h11.EndOfMessage(),) if whole else ())):
+            await self.send_bytes(self._h11.send(event) or b"")
+
+    def reset(self) -> None:
+        """Reset the connection (RST) instead of ending it."""
+        linger = struct.pack("ii", 1, 0)  # on, for 0 s: closing then resets (socket(7), SO_LINGER)
+        self._writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self._writer.transport.abort()
 
     async def _response(self) -> RawReply:
         reply = RawReply()

@@ -1,0 +1,128 @@
+"""Drives of suite isolation: calls beside a slow one, and bystanders of clients that misbehave or vanish."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Final
+
+from conformance import timing
+from conformance.evidence.events import JSON
+from conformance.rules.isolation_bystanders import BYSTANDER, HARM, QUICK, SLOW
+from conformance.stage.scenario import ScenarioKind, scenario
+from conformance.stage.stage import Stage
+from conformance.wire.driver import McpClient
+from conformance.wire.raw_driver import raw_connection
+
+SUITE: Final = "isolation"
+
+SETTLED: Final = 0.2
+"""How long something is given to be under way, in seconds; healthy gateways take 0.02 s to pass a request on."""
+
+BAD_REQUESTS: Final[tuple[JSON, ...]] = (
+    {"jsonrpc": "2.0", "id": 901, "method": "tools/call", "params": {"name": 123}},
+    {"jsonrpc": "2.0", "id": 902, "method": "tools/call"},
+    {"jsonrpc": "2.0", "id": 903, "method": "tools/call", "params": ["echo"]},
+    {"jsonrpc": "2.0", "id": 904, "method": "tools/call", "params": {"name": "echo", "_meta": {"progressToken": {}}}},
+    {"jsonrpc": "2.0", "id": {}, "method": "tools/list"},
+    {"jsonrpc": "2.0", "id": 906, "method": "no/such/method"},
+    {"jsonrpc": "2.0", "method": "notifications/cancelled"},
+    {"jsonrpc": "2.0", "id": 907, "result": {}},
+    b'{"jsonrpc": "2.0", "id": 908, "method": ',
+    b"\xff\xfe",
+    b"[" * 20_000,
+)
+"""What no client should send, in a session that is sound: each has taken some server down."""
+
+
+@scenario(
+    suite=SUITE,
+    kind=ScenarioKind.EXCLUSIVE,
+    brings=("call-beside-slow-own", "call-beside-slow-other"),
+    seconds=timing.SLOW_BESIDE,
+    needs_witness=True,
+)
+async def slow_call_beside_others(stage: Stage) -> None:
+    """Let a client make a slow call, and meanwhile quick ones in its session and in another client's."""
+    one, other = await stage.connected("a"), await stage.connected("b")
+    slow, echo = await stage.tool("slow", one), await stage.tool("echo", one)
+    for client in (one, other):
+        nonce = stage.nonce()
+        stage.step(QUICK, nonce=nonce)
+        await client.call(echo, {"nonce": nonce, "text": "alone"})
+    async with asyncio.TaskGroup() as tasks:
+        nonce = stage.nonce()
+        stage.step(SLOW, nonce=nonce)
+        tasks.create_task(one.call(slow, {"nonce": nonce, "seconds": timing.SLOW_BESIDE}))
+        await stage.wait(SETTLED, "the slow call is under way")
+        for client in (one, other):
+            tasks.create_task(client.call(echo, {"nonce": stage.nonce(), "text": "beside"}))
+    for client in (one, other):
+        await client.delete()
+
+
+@scenario(
+    suite=SUITE,
+    kind=ScenarioKind.DESTRUCTIVE,
+    brings=("bystander-of-bad-request", "bystander-of-abort", "bystander-of-disconnect"),
+    seconds=3 * timing.BYSTANDER_CALL,
+    needs_witness=True,
+)
+async def harm_beside_bystander(stage: Stage) -> None:
+    """While a bystander listens and calls, let others send what is malformed, abort their calls, and vanish."""
+    bystander = await stage.connected(BYSTANDER)
+    slow = await stage.tool("slow", bystander)
+    for kind, harm in (("bad-request", _bad_requests), ("abort", _abort), ("disconnect", _disconnect)):
+        await bystander.call(slow, {"nonce": stage.nonce(), "seconds": 0}, deadline=timing.HANG_OBSERVATION)
+        client = await stage.connected(kind)
+        async with bystander.listen(), asyncio.TaskGroup() as tasks:
+            running = {"nonce": stage.nonce(), "seconds": timing.BYSTANDER_CALL}
+            tasks.create_task(bystander.call(slow, running, deadline=timing.HANG_OBSERVATION))
+            await stage.wait(SETTLED, "the bystander's call is under way")
+            stage.step(HARM, harm=kind, client=client.name)
+            await harm(stage, client, slow)
+        await _others(stage, bystander, slow, kind)
+
+
+Harm = Callable[[Stage, McpClient, str], Awaitable[None]]
+
+
+async def _others(stage: Stage, bystander: McpClient, slow: str, kind: str) -> None:
+    """Call as the bystander, and as a client that was not there before."""
+    await bystander.call(slow, {"nonce": stage.nonce(), "seconds": 0}, deadline=timing.HANG_OBSERVATION)
+    later = await stage.client(f"later-{kind}")
+    reply = await later.initialize(deadline=timing.HANG_OBSERVATION)
+    if reply.result(later.last_id) is not None:
+        await later.initialized()
+        await later.request("tools/list", {}, deadline=timing.HANG_OBSERVATION)
+        await later.delete()
+
+
+async def _bad_requests(_stage: Stage, client: McpClient, _slow: str) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        for body in BAD_REQUESTS:
+            tasks.create_task(client.post(body, deadline=timing.BYSTANDER_CALL))
+
+
+async def _abort(stage: Stage, client: McpClient, slow: str) -> None:
+    """Reset one connection in the middle of a call, and one in the middle of a request's body."""
+    params = {"name": slow, "arguments": {"nonce": stage.nonce(), "seconds": timing.BYSTANDER_CALL}}
+    message = {"jsonrpc": "2.0", "id": client.next_id(), "method": "tools/call", "params": params}
+    for whole in (True, False):
+        async with raw_connection(client.url, stage.step) as connection:
+            await connection.begin_post(message, client.headers(), whole=whole)
+            await stage.wait(SETTLED, "the request is under way")
+            connection.reset()
+
+
+async def _disconnect(stage: Stage, client: McpClient, slow: str) -> None:
+    """Close every connection with a GET stream and a call open."""
+    async with client.listen():
+        arguments = {"nonce": stage.nonce(), "seconds": timing.BYSTANDER_CALL}
+        call = asyncio.create_task(client.call(slow, arguments))
+        await stage.wait(SETTLED, "the call is under way")
+        call.cancel()
+        with suppress(asyncio.CancelledError):
+            await call
+    await client.close()
