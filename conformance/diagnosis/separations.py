@@ -186,7 +186,9 @@ _KEEP_ALIVE: Final[Mapping[str, Mapping[str, Separator]]] = {
         "head-of-line-block": (client.nonces_are_right, False),
         "server-messages-not-relayed": (client.nonces_are_right, False),
         "cancel-crosses-clients": (isolation.another_client_cancelled, False),
+        "request-id-mishandled": (client.nonces_are_right, False),
     },
+    "request-id-mishandled": {"response-crosswire": (client.nonces_are_right, True)},
     "cancel-crosses-clients": {
         "response-crosswire": (client.nonces_are_right, True),
         "cancel-poisons-session": (isolation.canceller_is_served, True),

@@ -13,6 +13,7 @@ from typing import Final
 
 from conformance.diagnosis import facts_behind as behind
 from conformance.diagnosis import facts_isolation as isolation
+from conformance.diagnosis import facts_messages as messages
 from conformance.diagnosis import facts_scene as scene
 from conformance.diagnosis.failure import Fact
 
@@ -55,6 +56,8 @@ TRACES: Final[Mapping[str, Fact]] = {
     "response-crosswire": scene.answers_swapped,
     "cancel-crosses-clients": isolation.another_client_cancelled,
     "unsafe-retry": scene.call_doubled,
+    "request-id-mishandled": messages.id_mishandled,
+    "malformed-message": messages.malformed_message_sent,
     "error-misclassified": scene.error_answered,
     "jsonrpc-error-as-http-error": scene.error_under_http_error,
     # lists

@@ -1,3 +1,7 @@
-"""Family transparency: messages."""
+"""Family transparency, messages: their ids, their form, and what they contain."""
 
 from __future__ import annotations
+
+from conformance.rules import transparency_ids
+
+__all__ = ["transparency_ids"]
