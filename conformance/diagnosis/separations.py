@@ -217,6 +217,14 @@ _DISCOVERY: Final[Mapping[str, Mapping[str, Separator]]] = {
     },
 }
 
+_FORMS: Final[Mapping[str, Mapping[str, Separator]]] = {
+    "http-form-mishandled": {
+        "accept-406": (scene.status(406), False),
+        "error-misclassified": (behind.backend_had_failed, False),
+    },
+    "accept-406": {"http-form-mishandled": (scene.status(406), True)},
+}
+
 _SPIN_UP: Final[Mapping[str, Mapping[str, Separator]]] = {
     "enabled-but-not-started": {
         "wrong-gateway-instance": (client.gateway_saw_the_trigger, True),
@@ -271,6 +279,7 @@ SEPARATIONS: Final[Mapping[str, Mapping[str, Separator]]] = {
     **_STREAM,
     **_KEEP_ALIVE,
     **_DISCOVERY,
+    **_FORMS,
     **_SPIN_UP,
     **_ROUTES,
 }

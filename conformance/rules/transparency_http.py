@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from conformance.rules import transparency_http_lists
+from conformance.rules import transparency_http_forms, transparency_http_lists, transparency_http_posts
 
-__all__ = ["transparency_http_lists"]
+__all__ = ["transparency_http_forms", "transparency_http_lists", "transparency_http_posts"]

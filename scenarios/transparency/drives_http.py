@@ -5,11 +5,20 @@ from __future__ import annotations
 import secrets
 from typing import Final
 
+from conformance import timing
 from conformance.stage.scenario import ScenarioKind, scenario
 from conformance.stage.stage import Stage
 from conformance.wire.driver import McpClient
 
 SUITE: Final = "transparency"
+
+HEADER_FORMS: Final = (
+    {"Content-Type": "application/json; charset=utf-8"},
+    {"Content-Type": "Application/JSON"},
+    {"Accept": "application/json;q=0.9, text/event-stream;q=0.8"},
+    {"Accept": "text/event-stream,application/json"},
+)
+"""The same media types, as HTTP libraries write them (RFC 9110 sections 8.3.1 and 12.5.1)."""
 
 MOST_PAGES: Final = 20
 """Pages after which a list is not followed further: several times what the witness needs."""
@@ -38,3 +47,37 @@ async def _follow(client: McpClient, method: str) -> None:
         if not cursor or cursor in cursors:
             return
         cursors.append(cursor)
+
+
+@scenario(
+    suite=SUITE,
+    kind=ScenarioKind.EXCLUSIVE,
+    brings=("request-forms", "notification-unacceptable", "batch-posted"),
+    control=False,
+)
+async def message_forms(stage: Stage) -> None:
+    """Post requests with unusual header fields, notifications that cannot be accepted, and an array of requests."""
+    client = await stage.connected()
+    for headers in HEADER_FORMS:
+        stage.step("request.form", headers=headers)
+        await client.request("tools/list", {}, headers=headers)
+    stray = {"jsonrpc": "2.0", "method": "notifications/roots/list_changed"}
+    await client.post(stray, headers={"Mcp-Session-Id": secrets.token_hex(16)}, deadline=timing.HANG_OBSERVATION)
+    await client.post({"jsonrpc": "2.0", "method": 7}, deadline=timing.HANG_OBSERVATION)
+    batch = [{"jsonrpc": "2.0", "id": client.next_id(), "method": "ping"} for _ in range(2)]
+    await client.post(batch, deadline=timing.HANG_OBSERVATION)
+    await client.request("tools/list", {})
+    await client.delete()
+
+
+@scenario(suite=SUITE, kind=ScenarioKind.EXCLUSIVE, brings=("backend-post",), http_backend=True, control=False)
+async def gateway_posts(stage: Stage) -> None:
+    """Have the gateway send every kind of message: requests, notifications, and the answer to the backend's request."""
+    client = await stage.client()
+    client.replies = {"roots/list": {"roots": []}}
+    await client.connect(capabilities={"roots": {"listChanged": True}})
+    await client.request("tools/list", {})
+    await client.notify("notifications/roots/list_changed")
+    ask = await stage.tool("ask_client", client)
+    await client.call(ask, {"nonce": stage.nonce(), "kind": "roots"})
+    await client.delete()
