@@ -123,7 +123,10 @@ def answered_notification(exchange: Exchange) -> Message | None:
 
 
 def unasked_responses(transcript: Transcript) -> tuple[Message, ...]:
-    """Return the responses that the gateway sent to a backend which had not asked anything under their ids."""
+    """Return the responses that the gateway sent to a backend which had not asked anything under their ids.
+
+    Those to a backend without sessions are left out: its questions and their answers are on different connections.
+    """
     found: list[Message] = []
     for session in transcript.backend_sessions:
         asked: list[JSON] = []
@@ -131,7 +134,7 @@ def unasked_responses(transcript: Transcript) -> tuple[Message, ...]:
             if message.direction == "down" and message.is_request:
                 asked.append(message.id)
             answers = message.direction == "up" and message.method is None and message.is_response
-            if answers and not any(same_id(message.id, wanted) for wanted in asked):
+            if answers and message.session is not None and not any(same_id(message.id, wanted) for wanted in asked):
                 found.append(message)
     return tuple(found)
 

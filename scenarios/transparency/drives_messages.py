@@ -24,6 +24,15 @@ EQUAL_IDS: Final = (501, "call-501", 502, "call-502")
 """Ids that two clients use at the same time."""
 
 
+NOTIFICATIONS: Final[tuple[tuple[str, JSON], ...]] = (
+    ("notifications/com.example.unknown", {"level": 3}),
+    ("notifications/roots/list_changed", None),
+    ("notifications/cancelled", {"requestId": "never-asked"}),
+    ("notifications/progress", {"progressToken": "never-given", "progress": 1}),
+)
+"""Notifications that nobody acts on; the first has a method that no server knows."""
+
+
 @scenario(
     suite=SUITE,
     kind=ScenarioKind.EXCLUSIVE,
@@ -50,3 +59,36 @@ async def _echo(stage: Stage, client: McpClient, tool: str, request_id: JSON) ->
     params = {"name": tool, "arguments": {"nonce": stage.nonce(), "text": f"called with id {request_id!r}"}}
     message = {"jsonrpc": "2.0", "id": request_id, "method": "tools/call", "params": params}
     await client.post(message, deadline=timing.LOST_ANSWER)
+
+
+@scenario(
+    suite=SUITE,
+    kind=ScenarioKind.EXCLUSIVE,
+    brings=(
+        "results-and-errors",
+        "error-answered",
+        "notification-for-client",
+        "notification-to-backend",
+        "notifications-of-many-kinds",
+        "backend-notified",
+    ),
+    seconds=0.6,
+    needs_witness=True,
+)
+async def message_forms(stage: Stage) -> None:
+    """Have results, errors and notifications of both sides sent, while the client listens."""
+    client = await stage.connected()
+    echo, notify = await stage.tool("echo", client), await stage.tool("notify", client)
+    async with client.listen():
+        await stage.wait(0.3, "a gateway that opens its own stream to the backend has done so")
+        for method, params in NOTIFICATIONS:
+            await client.notify(method, params)
+        await client.call(echo, {"nonce": stage.nonce(), "text": "all is well"})
+        await client.call(echo, {"nonce": stage.nonce()})
+        await client.call(f"{echo}-of-nobody", {"nonce": stage.nonce()})
+        await client.request("com.example/unknown", {})
+        await client.request("prompts/get", {"name": "of-nobody"})
+        for kind, stream in (("log", "post"), ("log", "get"), ("list_changed", "get")):
+            await client.call(notify, {"nonce": stage.nonce(), "kind": kind, "stream": stream})
+        await stage.wait(0.3, "what was sent unasked arrives")
+    await client.delete()
