@@ -75,7 +75,7 @@ async def _echo(stage: Stage, client: McpClient, tool: str, request_id: JSON) ->
     seconds=0.6,
     needs_witness=True,
 )
-async def message_forms(stage: Stage) -> None:
+async def answers_and_notices(stage: Stage) -> None:
     """Have results, errors and notifications of both sides sent, while the client listens."""
     client = await stage.connected()
     echo, notify = await stage.tool("echo", client), await stage.tool("notify", client)
