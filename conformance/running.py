@@ -81,7 +81,8 @@ def _url_cells(selection: Selection) -> Iterator[Cell]:
     """Yield the cells for a gateway that already runs: what needs no backend of ours and, unless allowed, no harm."""
     for revision in selection.revisions:
         for scenario in scenarios().values():
-            if not _selected(selection, revision, scenario) or scenario.needs_witness or scenario.late_backend:
+            unreachable = scenario.needs_witness or scenario.late_backend or scenario.http_sse
+            if unreachable or not _selected(selection, revision, scenario):
                 continue
             harmful = scenario.kind is ScenarioKind.DESTRUCTIVE and not selection.allow_destructive
             if scenario.spin_up is None and not harmful:

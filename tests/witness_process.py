@@ -55,9 +55,11 @@ def start_beating(script: str, period: float) -> subprocess.Popen[bytes]:
 
 
 @contextmanager
-def http_witness(script: str = "correct", *options: str, keepalive: float | None = None) -> Iterator[Client]:
+def http_witness(
+    script: str = "correct", *options: str, keepalive: float | None = None, face: str = "http"
+) -> Iterator[Client]:
     if keepalive is None:
-        process = start("--script", script, "--listen", "127.0.0.1:0", *options, face="http")
+        process = start("--script", script, "--listen", "127.0.0.1:0", *options, face=face)
     else:
         process = start_beating(script, keepalive)
     with ending(process):

@@ -23,7 +23,9 @@ def witness(
     listen: Annotated[
         str, typer.Option(metavar="HOST:PORT", help="where it listens; port 0 takes a free one")
     ] = "127.0.0.1:0",
-    face: Annotated[Face, typer.Option(help="transport; stdio serves one client, on stdin")] = Face.HTTP,
+    face: Annotated[
+        Face, typer.Option(help="transport; stdio serves one client, on stdin; sse is HTTP+SSE alone")
+    ] = Face.HTTP,
     show_scripts: Annotated[bool, typer.Option("--list", help="list the scripts and end")] = False,
 ) -> ExitCode:
     """Serve MCP as the witness: correct by default, misbehaving only as its script says.
@@ -35,5 +37,5 @@ def witness(
         print_table(f"{len(rows)} scripts", ["script", "what it does", "failure class"], rows)
         return ExitCode.OK
     chosen = find_script(script, face)
-    status = run_http(listen, chosen) if face is Face.HTTP else run_stdio(chosen)
+    status = run_stdio(chosen) if face is Face.STDIO else run_http(listen, chosen, face)
     return ExitCode(status)

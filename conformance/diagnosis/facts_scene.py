@@ -208,8 +208,8 @@ def stream_encoded_or_cut(failure: Failure) -> bool | None:
 
 
 def foreign_event(failure: Failure) -> bool | None:
-    """An event that is no JSON-RPC message came down a stream."""
-    beats = (beat for item in failure.fronts for beat in item.beats if beat.what == "event")
+    """An event that is no JSON-RPC message came down a stream; HTTP+SSE's endpoint event is at home there."""
+    beats = (b for item in failure.fronts for b in item.beats if b.what == "event" and b.event != "endpoint")
     return any(beat.message is None and (beat.text or beat.id is None) for beat in beats)
 
 

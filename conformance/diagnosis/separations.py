@@ -15,6 +15,7 @@ from conformance.diagnosis import facts_behind as behind
 from conformance.diagnosis import facts_client as client
 from conformance.diagnosis import facts_isolation as isolation
 from conformance.diagnosis import facts_lists as lists
+from conformance.diagnosis import facts_http_sse as http_sse
 from conformance.diagnosis import facts_scene as scene
 from conformance.diagnosis.failure import Fact
 
@@ -103,6 +104,15 @@ _STREAM: Final[Mapping[str, Mapping[str, Separator]]] = {
         "session-id-demanded": (client.session_id_sent_or_not_needed, True),
         "wrong-route-html": (client.post_is_served, True),
         "accept-406": (client.accept_was_enough, True),
+        "sse-endpoint-astray": (client.subject_is_stream, False),
+    },
+    "sse-endpoint-astray": {
+        "get-sse-wrong-status": (http_sse.endpoint_was_named, True),
+        "sse-response-off-stream": (http_sse.endpoint_took_posts, False),
+    },
+    "sse-response-off-stream": {
+        "sse-endpoint-astray": (http_sse.endpoint_took_posts, True),
+        "response-crosswire": (http_sse.another_stream_answered, False),
     },
     "get-sse-dead-stream": {
         "idle-stream-no-heartbeat": (behind.server_message_arrived, False),
@@ -187,6 +197,7 @@ _KEEP_ALIVE: Final[Mapping[str, Mapping[str, Separator]]] = {
         "server-messages-not-relayed": (client.nonces_are_right, False),
         "cancel-crosses-clients": (isolation.another_client_cancelled, False),
         "request-id-mishandled": (client.nonces_are_right, False),
+        "sse-response-off-stream": (http_sse.another_stream_answered, True),
     },
     "request-id-mishandled": {"response-crosswire": (client.nonces_are_right, True)},
     "cancel-crosses-clients": {

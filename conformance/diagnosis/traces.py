@@ -14,6 +14,7 @@ from typing import Final
 from conformance.diagnosis import facts_behind as behind
 from conformance.diagnosis import facts_isolation as isolation
 from conformance.diagnosis import facts_messages as messages
+from conformance.diagnosis import facts_http_sse as http_sse
 from conformance.diagnosis import facts_scene as scene
 from conformance.diagnosis.failure import Fact
 
@@ -38,6 +39,8 @@ TRACES: Final[Mapping[str, Fact]] = {
     "version-header-unchecked": scene.wrong_version_sent,
     # streams
     "get-sse-wrong-status": scene.get_refused,
+    "sse-endpoint-astray": http_sse.endpoint_was_named,
+    "sse-response-off-stream": http_sse.endpoint_was_named,
     "get-sse-dead-stream": scene.silent_get,
     "get-sse-409-stale": scene.second_get,
     "second-get-destroys-session": scene.second_get,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     import docker
 
-    from conformance.stage.manifest import BackendManifest, TargetManifest
+    from conformance.stage.manifest import BackendManifest, ServedFace, TargetManifest
     from conformance.stage.plan import Plan
     from conformance.stage.runtime import OnEvent
     from conformance.wire.tap_address import TcpAddress
@@ -81,25 +81,28 @@ class ContainerRuntime:
             if self._networks is None:
                 await self._connect_sides()
 
-    async def start_backend(self, backend: BackendManifest, *, script: str, on_event: OnEvent) -> RunningContainer:
-        """Start a backend's HTTP face and wait until its initialize is answered; under a script, until it accepts.
+    async def start_backend(
+        self, backend: BackendManifest, *, script: str, face: ServedFace = "http", on_event: OnEvent
+    ) -> RunningContainer:
+        """Start a face of a backend that is served over HTTP and wait until it is up. Raises CannotJudgeError.
 
-        Raises CannotJudgeError.
+        Up means that its initialize is answered; under a script, and on HTTP+SSE, that it accepts.
         """
-        face = backend.faces.http
-        if face is None:
+        served = backend.served(face)
+        if served is None:
             raise CannotJudgeError(f"{backend.title} has no HTTP face; choose a gateway that fronts stdio for it.")
         values: Values = {**_own_values(backend), "script": script}
         spec = ContainerSpec(
             name="backend",
             image=await self._backend_image(backend),
-            argv=expand_argv(face.command, values),
-            env={name: expand(value, values) for name, value in face.env.items()},
+            argv=expand_argv(served.command, values),
+            env={name: expand(value, values) for name, value in served.env.items()},
             network=self._side().backend.name,
             port=PORT,
             labels=run_labels(self.plan.run_id),
         )
-        return await _start_ready(spec, backend, face.path if script == CORRECT else None, {}, on_event)
+        path = served.path if script == CORRECT and face == "http" else None
+        return await _start_ready(spec, backend, path, {}, on_event)
 
     async def stdio_command(
         self, backend: BackendManifest, *, script: str, collector: TcpAddress, tap: str, spin_up: bool = False

@@ -79,6 +79,9 @@ class Engine:
             self.watch = await EngineLog.start(self.plan.run_id, self.redactor)
         groups: dict[tuple[str, ...], list[Cell]] = defaultdict(list)
         for cell in self.plan.cells:
+            if self._lacks_http_sse(cell):
+                self.not_exercised(cell, "HTTP+SSE at the gateway: its manifest names no endpoint.sse_path")
+                continue
             groups[cell.target, cell.backend, cell.revision, cell.backend_revision].append(cell)
         async with asyncio.TaskGroup() as tasks:
             for cells in groups.values():
@@ -87,6 +90,11 @@ class Engine:
         if self.watch is not None:
             await self.watch.stop()
         self.say("driven")
+
+    def _lacks_http_sse(self, cell: Cell) -> bool:
+        """Whether a cell needs the gateway's HTTP+SSE endpoint, and the target names none."""
+        target = self.targets.get(cell.target)
+        return scenarios()[cell.scenario].http_sse and (target is None or target.endpoint.sse_path is None)
 
     async def _attached(self) -> None:
         """Drive a gateway that already runs: its cells one after another, the idle ones last and at once.
@@ -133,6 +141,7 @@ class Engine:
                         redactor=self.redactor,
                         spin_up=scenario.spin_up,
                         late_backend=scenario.late_backend,
+                        backend_face=scenario.backend_face,
                     )
             except Exception as error:  # noqa: BLE001 - whatever kept it from starting is told for every cell
                 for cell in cells:
@@ -208,7 +217,8 @@ class Engine:
         A witness that misbehaves by script can fail an innocent sentinel, so scripted scenarios have none; their
         instance is theirs alone.
         """
-        correct = scenario.witness_script == "correct" and not scenario.late_backend and scenario.spin_up is None
+        ordinary = scenario.witness_script == "correct" and scenario.backend_face == "http"
+        correct = ordinary and not scenario.late_backend and scenario.spin_up is None
         guarded = scenario.sentinel and correct
         if guarded and not stage.instance.healthy:
             await stage.sentinel("before")
@@ -252,6 +262,8 @@ class Engine:
             "image": instance.engine.image if instance and instance.engine else "",
             "backend_tapped": bool(instance and (instance.backend_tap or instance.stdio_collector)),
             "client_tapped": True,
+            "backend_face": scenario.backend_face,
+            "sse_path": (target.endpoint.sse_path or "") if target else "",
             "claims": target.claims.model_dump() if target else {"sessions": "stateful"},
             "target_version": target.version if target else "",
             "backend_version": backend.version if backend else "",

@@ -18,7 +18,7 @@ from conformance.evidence.redact import Redactor
 from conformance.stage.attached import Attached, attach
 from conformance.stage.engine_side import ENGINE_TAP, EngineSide
 from conformance.stage.launch import generate_secrets
-from conformance.stage.manifest import BackendManifest, TargetManifest
+from conformance.stage.manifest import BackendManifest, ServedFace, TargetManifest
 from conformance.stage.placeholders import expand
 from conformance.stage.plan import UrlTarget
 from conformance.stage.recorder import Recorder
@@ -49,6 +49,7 @@ class Instance:
     redactor: Redactor
     spin_up: SpinUp | None
     recorder: Recorder
+    backend_face: ServedFace = "http"
     engine: EngineSide | None = None
     name: str = ""
     headers: dict[str, str] = field(default_factory=dict)
@@ -78,12 +79,13 @@ class Instance:
         redactor: Redactor,
         spin_up: SpinUp | None = None,
         late_backend: bool = False,
+        backend_face: ServedFace = "http",
     ) -> Instance:
         """Start everything and wait until it answers; on failure stop what was started and raise CannotJudgeError.
 
         recorder: gets what happens to the instance, also when it does not start.
         """
-        self = cls(runtime, taps, target, backend, script, redactor, spin_up, recorder)
+        self = cls(runtime, taps, target, backend, script, redactor, spin_up, recorder, backend_face)
         self.name = f"i{next(_numbers)}"
         try:
             if url is not None:
@@ -109,7 +111,7 @@ class Instance:
             listen = TcpAddress(self.runtime.backend_tap_host, 0)
             upstream = self.server.address if self.server else None
             address = await self.taps.open_tap(self.backend_tap, listen=listen, upstream=upstream)
-            self._values["backend_url"] = f"http://{address}{_http_path(backend)}"
+            self._values["backend_url"] = f"http://{address}{self._backend_path}"
         if "stdio" in fronts and "stdio" in backend.offers:
             self.stdio_collector = f"{self.name}:stdio"
             listen = TcpAddress(self.runtime.backend_tap_host, 0)
@@ -136,6 +138,7 @@ class Instance:
         self.server = await self.runtime.start_backend(
             self.backend,
             script=self.script,
+            face=self.backend_face,
             on_event=self.recorder.stage,
         )
         if self.backend_tap is not None:
@@ -148,7 +151,7 @@ class Instance:
         to its backend before it listens may rightly never listen when that backend misbehaves.
         """
         broken = self.spin_up is not None and self.spin_up is not SpinUp.WORKS
-        if broken or self.script != "correct" or late_backend:
+        if broken or self.script != "correct" or self.backend_face == "sse" or late_backend:
             return Ready.TRIED
         # A probe's initialize would start a container of its own; the client's is to be what starts the first.
         return Ready.ANSWERS if self.spin_up is None else Ready.ACCEPTS
@@ -195,10 +198,16 @@ class Instance:
             return self.attached.path
         if self.target is not None:
             return self.target.endpoint.path
-        return _http_path(self.backend)
+        return self._backend_path
 
-    async def open_client_tap(self, client: str, cell: str) -> str:
-        """Open a tap for one client of one cell and return the URL it gives the client."""
+    @property
+    def _backend_path(self) -> str:
+        """Path of the backend's endpoint."""
+        served = self.backend.served(self.backend_face) if self.backend else None
+        return served.path if served else "/mcp"
+
+    async def open_client_tap(self, client: str, cell: str, path: str | None = None) -> str:
+        """Open a tap for one client of one cell and return the URL it gives the client: of `path`, or the endpoint."""
         tap = f"{self.name}:{cell}:{client}:{next(_numbers)}"
         address = await self.taps.open_tap(
             tap,
@@ -208,7 +217,7 @@ class Instance:
             tls=self.attached.tls if self.attached else None,
         )
         self.client_taps[tap] = client
-        return f"http://{address}{self.path}"
+        return f"http://{address}{path or self.path}"
 
     def tap_of(self, client: str) -> str:
         """Return the name of a client's most recent tap."""
@@ -250,10 +259,6 @@ class Instance:
         own = (self.backend_tap, self.stdio_collector, self.engine.tap if self.engine else None)
         for tap in [*self.client_taps, *(tap for tap in own if tap)]:
             await self.taps.close_tap(tap)
-
-
-def _http_path(backend: BackendManifest | None) -> str:
-    return backend.faces.http.path if backend and backend.faces.http else "/mcp"
 
 
 def describe(running: Running | None) -> dict[str, JSON]:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 Face = Literal["http", "stdio"]
 """How a gateway reaches its backend: a Streamable HTTP URL, or a command that speaks MCP on stdin and stdout."""
 
+ServedFace = Literal["http", "sse"]
+"""The transport of a backend that is reached by a URL: Streamable HTTP, or HTTP+SSE of 2024-11-05."""
+
 MUTANT_PREFIX: Final = "mutant:"
 RESERVED: Final = {DIRECT: "the control run", URL_TARGET: "the gateway of --url"}
 """Target names of cells that have no manifest."""
@@ -110,6 +113,9 @@ class Endpoint(_Table):
     """Where the gateway serves MCP."""
 
     path: UrlPath = Field(default="/mcp", description="path of the Streamable HTTP endpoint")
+    sse_path: UrlPath | None = Field(
+        default=None, description="path where GET opens the stream of HTTP+SSE (2024-11-05), if the gateway serves it"
+    )
     headers: dict[str, str] = Field(default={}, description="headers each request needs, such as Authorization")
 
 
@@ -236,7 +242,7 @@ class TargetManifest(_Table):
 
 
 class HttpFace(_Table):
-    """A backend served over Streamable HTTP."""
+    """A backend served over HTTP."""
 
     command: Command = Field(description="argument list; it must listen at {host}:{port}")
     env: dict[str, str] = Field(default={}, description="environment variables")
@@ -254,6 +260,7 @@ class Faces(_Table):
 
     http: HttpFace | None = None
     stdio: StdioFace | None = None
+    sse: HttpFace | None = Field(default=None, description="HTTP+SSE (2024-11-05) and nothing else")
 
     @model_validator(mode="after")
     def _has_one(self) -> Self:
@@ -305,11 +312,15 @@ class BackendManifest(_Table):
         """Faces the backend has."""
         return tuple(face for face in ("http", "stdio") if getattr(self.faces, face) is not None)
 
+    def served(self, face: ServedFace) -> HttpFace | None:
+        """Return one of the faces that are served over HTTP."""
+        return self.faces.sse if face == "sse" else self.faces.http
+
     @model_validator(mode="after")
     def _placeholders_are_known(self) -> Self:
-        if self.faces.http:
-            for text in (*self.faces.http.command, *self.faces.http.env.values()):
-                placeholders.check(text, placeholders.BACKEND_PLACEHOLDERS, "faces.http")
+        for name, face in (("faces.http", self.faces.http), ("faces.sse", self.faces.sse)):
+            for text in (*face.command, *face.env.values()) if face else ():
+                placeholders.check(text, placeholders.BACKEND_PLACEHOLDERS, name)
         for element in self.faces.stdio.command if self.faces.stdio else ():
             placeholders.check(element, placeholders.BACKEND_PLACEHOLDERS - {"host", "port"}, "faces.stdio.command")
         return self

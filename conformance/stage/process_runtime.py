@@ -29,7 +29,7 @@ from conformance.wire.tap_address import TcpAddress
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from conformance.stage.manifest import BackendManifest, TargetManifest
+    from conformance.stage.manifest import BackendManifest, ServedFace, TargetManifest
     from conformance.stage.plan import Plan
     from conformance.stage.runtime import OnEvent
 
@@ -100,22 +100,25 @@ class ProcessRuntime:
         for manifest in (*((target,) if target else ()), *backends):
             await self._install(manifest)
 
-    async def start_backend(self, backend: BackendManifest, *, script: str, on_event: OnEvent) -> RunningProcess:
-        """Start a backend's HTTP face and wait until it is up. Raises CannotJudgeError.
+    async def start_backend(
+        self, backend: BackendManifest, *, script: str, face: ServedFace = "http", on_event: OnEvent
+    ) -> RunningProcess:
+        """Start a face of a backend that is served over HTTP and wait until it is up. Raises CannotJudgeError.
 
         Up means that its initialize is answered; under a misbehaving script that its port accepts: the probe would
-        set off what the script counts or times, or wait for an answer that never comes.
+        set off what the script counts or times, or wait for an answer that never comes. So it is on HTTP+SSE, whose
+        answers come elsewhere.
         """
-        face = backend.faces.http
-        if face is None:
+        served = backend.served(face)
+        if served is None:
             raise CannotJudgeError(f"{backend.title} has no HTTP face; choose a gateway that fronts stdio for it.")
         installed = await self._install(backend)
 
         def placed(port: int, folder: Path) -> tuple[Sequence[str], Mapping[str, str], Probe]:
             values = {**_own_values(installed, port, folder), "script": script}
-            env = {name: expand(value, values) for name, value in face.env.items()}
-            path = face.path if script == CORRECT else None
-            return expand_argv(face.command, values), env, Probe(TcpAddress(HOST, port), path, {})
+            env = {name: expand(value, values) for name, value in served.env.items()}
+            path = served.path if script == CORRECT and face == "http" else None
+            return expand_argv(served.command, values), env, Probe(TcpAddress(HOST, port), path, {})
 
         return await self._start("backend", backend, installed, placed, on_event)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from conformance.evidence.events import JSON, Kind
-from conformance.stage.manifest import BackendManifest, TargetManifest
+from conformance.stage.manifest import BackendManifest, ServedFace, TargetManifest
 from conformance.wire.tap_address import TcpAddress
 
 OnEvent: TypeAlias = "Callable[[Kind, dict[str, JSON]], None]"
@@ -62,8 +62,10 @@ class Runtime(Protocol):
     async def prepare(self, target: TargetManifest | None, backends: Sequence[BackendManifest]) -> None:
         """Install or build everything these need, before any clock runs. Raises CannotJudgeError."""
 
-    async def start_backend(self, backend: BackendManifest, *, script: str, on_event: OnEvent) -> Running:
-        """Start a backend's HTTP face and wait until its initialize is answered. Raises CannotJudgeError."""
+    async def start_backend(
+        self, backend: BackendManifest, *, script: str, face: ServedFace = "http", on_event: OnEvent
+    ) -> Running:
+        """Start a face of a backend that is served over HTTP and wait until it is up. Raises CannotJudgeError."""
 
     async def stdio_command(
         self, backend: BackendManifest, *, script: str, collector: TcpAddress, tap: str, spin_up: bool

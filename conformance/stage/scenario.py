@@ -19,6 +19,7 @@ from conformance.paths import ROOT, SCENARIOS
 from conformance.spec.revisions import STREAMABLE_LEGACY
 
 if TYPE_CHECKING:
+    from conformance.stage.manifest import ServedFace
     from conformance.stage.stage import Stage
 
 SUITES: Final = (
@@ -60,6 +61,8 @@ class Scenario:
     brings: names of the preconditions it brings about. witness_script: the backend is the witness with this script
     (and the instance is fresh). needs_witness: it calls the witness's own tools. http_backend: it has a
     meaning only where the gateway reaches its backend over HTTP. seconds: its longest deliberate wait.
+    http_sse: it uses the gateway's HTTP+SSE endpoint, and is not exercised where the target names none. backend_face:
+    `sse` where the backend speaks HTTP+SSE alone (and the instance is fresh).
     spin_up: the backend is a container the gateway starts, and what is wrong with it. late_backend: it is started by
     the drive. control: whether the scenario also runs straight at the backend. sentinel: whether a sentinel call guards
     it; not where a gateway that serves none is what the scenario looks for.
@@ -74,6 +77,8 @@ class Scenario:
     witness_script: str
     needs_witness: bool
     http_backend: bool
+    http_sse: bool
+    backend_face: ServedFace
     spin_up: SpinUp | None
     control: bool
     late_backend: bool
@@ -99,6 +104,8 @@ def scenario(
     witness_script: str = "correct",
     needs_witness: bool = False,
     http_backend: bool = False,
+    http_sse: bool = False,
+    backend_face: ServedFace = "http",
     spin_up: SpinUp | None = None,
     control: bool = True,
     late_backend: bool = False,
@@ -108,7 +115,7 @@ def scenario(
 
     def register(drive: Drive) -> Drive:
         name = drive.__name__.replace("_", "-")
-        scripted = witness_script != "correct"
+        scripted = witness_script != "correct" or backend_face == "sse"
         if name in _SCENARIOS and inspect.getfile(_SCENARIOS[name].drive) != inspect.getfile(drive):
             raise ValueError(f"two scenarios are called {name}; their names are part of cell ids, rename one")
         _SCENARIOS[name] = Scenario(
@@ -120,7 +127,9 @@ def scenario(
             revisions=revisions,
             witness_script=witness_script,
             needs_witness=needs_witness or scripted,
-            http_backend=http_backend,
+            http_backend=http_backend or backend_face == "sse",
+            http_sse=http_sse,
+            backend_face=backend_face,
             spin_up=spin_up,
             control=control,
             late_backend=late_backend,

@@ -15,6 +15,7 @@ from conformance.stage.instance import Instance
 from conformance.stage.plan import Cell
 from conformance.stage.recorder import Recorder
 from conformance.wire.driver import McpClient
+from conformance.wire.sse_driver import SseClient
 from conformance.wire.toxics import Toxic
 
 
@@ -48,6 +49,26 @@ class Stage:
             revision=revision or self.cell.revision,
             record=self.step,
             headers={**self.instance.headers, **(headers or {})},
+        )
+        self._clients.append(client)
+        return client
+
+    async def sse_client(self, name: str = "a", *, path: str | None = None) -> SseClient:
+        """Return a new client of the old transport with a tap of its own, at the gateway's HTTP+SSE endpoint or `path`.
+
+        An absolute URI is followed when it names the tap or the gateway's own address.
+        """
+        target = self.instance.target
+        found = path or (target.endpoint.sse_path if target else None)
+        url = await self.instance.open_client_tap(name, self.cell.slug, found)
+        self.taps.append(self.instance.tap_of(name))
+        client = SseClient(
+            name,
+            url,
+            revision=self.cell.revision,
+            record=self.step,
+            headers=self.instance.headers,
+            authorities=(str(self.instance.front),),
         )
         self._clients.append(client)
         return client

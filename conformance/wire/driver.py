@@ -159,7 +159,7 @@ class McpClient:
             yield Reply(response.status_code, kept)
             if not kept.get("content-type", "").startswith("text/event-stream"):
                 body = await response.aread()
-                yield Reply(response.status_code, kept, _json_messages(body))
+                yield Reply(response.status_code, kept, json_messages(body))
                 return
             messages: tuple[Mapping[str, JSON], ...] = ()
             parser = SseParser()
@@ -167,7 +167,7 @@ class McpClient:
             async for chunk in chunks:
                 for item in parser.feed(chunk):
                     if isinstance(item, SseEvent):
-                        arrived = _json_messages(item.data.encode())
+                        arrived = json_messages(item.data.encode())
                         messages += arrived
                         await self._react(arrived)
                 yield Reply(response.status_code, kept, messages)
@@ -316,7 +316,7 @@ class McpClient:
                 async for chunk in response.aiter_raw():
                     for item in parser.feed(chunk):
                         if isinstance(item, SseEvent):
-                            arrived = _json_messages(item.data.encode())
+                            arrived = json_messages(item.data.encode())
                             listening.add(arrived)
                             await self._react(arrived)
         except httpx.HTTPError as error:
@@ -364,7 +364,8 @@ async def _drain(chunks: AsyncIterator[bytes]) -> None:
                 pass
 
 
-def _json_messages(raw: bytes) -> tuple[Mapping[str, JSON], ...]:
+def json_messages(raw: bytes) -> tuple[Mapping[str, JSON], ...]:
+    """Return the JSON objects of a body or an event, one or a batch; none where it is no JSON."""
     try:
         value = json.loads(raw)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Command line: `python -m conformance.witness --face http|stdio --script NAME [--listen HOST:PORT] [--json-only]`."""
+"""Command line: `python -m conformance.witness --face FACE --script NAME [--listen HOST:PORT] [--json-only]`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> int:
         script = find_script(options.script, face)
         if options.json_only:
             script = dataclasses.replace(script, json_answers=True)
-        return run_http(options.listen, script) if face is Face.HTTP else run_stdio(script)
+        return run_stdio(script) if face is Face.STDIO else run_http(options.listen, script, face)
     except HarnessError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

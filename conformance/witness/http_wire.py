@@ -37,9 +37,13 @@ class BadRequestError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """One request with its whole body; header names are lower case, repeated fields are joined with a comma."""
+    """One request with its whole body; header names are lower case, repeated fields are joined with a comma.
+
+    target: path and query as sent. path: the same without the query.
+    """
 
     method: str
+    target: str
     path: str
     headers: Mapping[str, str]
     body: bytes
@@ -121,8 +125,9 @@ class Wire(asyncio.Protocol):
         for raw_name, raw_value in head.headers:
             name, value = raw_name.decode("ascii"), raw_value.decode("latin-1")
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
-        path = head.target.decode("latin-1").partition("?")[0]
-        return HttpRequest(method=head.method.decode("ascii"), path=path, headers=headers, body=bytes(body))
+        target = head.target.decode("latin-1")
+        path = target.partition("?")[0]
+        return HttpRequest(head.method.decode("ascii"), target, path, headers, bytes(body))
 
     async def _next_event(self) -> h11.Event:
         while True:

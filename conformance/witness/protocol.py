@@ -1,4 +1,4 @@
-"""The server behind both faces: initialize, the methods, and the deviations that do not depend on the transport."""
+"""The server behind every face: initialize, the methods, and the deviations that do not depend on the transport."""
 
 from __future__ import annotations
 

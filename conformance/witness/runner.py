@@ -10,19 +10,20 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from conformance.errors import CannotJudgeError, UsageError
-from conformance.witness.http_face import Endpoint
-from conformance.witness.scripts import Script
+from conformance.witness.scripts import Face, Script
+from conformance.witness.sse_face import SSE_PATH, SseEndpoint
 from conformance.witness.stdio_face import StdioFace
 
 
-def run_http(listen: str, script: Script) -> int:
+def run_http(listen: str, script: Script, face: Face = Face.HTTP) -> int:
     """Serve `script` on `listen` (HOST:PORT; port 0 takes a free one) until SIGTERM or SIGINT; return the exit code.
 
+    face: HTTP serves Streamable HTTP and HTTP+SSE beside it, SSE the latter alone.
     Writes one JSON line with `ready` and `url` to stderr once it listens. UsageError if `listen` is malformed,
     CannotJudgeError if the port is taken.
     """
     host, port = parse_listen(listen)
-    return _run(script, lambda: _serve_http(host, port, script))
+    return _run(script, lambda: _serve_http(host, port, script, face))
 
 
 def run_stdio(script: Script) -> int:
@@ -67,15 +68,16 @@ async def _until_signalled(delay: float, serve: Callable[[], Coroutine[Any, Any,
         task.result()
 
 
-async def _serve_http(host: str, port: int, script: Script) -> None:
+async def _serve_http(host: str, port: int, script: Script, face: Face) -> None:
     loop = asyncio.get_running_loop()
     try:
-        server = await loop.create_server(Endpoint(script).accept, host, port)
+        server = await loop.create_server(SseEndpoint(script, alone=face is Face.SSE).accept, host, port)
     except OSError as error:
         raise CannotJudgeError(
             f"The witness cannot listen on {host}:{port} ({error.strerror}); choose another address, or port 0."
         ) from error
     bound = server.sockets[0].getsockname()
     name = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
-    print(json.dumps({"ready": True, "url": f"http://{name}:{bound[1]}/mcp"}), file=sys.stderr, flush=True)
+    url = f"http://{name}:{bound[1]}{SSE_PATH if face is Face.SSE else '/mcp'}"
+    print(json.dumps({"ready": True, "url": url}), file=sys.stderr, flush=True)
     await loop.create_future()  # connections are served by their own tasks, until the loop ends

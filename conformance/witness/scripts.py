@@ -17,6 +17,7 @@ class Face(StrEnum):
 
     HTTP = "http"
     STDIO = "stdio"
+    SSE = "sse"
 
 
 class OnGet(StrEnum):
@@ -40,9 +41,10 @@ class OnCall(StrEnum):
     HALF_BODY = "half-body"
 
 
-BOTH: Final = frozenset(Face)
+EVERY: Final = frozenset(Face)
 HTTP_ONLY: Final = frozenset({Face.HTTP})
 STDIO_ONLY: Final = frozenset({Face.STDIO})
+SSE_ONLY: Final = frozenset({Face.SSE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +59,7 @@ class Script:
     title: str
     description: str
     failure_class: str | None = None
-    faces: frozenset[Face] = BOTH
+    faces: frozenset[Face] = EVERY
 
     # the process
     start_delay: float = 0.0
@@ -79,6 +81,9 @@ class Script:
     on_call: OnCall = OnCall.ANSWER
     keepalive_period: float | None = KEEPALIVE_PERIOD
     newline: str = "\n"
+
+    # HTTP+SSE: statuses that POSTs of the URL that only GET serves are refused with, in turn
+    post_refusals: tuple[int, ...] = (405,)
 
     # lists and server messages
     tools_only: bool = False
@@ -275,6 +280,13 @@ _ALL: Final = (
         description="Ends the lines of event streams with CRLF, as the Python SDK does.",
         faces=HTTP_ONLY,
         newline="\r\n",
+    ),
+    Script(
+        name="old_transport_barred",
+        title="Old transport, POST refused for other reasons",
+        description="Refuses initialize with 401, 500 and 429 in turn: none is a sign of the old transport.",
+        faces=SSE_ONLY,
+        post_refusals=(401, 500, 429),
     ),
     Script(
         name="events_out_of_band",

@@ -6,9 +6,9 @@ import secrets
 
 from conformance.stage.scenario import ScenarioKind, scenario
 from conformance.stage.stage import Stage
-from scenarios.get_sse import drives_resumption
+from scenarios.get_sse import drives_http_sse, drives_resumption
 
-__all__ = ["drives_resumption"]
+__all__ = ["drives_http_sse", "drives_resumption"]
 
 SUITE = "get_sse"
 

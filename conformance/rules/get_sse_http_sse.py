@@ -1,0 +1,261 @@
+"""Family get_sse, the old transport: HTTP+SSE (2024-11-05 basic/transports, HTTP with SSE) towards the clients."""
+
+from __future__ import annotations
+
+from conformance import timing
+from conformance.rules.base import Inputs, Level, Side, charge, fail, rule
+from conformance.rules.get_sse_evidence import SUITE, said
+from conformance.rules.get_sse_http_sse_evidence import (
+    SSE_ENDPOINT,
+    SSE_GET,
+    SSE_POST,
+    SSE_REQUEST,
+    SSE_STREAM,
+    SSE_TWO_CLIENTS,
+    is_success,
+    leads_through,
+    no_stream,
+    nonce_of,
+    old_sessions,
+    pairs,
+    watched,
+)
+from conformance.rules.verdicts import Inconclusive, Pass, Verdict
+
+OLD = ("2024-11-05",)
+
+
+@rule(
+    id="MGC331",
+    title="GET of the HTTP+SSE endpoint opens an event stream",
+    suite=SUITE,
+    level=Level.MUST,
+    side=Side.SERVER,
+    requirements=("SSE24-01",),
+    when=SSE_GET,
+    failure_classes=("get-sse-wrong-status",),
+    revisions=OLD,
+)
+def old_get_opens_a_stream(inputs: Inputs) -> Verdict:
+    """Judge the answer to a GET of the endpoint that the target names as its HTTP+SSE one.
+
+    What it checks: status 200 and media type text/event-stream, without a session id in the request.
+    Why it matters: the stream is the client's only way to hear anything; there is no session to name before it.
+    A failing exchange: GET /sse → 400 {"error": {"message": "Missing session ID"}}
+    A conforming exchange: GET /sse → 200 text/event-stream
+    Known gaps: a GET whose headers never come is inconclusive here.
+    """
+    sessions = old_sessions(inputs.through)
+    for session in sessions:
+        if session.stream.status is None:
+            return Inconclusive("no response headers came while the GET was watched")
+        if no_stream(session.stream):
+            return fail(
+                "GET of the HTTP+SSE endpoint is answered 200 text/event-stream",
+                f"GET was answered {said(session.stream)}",
+                session.stream,
+                charged_to=charge(inputs, session.stream, no_stream),
+            )
+    return Pass(f"{len(sessions)} GET(s) opened a stream", sessions[0].stream.events)
+
+
+@rule(
+    id="MGC332",
+    title="An HTTP+SSE stream begins with its endpoint event",
+    suite=SUITE,
+    level=Level.MUST,
+    side=Side.SERVER,
+    requirements=("SSE24-02",),
+    when=SSE_STREAM,
+    failure_classes=("nonconforming-sse-event", "get-sse-dead-stream"),
+    revisions=OLD,
+)
+def stream_begins_with_endpoint(inputs: Inputs) -> Verdict:
+    """Judge the first event of an HTTP+SSE stream.
+
+    What it checks: it is of type endpoint, carries a URI, and comes within RELAY_PROMPT seconds; comments may precede.
+    Why it matters: without the URI a client cannot send its first message; it waits until its own timeout.
+    A failing exchange: GET /sse → 200, data: /messages?session=1 (an event of type message)
+    A conforming exchange: GET /sse → 200, event: endpoint, data: /messages?session=1
+    Known gaps: whether the URI is of any use is judged by MGC333 and MGC334.
+    """
+    opened = [session for session in old_sessions(inputs.through) if session.opened]
+    for session in opened:
+        first = session.first_event
+        if first is None and watched(inputs.through, session, session.stream.t) <= timing.RELAY_PROMPT:
+            return Inconclusive("no event came while the stream was watched, which was not long")
+        if first is None:
+            return fail(
+                f"an endpoint event within {timing.RELAY_PROMPT} s of the GET",
+                "the stream carried no event",
+                session.stream,
+                symptom="get-sse-dead-stream",
+            )
+        if first.event != "endpoint" or not first.text.strip():
+            return fail(
+                "the stream's first event is `endpoint` and carries a URI",
+                f"the first event is of type {first.event!r} with data {first.text[:80]!r}",
+                session.stream,
+                events=(first.seq,),
+                symptom="nonconforming-sse-event",
+            )
+    return Pass(f"{len(opened)} stream(s) began with an endpoint event", opened[0].stream.events)
+
+
+@rule(
+    id="MGC333",
+    title="The URI of an endpoint event leads through the gateway",
+    suite=SUITE,
+    level=Level.MUST,
+    side=Side.SERVER,
+    requirements=("SSE24-02",),
+    when=SSE_ENDPOINT,
+    failure_classes=("sse-endpoint-astray",),
+    revisions=OLD,
+)
+def endpoint_leads_through(inputs: Inputs) -> Verdict:
+    """Judge the origin of the URI, resolved as a client resolves it.
+
+    What it checks: it is the origin at which the client opened its stream, or the gateway's own address.
+    Why it matters: clients refuse a foreign origin; those that do not go past the gateway, if they reach anything.
+    A failing exchange: GET http://gateway/sse → event: endpoint, data: http://backend:9000/messages?session=1
+    A conforming exchange: GET http://gateway/sse → event: endpoint, data: /messages?session=1
+    Known gaps: a path on the right origin that leads nowhere is MGC334's.
+    """
+    named = [session for session in old_sessions(inputs.through) if session.uri]
+    for session in named:
+        if not leads_through(inputs.through, session):
+            host = session.stream.headers.get("host")
+            return fail(
+                f"a URI of the origin that the client knows, {host}",
+                f"the endpoint event names {session.uri}",
+                session.stream,
+                events=tuple(beat.seq for beat in session.stream.beats if beat.event == "endpoint"),
+            )
+    return Pass(f"the endpoint event names {named[0].uri}", named[0].stream.events)
+
+
+@rule(
+    id="MGC334",
+    title="The URI of an endpoint event takes POSTs",
+    suite=SUITE,
+    level=Level.MUST,
+    side=Side.SERVER,
+    requirements=("SSE24-01",),
+    when=SSE_POST,
+    failure_classes=("sse-endpoint-astray",),
+    revisions=OLD,
+)
+def endpoint_takes_posts(inputs: Inputs) -> Verdict:
+    """Judge the status of what a client posts to the URI that it was given, while its stream is open.
+
+    What it checks: initialize, the notification after it, a list and a call are each answered with a 2xx status.
+    Why it matters: a URI that the gateway passes on as the backend named it leads to a path it does not serve.
+    A failing exchange: event: endpoint, data: /backend/messages?id=1; POST /backend/messages?id=1 → 404
+    A conforming exchange: event: endpoint, data: /messages?id=1; POST /messages?id=1 → 202
+    Known gaps: 202 is what the SDKs answer; any other 2xx passes.
+    """
+    judged = 0
+    for session in old_sessions(inputs.through):
+        for post in session.posts if session.uri else ():
+            judged += 1
+            if post.status is None:
+                return Inconclusive("a POST got no response while it was watched")
+            if not is_success(post):
+                return fail(
+                    "a message posted to the URI of the endpoint event is accepted with 202",
+                    f"{post.rpc_method or 'it'} was answered {said(post)}",
+                    session.stream,
+                    post,
+                    charged_to=charge(inputs, post, lambda item: not is_success(item)),
+                )
+    return Pass(f"{judged} messages were accepted at the URI that was named")
+
+
+@rule(
+    id="MGC335",
+    title="Responses come as message events on the HTTP+SSE stream",
+    suite=SUITE,
+    level=Level.PRACTICE,
+    side=Side.TRANSPARENCY,
+    requirements=("SSE24-04",),
+    when=SSE_REQUEST,
+    failure_classes=("sse-response-off-stream", "nonconforming-sse-event"),
+    revisions=OLD,
+)
+def responses_come_on_the_stream(inputs: Inputs) -> Verdict:
+    """Judge where the answer to each accepted request comes.
+
+    What it checks: an event of type message with the request's id on the stream, within RELAY_PROMPT seconds.
+    Why it matters: a client of this transport reads nothing but its stream; an answer elsewhere is a call that hangs.
+    A failing exchange: POST /messages → 200 application/json {"id": 1, "result": …}; the stream is silent
+    A conforming exchange: POST /messages → 202; stream: event: message, data: {"id": 1, "result": …}
+    Known gaps: a body that repeats an answer which also comes on the stream is not judged.
+    """
+    judged = 0
+    for session in old_sessions(inputs.through):
+        for post in session.accepted():
+            answer = session.answer_to(post)
+            judged += 1
+            if answer is not None and answer.event == "message":
+                continue
+            if answer is not None:
+                return fail(
+                    "responses are events of type message",
+                    f"the answer to {post.rpc_method} is an event of type {answer.event!r}",
+                    post,
+                    events=(answer.seq,),
+                    symptom="nonconforming-sse-event",
+                )
+            in_body = post.answer() is not None
+            if not in_body and watched(inputs.through, session, post.t) <= timing.RELAY_PROMPT:
+                return Inconclusive(f"the stream was not watched long enough for the answer to {post.rpc_method}")
+            return fail(
+                "the response comes as a message event on the stream",
+                f"the answer to {post.rpc_method} came in the body of the POST"
+                if in_body
+                else f"the answer to {post.rpc_method} never came",
+                session.stream,
+                post,
+                symptom="sse-response-off-stream",
+            )
+    return Pass(f"{judged} answers came as message events on the stream")
+
+
+@rule(
+    id="MGC336",
+    title="Each client of HTTP+SSE hears only its own responses",
+    suite=SUITE,
+    level=Level.PRACTICE,
+    side=Side.SERVER,
+    requirements=("SSE24-04",),
+    when=SSE_TWO_CLIENTS,
+    failure_classes=("response-crosswire",),
+    revisions=OLD,
+)
+def each_hears_its_own(inputs: Inputs) -> Verdict:
+    """Judge the streams of two clients that called at the same time, under equal ids.
+
+    What it checks: no stream carries the nonce of the other client's call, and each its own.
+    Why it matters: a server that keeps one stream in a variable sends everything to whoever connected last.
+    A failing exchange: A and B open /sse; A calls with nonce n-a; B's stream: {"result": … "n-a"}
+    A conforming exchange: A's stream: {"result": … "n-a"}; B's stream: {"result": … "n-b"}
+    Known gaps: an answer that reaches nobody is MGC335's.
+    """
+    missing = 0
+    for one, other in pairs(inputs.through):
+        own = {nonce for post in one.accepted() if (nonce := nonce_of(post)) is not None}
+        foreign = {nonce for post in other.accepted() if (nonce := nonce_of(post)) is not None}
+        heard = [(str(message.result), beat) for message, beat in one.messages() if message.is_response]
+        for text, beat in heard:
+            if any(nonce in text for nonce in foreign):
+                return fail(
+                    "a stream carries the answers to its own client's requests only",
+                    "a client's stream carries the answer to the other client's call",
+                    one.stream,
+                    events=(beat.seq,),
+                )
+        missing += sum(not any(nonce in text for text, _ in heard) for nonce in own)
+    if missing:
+        return Inconclusive(f"{missing} calls were answered on no stream; whether answers come at all is MGC335's")
+    return Pass("each client's stream carried its own answers only")

@@ -1,0 +1,149 @@
+"""What the rules of HTTP+SSE (2024-11-05 transports, HTTP with SSE) read off the evidence, and their preconditions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import urljoin, urlsplit
+
+from conformance.evidence.transcript import Beat, Exchange, Message, Transcript
+from conformance.rules.base import Precondition
+
+
+@dataclass(frozen=True, slots=True)
+class OldSession:
+    """One client's HTTP+SSE session: its stream, and what it posted until the next one."""
+
+    stream: Exchange
+    posts: tuple[Exchange, ...]
+
+    @property
+    def opened(self) -> bool:
+        """Whether the GET was answered with an event stream."""
+        return self.stream.status == 200 and self.stream.is_stream
+
+    @property
+    def first_event(self) -> Beat | None:
+        """The first event of the stream; comments are none."""
+        return next((beat for beat in self.stream.beats if beat.what == "event"), None)
+
+    @property
+    def uri(self) -> str | None:
+        """The URI that the endpoint event named."""
+        named = (beat for beat in self.stream.beats if beat.what == "event" and beat.event == "endpoint")
+        beat = next(named, None)
+        return beat.text if beat is not None else None
+
+    def accepted(self) -> tuple[Exchange, ...]:
+        """Return the requests that were posted and answered with a 2xx status."""
+        return tuple(
+            post
+            for post in self.posts
+            if post.rpc_method is not None and _id(post) is not None and post.status is not None and is_success(post)
+        )
+
+    def answer_to(self, post: Exchange) -> Beat | None:
+        """Return the event that carries the response to a posted request, of whatever type it is."""
+        for message, beat in self.messages():
+            if message.is_response and message.id == _id(post):
+                return beat
+        return None
+
+    def messages(self) -> Iterator[tuple[Message, Beat]]:
+        """Yield the JSON-RPC messages of the stream, each with its event."""
+        for beat in self.stream.beats:
+            if beat.message is not None:
+                yield Message(beat.seq, beat.t, "down", beat.message, "sse", self.stream.tap, None), beat
+
+
+def old_sessions(transcript: Transcript) -> tuple[OldSession, ...]:
+    """Return the HTTP+SSE sessions of every client, in order of their streams."""
+    path = transcript.header.get("sse_path")
+    exchanges = transcript.client()
+    streams = [item for item in exchanges if path and item.method == "GET" and item.target == path]
+    found = []
+    for stream in streams:
+        later = [other.t for other in streams if other.tap == stream.tap and other.t > stream.t]
+        until = min(later, default=float("inf"))
+        posts = (i for i in exchanges if i.tap == stream.tap and i.method == "POST" and stream.t < i.t < until)
+        found.append(OldSession(stream, tuple(posts)))
+    return tuple(found)
+
+
+def _id(post: Exchange) -> object:
+    return post.request.get("id") if isinstance(post.request, dict) else None
+
+
+def nonce_of(post: Exchange) -> str | None:
+    """Return the nonce of a posted tools/call."""
+    return Message(post.seq, post.t, "up", post.request, "post", post.tap, None).nonce
+
+
+def is_success(exchange: Exchange) -> bool:
+    """Whether a response has a 2xx status."""
+    return exchange.status is not None and 200 <= exchange.status < 300
+
+
+def no_stream(exchange: Exchange) -> bool:
+    """Whether a GET was answered with anything but an event stream."""
+    return not (exchange.status == 200 and exchange.is_stream)
+
+
+def leads_through(transcript: Transcript, session: OldSession) -> bool:
+    """Whether the URI leads to where the client opened its stream.
+
+    An absolute URI may also name the gateway's own address: a client that reaches it without a tap sees that one.
+    """
+    host = session.stream.headers.get("host", "")
+    meant = urlsplit(urljoin(f"http://{host}{session.stream.target}", session.uri or ""))
+    gateway = transcript.header.get("gateway") or {}
+    return meant.netloc in {host, str(gateway.get("address"))}
+
+
+def watched(transcript: Transcript, session: OldSession, t: float) -> float:
+    """Return how long a stream was watched from time t on, in seconds."""
+    end = session.stream.t_end if session.stream.t_end is not None else transcript.end
+    return end - t
+
+
+def pairs(transcript: Transcript) -> tuple[tuple[OldSession, OldSession], ...]:
+    """Return every two sessions of different clients that both called with a nonce while both streams were open."""
+    calling = [s for s in old_sessions(transcript) if any(nonce_of(post) for post in s.accepted())]
+    return tuple(
+        (one, other)
+        for one in calling
+        for other in calling
+        if one.stream.tap != other.stream.tap
+        and one.stream.t < (other.stream.t_end or transcript.end)
+        and other.stream.t < (one.stream.t_end or transcript.end)
+    )
+
+
+SSE_GET = Precondition(
+    "sse-get", "a GET of the gateway's HTTP+SSE endpoint", lambda transcript: len(old_sessions(transcript)) > 0
+)
+SSE_STREAM = Precondition(
+    "sse-stream",
+    "a GET of the gateway's HTTP+SSE endpoint that opened a stream",
+    lambda transcript: any(session.opened for session in old_sessions(transcript)),
+)
+SSE_ENDPOINT = Precondition(
+    "sse-endpoint",
+    "an endpoint event on a stream of HTTP+SSE",
+    lambda transcript: any(session.uri for session in old_sessions(transcript)),
+)
+SSE_POST = Precondition(
+    "sse-post",
+    "a message that was posted to the URI of an endpoint event",
+    lambda transcript: any(session.uri and session.posts for session in old_sessions(transcript)),
+)
+SSE_REQUEST = Precondition(
+    "sse-request",
+    "a request that was accepted at the URI of an endpoint event",
+    lambda transcript: any(session.accepted() for session in old_sessions(transcript)),
+)
+SSE_TWO_CLIENTS = Precondition(
+    "sse-two-clients",
+    "calls of two clients whose HTTP+SSE streams were open at the same time",
+    lambda transcript: len(pairs(transcript)) > 0,
+)

@@ -1,0 +1,180 @@
+"""The rules of HTTP+SSE on hand-written evidence."""
+
+import pytest
+
+from conformance.evidence.events import Hop
+from conformance.rules.all import rule_named
+from conformance.rules.base import Inputs, judge
+from conformance.rules.verdicts import Fail, Inconclusive, NotExercised, Pass
+from tests.evidence_builder import RESULT, Story, error, notification, request, result
+
+SERVER = ("MGC331", "MGC332", "MGC333", "MGC334", "MGC335", "MGC336")
+URI = "/messages?session=1"
+HOST = {"Host": "gateway:1"}
+
+
+def verdict(rule_id, story, **header):
+    given = {"revision": "2024-11-05", "sse_path": "/sse", "gateway": {"address": "127.0.0.1:8080"}} | header
+    return judge(rule_named(rule_id), Inputs(story.transcript(**given)))
+
+
+def opened(story, client="a", uri=URI, **more):
+    """Open a stream and name a URI on it; return the stream."""
+    stream = story.exchange(client, method="GET", target="/sse", headers=HOST, sse=[], how=None, **more)
+    if uri is not None:
+        story.raw_event(stream, "endpoint", uri)
+    return stream
+
+
+def post(story, stream, message, answer=None, *, client="a", event="message", target=URI, **more):
+    """Post a message, which is accepted, and let the answer come on the stream."""
+    story.exchange(client, target=target, request=message, **({"status": 202} | more))
+    if answer is not None:
+        story.item(stream, answer, event=event)
+
+
+def session(client="a", nonce="n-a", heard="n-a", **more):
+    story = Story()
+    stream = opened(story, client)
+    post(story, stream, request("initialize", 0), result(0, **RESULT), client=client)
+    post(story, stream, notification("notifications/initialized"), client=client)
+    call(story, stream, client, nonce, heard, **more)
+    return story, stream
+
+
+def call(story, stream, client, nonce, heard, **more):
+    answer = result(1, content=[], structuredContent={"nonce": heard}) if heard else None
+    post(story, stream, request("tools/call", 1, arguments={"nonce": nonce}), answer, client=client, **more)
+
+
+@pytest.mark.parametrize("rule_id", SERVER)
+def test_nothing_seen_is_not_exercised(rule_id):
+    assert isinstance(verdict(rule_id, Story()), NotExercised)
+
+
+@pytest.mark.parametrize("rule_id", SERVER)
+def test_without_an_http_sse_endpoint_nothing_is_exercised(rule_id):
+    assert isinstance(verdict(rule_id, session()[0], sse_path=""), NotExercised)
+
+
+@pytest.mark.parametrize("rule_id", SERVER[:5])
+def test_a_whole_session_passes(rule_id):
+    story, stream = session()
+    story.end(stream, "abandoned")
+    assert isinstance(verdict(rule_id, story), Pass)
+
+
+@pytest.mark.parametrize(("status", "wanted"), [(400, Fail), (404, Fail), (405, Fail)])
+def test_331_the_get_opens_a_stream(status, wanted):
+    story = Story()
+    story.exchange(method="GET", target="/sse", status=status, response=error())
+    assert isinstance(verdict("MGC331", story), wanted)
+
+
+def test_331_the_backends_own_refusal_is_charged_to_it():
+    story = Story()
+    story.exchange(method="GET", target="/sse", status=404, response={}, t=1.0, after=0.5)
+    story.exchange(backend=True, method="GET", target="/sse", status=404, response={}, t=1.1)
+    found = verdict("MGC331", story)
+    assert isinstance(found, Fail)
+    assert found.charged_to is Hop.BACKEND
+
+
+def test_331_no_headers_yet_is_inconclusive():
+    story = Story()
+    story.exchange(method="GET", target="/sse", status=None, how="abandoned")
+    assert isinstance(verdict("MGC331", story), Inconclusive)
+
+
+@pytest.mark.parametrize(
+    ("event", "data", "wanted"),
+    [("endpoint", URI, Pass), ("endpoint", " ", Fail), ("message", URI, Fail), ("sse/connection", "hello", Fail)],
+)
+def test_332_the_first_event_is_endpoint(event, data, wanted):
+    story = Story()
+    stream = opened(story, uri=None)
+    story.item(stream, "ping")
+    story.raw_event(stream, event, data)
+    assert isinstance(verdict("MGC332", story), wanted)
+
+
+@pytest.mark.parametrize(("seconds", "wanted"), [(1.0, Inconclusive), (6.0, Fail)])
+def test_332_a_stream_without_events(seconds, wanted):
+    story = Story()
+    stream = opened(story, uri=None, t=0.0)
+    story.end(stream, "abandoned", t=seconds)
+    found = verdict("MGC332", story)
+    assert isinstance(found, wanted)
+    assert not isinstance(found, Fail) or found.symptom == "get-sse-dead-stream"
+
+
+@pytest.mark.parametrize(
+    ("uri", "wanted"),
+    [
+        ("/messages?id=1", Pass),
+        ("messages?id=1", Pass),
+        ("http://gateway:1/messages", Pass),
+        ("http://127.0.0.1:8080/messages", Pass),
+        ("http://backend:9000/messages", Fail),
+        ("//backend:9000/messages", Fail),
+        ("http%3A//gateway%3A1/messages", Pass),
+    ],
+)
+def test_333_the_uri_leads_through_the_gateway(uri, wanted):
+    story = Story()
+    opened(story, uri=uri)
+    assert isinstance(verdict("MGC333", story), wanted)
+
+
+@pytest.mark.parametrize(("status", "wanted"), [(200, Pass), (202, Pass), (204, Pass), (404, Fail), (405, Fail)])
+def test_334_the_uri_takes_posts(status, wanted):
+    story = Story()
+    stream = opened(story)
+    post(story, stream, request("initialize", 0), status=status)
+    assert isinstance(verdict("MGC334", story), wanted)
+
+
+def test_334_a_post_without_response_is_inconclusive():
+    story = Story()
+    stream = opened(story)
+    post(story, stream, request("initialize", 0), status=None, how="abandoned")
+    assert isinstance(verdict("MGC334", story), Inconclusive)
+
+
+def test_335_an_answer_in_the_body_is_off_the_stream():
+    story = Story()
+    stream = opened(story)
+    post(story, stream, request("tools/list", 1), status=200, response=result(1, tools=[]))
+    found = verdict("MGC335", story)
+    assert isinstance(found, Fail)
+    assert found.symptom == "sse-response-off-stream"
+
+
+def test_335_an_answer_of_another_type_is_no_message():
+    story, _ = session(event="response")
+    found = verdict("MGC335", story)
+    assert isinstance(found, Fail)
+    assert found.symptom == "nonconforming-sse-event"
+
+
+@pytest.mark.parametrize(("seconds", "wanted"), [(1.0, Inconclusive), (6.0, Fail)])
+def test_335_an_answer_that_never_comes(seconds, wanted):
+    story, stream = session(heard=None)
+    story.end(stream, "abandoned", t=story.now + seconds)
+    assert isinstance(verdict("MGC335", story), wanted)
+
+
+@pytest.mark.parametrize(("heard", "wanted"), [("n-b", Pass), ("n-a", Fail), (None, Inconclusive)])
+def test_336_each_hears_its_own(heard, wanted):
+    story, _ = session()
+    other = opened(story, "b")
+    call(story, other, "b", "n-b", heard)
+    assert isinstance(verdict("MGC336", story), wanted)
+
+
+def test_336_streams_one_after_the_other_are_not_two_clients():
+    story, stream = session()
+    story.end(stream, "abandoned")
+    other = opened(story, "b")
+    call(story, other, "b", "n-b", "n-b")
+    assert isinstance(verdict("MGC336", story), NotExercised)
