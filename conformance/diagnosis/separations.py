@@ -13,9 +13,9 @@ from typing import Final, TypeAlias
 
 from conformance.diagnosis import facts_behind as behind
 from conformance.diagnosis import facts_client as client
+from conformance.diagnosis import facts_http_sse as http_sse
 from conformance.diagnosis import facts_isolation as isolation
 from conformance.diagnosis import facts_lists as lists
-from conformance.diagnosis import facts_http_sse as http_sse
 from conformance.diagnosis import facts_scene as scene
 from conformance.diagnosis.failure import Fact
 

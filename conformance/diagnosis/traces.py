@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from conformance.diagnosis import facts_behind as behind
+from conformance.diagnosis import facts_http_sse as http_sse
 from conformance.diagnosis import facts_isolation as isolation
 from conformance.diagnosis import facts_messages as messages
-from conformance.diagnosis import facts_http_sse as http_sse
 from conformance.diagnosis import facts_scene as scene
 from conformance.diagnosis.failure import Fact
 
