@@ -1,10 +1,12 @@
-"""Facts about clients beside each other: who cancelled whose call."""
+"""Facts about clients beside each other, and about who may reach the gateway at all."""
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Final
 
 from conformance.diagnosis.failure import Failure, ended
+from conformance.rules.isolation_exposure import SOCKETS
 
 _CANCELLED: Final = "notifications/cancelled"
 
@@ -36,3 +38,20 @@ def canceller_is_served(failure: Failure) -> bool | None:
         if item.tap == cancel.tap and item.t > cancel.t
     ]
     return all(later) if later else None
+
+
+def foreign_page_served(failure: Failure) -> bool | None:
+    """A request with an Origin that is not the machine's own was answered 2xx."""
+    pages = [item for item in failure.fronts if "origin" in item.headers]
+    return any(item.status is not None and item.status < 300 for item in pages) if pages else None
+
+
+def wide_socket_seen(failure: Failure) -> bool | None:
+    """The gateway's listening sockets were looked at, and one is bound to more than loopback."""
+    seen = [address for event in failure.through.stimuli(SOCKETS) for address in event.data.get("listening", ())]
+    return any(not ipaddress.ip_address(address).is_loopback for address in seen) if seen else None
+
+
+def subject_is_page(failure: Failure) -> bool | None:
+    """The failing request carried an Origin, as a page's does."""
+    return failure.subject is not None and "origin" in failure.subject.headers

@@ -284,6 +284,15 @@ _ROUTES: Final[Mapping[str, Mapping[str, Separator]]] = {
     },
 }
 
+_EXPOSURE: Final[Mapping[str, Mapping[str, Separator]]] = {
+    "origin-not-checked": {
+        "cors-headers-hidden": (isolation.foreign_page_served, True),
+        "listens-on-every-interface": (isolation.subject_is_page, True),
+    },
+    "listens-on-every-interface": {"origin-not-checked": (isolation.subject_is_page, False)},
+    "cors-headers-hidden": {"origin-not-checked": (isolation.foreign_page_served, False)},
+}
+
 SEPARATIONS: Final[Mapping[str, Mapping[str, Separator]]] = {
     **_LIFECYCLE,
     **_SESSION,
@@ -293,4 +302,5 @@ SEPARATIONS: Final[Mapping[str, Mapping[str, Separator]]] = {
     **_FORMS,
     **_SPIN_UP,
     **_ROUTES,
+    **_EXPOSURE,
 }

@@ -88,4 +88,6 @@ TRACES: Final[Mapping[str, Fact]] = {
     "wrong-route-html": scene.another_handler_answered,
     "slash-redirect": scene.redirected,
     "cors-headers-hidden": scene.browser_came,
+    "origin-not-checked": isolation.foreign_page_served,
+    "listens-on-every-interface": isolation.wide_socket_seen,
 }

@@ -10,6 +10,7 @@ from conformance import timing
 from conformance.errors import CannotJudgeError
 from conformance.evidence.events import JSON
 from conformance.evidence.transcript import SENTINEL
+from conformance.stage import sockets
 from conformance.stage.engine_log import EngineLog
 from conformance.stage.instance import Instance
 from conformance.stage.plan import Cell
@@ -147,6 +148,13 @@ class Stage:
             self.step("gateway.stop")
             await self.instance.gateway.stop()
             self.step("gateway.stopped")
+
+    async def listening(self) -> tuple[str, ...] | None:
+        """Return the addresses on which a gateway that is a child process listens on its port; None for another."""
+        gateway = self.instance.gateway
+        if gateway is None or self.cell.runtime != "process":
+            return None
+        return await asyncio.to_thread(sockets.listening, gateway.pid, gateway.address.port)
 
     # the containers that the gateway starts -------------------------------------------------------------------------
 

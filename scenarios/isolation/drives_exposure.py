@@ -1,0 +1,43 @@
+"""Drives of suite isolation: pages of hostile origins, and where the gateway listens."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from conformance import timing
+from conformance.rules.isolation_exposure import ORIGIN, SOCKETS
+from conformance.stage.scenario import ScenarioKind, scenario
+from conformance.stage.stage import Stage
+
+SUITE: Final = "isolation"
+
+HOSTILE: Final = (
+    "http://attacker.example",
+    "https://attacker.example:8443",
+    "http://localhost.attacker.example",
+    "http://127.0.0.1.attacker.example",
+)
+"""Origins of no deployment: the last two are let in by who compares beginnings (the name is reserved, RFC 2606)."""
+
+
+@scenario(suite=SUITE, kind=ScenarioKind.EXCLUSIVE, brings=("hostile-origin", "listening-sockets"))
+async def hostile_origin(stage: Stage) -> None:
+    """Send what a hostile page would: initialize, a request, GET and DELETE in a session; look where it listens."""
+    stage.step(
+        ORIGIN, origins=list(HOSTILE), guarded=bool(stage.instance.headers) or stage.instance.attached is not None
+    )
+    sockets = await stage.listening()
+    if sockets is not None:
+        stage.step(SOCKETS, listening=list(sockets))
+    client = await stage.connected()
+    for origin in HOSTILE:
+        page = {"Origin": origin}
+        await client.request("tools/list", {}, headers=page, deadline=timing.HANG_OBSERVATION)
+        stranger = await stage.client("page")
+        reply = await stranger.initialize(headers=page, deadline=timing.HANG_OBSERVATION)
+        if reply.result(stranger.last_id) is not None:
+            await stranger.delete()
+    async with client.listen({"Origin": HOSTILE[0]}, deadline=timing.HEADERS_PROMPT):
+        stage.step("get.hostile-origin")
+    await client.send("DELETE", headers={"Origin": HOSTILE[0]}, deadline=timing.HANG_OBSERVATION)
+    await client.delete()
