@@ -7,6 +7,7 @@ from urllib.parse import urljoin, urlsplit
 from conformance.diagnosis.failure import Failure, ended, has_result, listed
 from conformance.evidence.events import Kind
 from conformance.evidence.transcript import Exchange, Message
+from conformance.rules.transparency_calls_evidence import of_clients
 from conformance.spec.revisions import Revision
 
 _ERROR = 400
@@ -39,6 +40,11 @@ def initialized_was_accepted(failure: Failure) -> bool | None:
         i.rpc_method == "notifications/initialized" and _accepted(i) and ended(i, failure.through) <= subject.t
         for i in told
     )
+
+
+def client_can_be_asked(failure: Failure) -> bool | None:
+    """A client had declared that it takes requests of the server."""
+    return bool(of_clients(failure.through)) if any(failure.through.client()) else None
 
 
 def subject_is_initialize(failure: Failure) -> bool | None:

@@ -26,6 +26,10 @@ _LIFECYCLE: Final[Mapping[str, Mapping[str, Separator]]] = {
         "request-before-initialize": (client.initialize_was_answered, True),
         "error-misclassified": (client.session_served_after, True),
     },
+    "negotiation-ignored": {
+        "server-messages-not-relayed": (client.client_can_be_asked, False),
+        "request-before-initialize": (client.initialize_was_answered, True),
+    },
     "request-before-initialize": {
         "init-race-rejected": (client.initialize_was_answered, False),
         "reinitialize-rejected": (client.subject_is_initialize, False),
@@ -135,6 +139,7 @@ _STREAM: Final[Mapping[str, Mapping[str, Separator]]] = {
     },
     "server-messages-not-relayed": {
         "server-messages-garbled": (behind.all_messages_arrived, False),
+        "negotiation-ignored": (behind.all_messages_arrived, False),
         "get-sse-dead-stream": (client.client_streams_carry_bytes, True),
         "proxy-buffers-sse": (client.response_stayed_open, False),
         "list-changed-not-propagated": (behind.other_notifications_arrive, False),

@@ -2,6 +2,20 @@
 
 from __future__ import annotations
 
-from conformance.rules import transparency_calls, transparency_http, transparency_messages, transparency_routes
+from conformance.rules import (
+    transparency_asks,
+    transparency_calls,
+    transparency_http,
+    transparency_messages,
+    transparency_negotiation,
+    transparency_routes,
+)
 
-__all__ = ["transparency_calls", "transparency_http", "transparency_messages", "transparency_routes"]
+__all__ = [
+    "transparency_asks",
+    "transparency_calls",
+    "transparency_http",
+    "transparency_messages",
+    "transparency_negotiation",
+    "transparency_routes",
+]

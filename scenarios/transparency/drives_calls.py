@@ -1,4 +1,4 @@
-"""Drives of suite transparency: calls whose backend reports progress."""
+"""Drives of suite transparency: calls whose backend reports progress or asks the client, and what was negotiated."""
 
 from __future__ import annotations
 
@@ -19,6 +19,22 @@ SUITE: Final = "transparency"
 
 TOKENS: Final = (1, "1", 0, "", 2**53 + 1)
 """Progress tokens that are alike, falsy or large: strings and integers are different values, and both are allowed."""
+
+KINDS: Final = ("sampling", "roots", "elicitation")
+"""What a client can be asked, by the capability it declares for it."""
+
+OFFERS: Final[tuple[tuple[tuple[str, ...], str, Mapping[str, JSON]], ...]] = (
+    (("prompts",), "prompts/list", {}),
+    (("resources",), "resources/list", {}),
+    (("resources", "subscribe"), "resources/subscribe", {"uri": "witness://about"}),
+    (("logging",), "logging/setLevel", {"level": "info"}),
+    (
+        ("completions",),
+        "completion/complete",
+        {"ref": {"type": "ref/prompt", "name": "greeting"}, "argument": {"name": "name", "value": "a"}},
+    ),
+)
+"""What a server can declare, and a request that it then must know."""
 
 
 def _meta(token: JSON) -> Mapping[str, JSON]:
@@ -65,3 +81,93 @@ async def progress_flood(stage: Stage) -> None:
     await client.tools()
     for each in (client, bystander):
         await each.delete()
+
+
+@scenario(
+    suite=SUITE,
+    kind=ScenarioKind.EXCLUSIVE,
+    brings=("client-asked", "client-answered", "messages-in-parallel", "get-beside-calls"),
+    seconds=0.5,
+    needs_witness=True,
+)
+async def client_is_asked(stage: Stage) -> None:
+    """Have the backend ask a client that takes such: on the call's stream, on the session's, and several at once."""
+    client = await stage.client("a")
+    mark = secrets.token_hex(8)
+    client.replies = {
+        "sampling/createMessage": {
+            "role": "assistant",
+            "content": {"type": "text", "text": mark},
+            "model": "harness",
+            "stopReason": "endTurn",
+        },
+        "roots/list": {"roots": [{"uri": f"file:///{mark}", "name": mark}]},
+        "elicitation/create": {"action": "accept", "content": {"word": mark}},
+    }
+    kinds = KINDS if stage.cell.revision >= "2025-06-18" else KINDS[:2]
+    await client.connect(capabilities={kind: {} for kind in kinds})
+    ask, slow = await stage.tool("ask_client", client), await stage.tool("slow", client)
+    stage.step("client.answers", mark=mark)
+    async with client.listen():
+        await stage.wait(0.5, "a gateway that opens its own stream to the backend has done so")
+        for kind in kinds:
+            await client.call(ask, {"nonce": stage.nonce(), "kind": kind})
+        await client.call(ask, {"nonce": stage.nonce(), "kind": "roots", "stream": "get"})
+        asked = [client.call(ask, {"nonce": stage.nonce(), "kind": "sampling"}) for _ in range(2)]
+        reporting = [
+            client.call(slow, {"nonce": stage.nonce(), "seconds": 0.5, "progress_every": 0.1}, meta=_meta(token))
+            for token in ("one", "two")
+        ]
+        await asyncio.gather(*asked, *reporting)
+    await client.delete()
+
+
+@scenario(
+    suite=SUITE,
+    kind=ScenarioKind.EXCLUSIVE,
+    brings=("initialized-held-back",),
+    seconds=1.0,
+    needs_witness=True,
+)
+async def initialized_held_back(stage: Stage) -> None:
+    """Let a client listen that has not said it is initialized, while the backend has news for everybody."""
+    eager, late = await stage.connected("a"), await stage.client("b")
+    add = await stage.tool("add_tool", eager)
+    await late.initialize()
+    async with late.listen() as stream:
+        stage.step("initialized.held-back", client="b", status=stream.status)
+        await stage.wait(0.5, "a gateway that opens its own stream to the backend has done so")
+        await eager.call(add, {"nonce": stage.nonce(), "name": f"added_{secrets.token_hex(4)}"})
+        await stage.wait(1.0, "what the gateway passes on too early arrives")
+        await late.initialized()
+    for client in (eager, late):
+        await client.delete()
+
+
+@scenario(
+    suite=SUITE,
+    kind=ScenarioKind.DESTRUCTIVE,
+    brings=("bare-client", "bare-backend"),
+    needs_witness=True,
+    witness_script="tools_only",
+)
+async def bare_capabilities(stage: Stage) -> None:
+    """Stand a client that declares nothing before a backend that has tools alone; use what each was told of."""
+    client = await stage.client("a")
+    reply = await client.connect()
+    declared = (reply.result(client.last_id) or {}).get("capabilities")
+    ask = await stage.tool("ask_client", client)
+    for kind in KINDS:
+        await client.call(ask, {"nonce": stage.nonce(), "kind": kind})
+    for path, method, params in OFFERS:
+        if _declares(declared, path):
+            stage.step("offer.used", capability=".".join(path), method=method)
+            await client.request(method, params)
+    await client.delete()
+
+
+def _declares(capabilities: JSON, path: tuple[str, ...]) -> bool:
+    """Whether a declaration has the capability; only `false` and absence deny it."""
+    for name in path:
+        capabilities = capabilities.get(name) if isinstance(capabilities, dict) else None
+    return capabilities is not None and capabilities is not False
