@@ -33,6 +33,11 @@ def backend_answered(failure: Failure) -> bool | None:
     return any(s.response_to(message) is not None for message in found for s in sessions if message in s.messages)
 
 
+def backend_saw_the_call(failure: Failure) -> bool | None:
+    """The failing request reached the backend."""
+    return bool(_linked(failure)) if failure.through.sees_backend and failure.subject is not None else None
+
+
 def backend_had_failed(failure: Failure) -> bool | None:
     """Before the failing exchange was over, the backend refused, broke off, sent an error or exited."""
     if not failure.through.sees_backend:

@@ -189,6 +189,7 @@ _KEEP_ALIVE: Final[Mapping[str, Mapping[str, Separator]]] = {
         "intermediary-idle-cut": (client.subject_is_get, False),
     },
     "hang-on-upstream-error": {
+        "fault-poisons-session": (behind.backend_saw_the_call, True),
         "gateway-timeout-too-short": (client.response_stayed_open, True),
         "initialize-hang": (client.subject_is_initialize, False),
         "dead-child-zombie": (client.response_stayed_open, True),
@@ -237,6 +238,10 @@ _FORMS: Final[Mapping[str, Mapping[str, Separator]]] = {
     "http-form-mishandled": {
         "accept-406": (scene.status(406), False),
         "error-misclassified": (behind.backend_had_failed, False),
+    },
+    "fault-poisons-session": {
+        "hang-on-upstream-error": (behind.backend_saw_the_call, False),
+        "one-client-kills-all": (client.bystanders_are_served, True),
     },
     "accept-406": {"http-form-mishandled": (scene.status(406), True)},
 }

@@ -35,7 +35,7 @@ from conformance.rules.verdicts import Inconclusive, NotApplicable, Pass, Verdic
     suite=SUITE,
     level=Level.MUST,
     side=Side.SERVER,
-    requirements=("GET-03",),
+    requirements=("GET-03", "HTTP-01"),
     when=GET_IN_SESSION,
     failure_classes=("get-sse-wrong-status",),
 )

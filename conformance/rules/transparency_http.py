@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
-from conformance.rules import transparency_http_forms, transparency_http_lists, transparency_http_posts
+from conformance.rules import (
+    transparency_http_answers,
+    transparency_http_forms,
+    transparency_http_lists,
+    transparency_http_offers,
+    transparency_http_posts,
+)
 
-__all__ = ["transparency_http_forms", "transparency_http_lists", "transparency_http_posts"]
+__all__ = [
+    "transparency_http_answers",
+    "transparency_http_forms",
+    "transparency_http_lists",
+    "transparency_http_offers",
+    "transparency_http_posts",
+]

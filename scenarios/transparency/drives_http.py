@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from typing import Final
 
 from conformance import timing
+from conformance.evidence.events import JSON
 from conformance.stage.scenario import ScenarioKind, scenario
 from conformance.stage.stage import Stage
-from conformance.wire.driver import McpClient
+from conformance.wire.driver import McpClient, Reply
 
 SUITE: Final = "transparency"
+
+OFFERS: Final[Mapping[str, Mapping[str, JSON]]] = {
+    "tools/list": {},
+    "prompts/list": {},
+    "resources/list": {},
+    "logging/setLevel": {"level": "info"},
+    "completion/complete": {"ref": {"type": "ref/prompt", "name": "none"}, "argument": {"name": "a", "value": "b"}},
+}
+"""A request for each capability of a server."""
 
 HEADER_FORMS: Final = (
     {"Content-Type": "application/json; charset=utf-8"},
@@ -19,6 +30,22 @@ HEADER_FORMS: Final = (
     {"Accept": "text/event-stream,application/json"},
 )
 """The same media types, as HTTP libraries write them (RFC 9110 sections 8.3.1 and 12.5.1)."""
+
+FORMS_OF_ANSWERS: Final = ("correct", "json", "json-charset", "stream-charset", "stream-comments")
+"""Legal manners of the witness."""
+
+FAULTS: Final = (
+    "json-500",
+    "html-500",
+    "plain-413",
+    "html-200",
+    "broken-json",
+    "empty-stream",
+    "reset-at-once",
+    "reset-mid-event",
+    "half-body",
+)
+"""Manners of the witness that give no result."""
 
 MOST_PAGES: Final = 20
 """Pages after which a list is not followed further: several times what the witness needs."""
@@ -47,6 +74,15 @@ async def _follow(client: McpClient, method: str) -> None:
         if not cursor or cursor in cursors:
             return
         cursors.append(cursor)
+
+
+@scenario(suite=SUITE, kind=ScenarioKind.EXCLUSIVE, brings=("capability-declared",), control=False)
+async def declared_offers(stage: Stage) -> None:
+    """Ask for everything that a server can declare; what was not declared is not judged."""
+    client = await stage.connected()
+    for method, params in OFFERS.items():
+        await client.request(method, params)
+    await client.delete()
 
 
 @scenario(
@@ -81,3 +117,43 @@ async def gateway_posts(stage: Stage) -> None:
     ask = await stage.tool("ask_client", client)
     await client.call(ask, {"nonce": stage.nonce(), "kind": "roots"})
     await client.delete()
+
+
+@scenario(
+    suite=SUITE,
+    kind=ScenarioKind.EXCLUSIVE,
+    brings=("answers-in-both-forms",),
+    needs_witness=True,
+    http_backend=True,
+    control=False,
+)
+async def answer_forms(stage: Stage) -> None:
+    """Call a tool whose backend answers as JSON and as an event stream, plainly and with what HTTP allows besides."""
+    client = await stage.connected()
+    for manner in FORMS_OF_ANSWERS:
+        await _answer(stage, client, manner)
+    await client.delete()
+
+
+@scenario(
+    suite=SUITE,
+    kind=ScenarioKind.DESTRUCTIVE,
+    brings=("fault-of-backend", "call-after-fault", "backend-fault"),
+    needs_witness=True,
+    http_backend=True,
+    control=False,
+)
+async def backend_faults(stage: Stage) -> None:
+    """Call a tool whose backend fails in one way after the other, and after each call one that it answers."""
+    client = await stage.connected()
+    for manner in FAULTS:
+        for asked in (manner, "correct"):
+            if (await _answer(stage, client, asked)).trouble.startswith("gave up"):
+                return  # a call that hangs is what there is to see; the next would only hang as long
+
+
+async def _answer(stage: Stage, client: McpClient, manner: str) -> Reply:
+    tool = await stage.tool("answer", client)
+    stage.step("answer.manner", manner=manner)
+    deadline = timing.HANG_OBSERVATION + timing.PAUSE_NOTICED
+    return await client.call(tool, {"nonce": stage.nonce(), "manner": manner}, deadline=deadline)
