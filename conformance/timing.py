@@ -92,6 +92,13 @@ PROGRESS_CALL: Final = 3.0
 PROGRESS_EVERY: Final = 0.5
 """Time between the progress reports of that call; healthy relays add under 0.05 s to each."""
 
+SPACED_CALL: Final = 1.5
+"""How long the call lasts whose events are compared one by one with their departures."""
+
+SPACED_EVERY: Final = 0.25
+"""Time between the events of that call: each is due before the next one leaves. Healthy relays take under 0.05 s, the
+nearest fault holds an event until the stream's end or until a buffer of some KiB is full."""
+
 HELD_SHARE: Final = 0.5
 """A report counts as held back when it was under way for more than this share of the time over which the backend sent
 its reports: one that is relayed takes a hundredth, one that is kept until the answer the whole of it."""

@@ -141,3 +141,13 @@ def test_a_body_nested_too_deep_is_kept_as_text(connection):
     seen = [item for item in connection.up(1, head + body) if item.kind is Kind.HTTP_REQUEST_BODY]
     assert "message" not in seen[0].data
     assert seen[0].data["body"].startswith("[[[")
+
+
+@pytest.mark.parametrize(
+    "chunks", [[b"data: x\r\r"], [b"data: x\r", b"\r"], [b"data: x\r\n\r", b"\n"], [b"data: x\r\n\r\n"]]
+)
+def test_a_carriage_return_ends_a_line_at_once(chunks):
+    parser = SseParser()
+    found = [item for chunk in chunks for item in parser.feed(chunk)]
+    assert [item.data for item in found] == ["x"]
+    assert not parser.incomplete

@@ -38,6 +38,11 @@ def backend_saw_the_call(failure: Failure) -> bool | None:
     return bool(_linked(failure)) if failure.through.sees_backend and failure.subject is not None else None
 
 
+def an_answer_came_of_it(failure: Failure) -> bool | None:
+    """The backend answered what the gateway asked because of the failing request, or the client has a result of it."""
+    return (failure.subject is not None and has_result(failure.subject)) or backend_answered(failure)
+
+
 def backend_had_failed(failure: Failure) -> bool | None:
     """Before the failing exchange was over, the backend refused, broke off, sent an error or exited."""
     if not failure.through.sees_backend:

@@ -153,6 +153,10 @@ _STREAM: Final[Mapping[str, Mapping[str, Separator]]] = {
         "get-sse-dead-stream": (behind.hop_behind_wrote, True),
         "server-messages-not-relayed": (behind.all_messages_arrived, True),
     },
+    "sse-misread": {
+        "hang-on-upstream-error": (behind.an_answer_came_of_it, True),
+        "middleware-breaks-stream": (behind.an_answer_came_of_it, True),
+    },
     "empty-200-stream": {
         "hang-on-upstream-error": (client.response_stayed_open, False),
         "initialize-hang": (client.response_stayed_open, False),

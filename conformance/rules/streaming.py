@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from conformance.rules import streaming_events
+from conformance.rules import streaming_events, streaming_flow
 
-__all__ = ["streaming_events"]
+__all__ = ["streaming_events", "streaming_flow"]

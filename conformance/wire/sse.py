@@ -47,17 +47,21 @@ class SseParser:
     _id: str | None = None
     _retry: int | None = None
     _dirty: bool = False
+    _after_cr: bool = False
 
     def feed(self, chunk: bytes) -> list[SseItem]:
         """Return the events and comments that `chunk` completes, in order."""
-        self._text += self._decoder.decode(chunk)
+        text = self._decoder.decode(chunk)
+        if self._after_cr and text:
+            text = text.removeprefix("\n")  # the second half of a CRLF; the CR has ended the line already
+            self._after_cr = False
+        self._text += text
         items: list[SseItem] = []
         while True:
             match = _LINE_END.search(self._text)
             if match is None:
                 return items
-            if match.group() == "\r" and match.end() == len(self._text):
-                return items  # the LF of a CRLF may still come; without it the next byte ends the line
+            self._after_cr = match.group() == "\r" and match.end() == len(self._text)
             line, self._text = self._text[: match.start()], self._text[match.end() :]
             item = self._line(line)
             if item is not None:

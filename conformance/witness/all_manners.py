@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from conformance.witness import manners_http
+from conformance.witness import manners_http, manners_streams
 from conformance.witness.manners import MANNERS
 
-__all__ = ["MANNERS", "manners_http"]
+__all__ = ["MANNERS", "manners_http", "manners_streams"]

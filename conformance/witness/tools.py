@@ -22,6 +22,9 @@ PROGRESS_PERIOD: Final = 1.0
 PING_ANSWER: Final = 5.0
 """Seconds `server_ping` waits for its answer: a healthy client answers in milliseconds, a call may last longer."""
 
+BEYOND_BMP: Final = "\U0001d11e caf\u00e9 \U0001f9ea"
+"""Text with characters of two and of four bytes in UTF-8; the latter are two units of UTF-16."""
+
 LIST_CHANGED: Final = "notifications/tools/list_changed"
 
 
@@ -152,7 +155,7 @@ async def _echo(call: Call) -> Specifics:
 
 
 async def _answer(call: Call) -> Specifics:
-    return {"manner": call.arguments["manner"]}
+    return {"manner": call.arguments["manner"], "text": BEYOND_BMP}
 
 
 async def _slow(call: Call) -> Specifics:

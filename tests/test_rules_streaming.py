@@ -1,0 +1,239 @@
+"""Family streaming on hand-written evidence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from conformance.evidence.events import Hop
+from conformance.rules.all import rule_named
+from conformance.rules.base import Inputs, judge
+from conformance.rules.verdicts import Fail, Inconclusive, NotApplicable, NotExercised, Pass, Verdict
+from tests.evidence_builder import Story, error, notification, request, result
+
+
+def verdict(rule_id: str, story: Story, control: Story | None = None) -> Verdict:
+    rule = rule_named(rule_id)
+    assert rule is not None
+    return judge(rule, Inputs(story.transcript(), control.transcript() if control else None))
+
+
+def failure(rule_id: str, story: Story, control: Story | None = None) -> Fail:
+    found = verdict(rule_id, story, control)
+    assert isinstance(found, Fail), found
+    return found
+
+
+def call(nonce: str = "n-1", meta: Any = None, **arguments: Any) -> dict[str, Any]:
+    params = {"name": "t", "arguments": {"nonce": nonce, **arguments}} | ({"_meta": meta} if meta else {})
+    return request("tools/call", 7, **params)
+
+
+def text(value: str, id: int = 7) -> dict[str, Any]:
+    return result(id, content=[{"type": "text", "text": value}])
+
+
+def answered(story: Story, manner: str, *, got: Any, sent: Any = None, nonce: str = "n-1", **more: Any) -> None:
+    """Add a call in a manner: what the backend sent, and what the client got (None: an end without an answer)."""
+    begin, asked = story.now, call(nonce, manner=manner)
+    story.exchange(backend=True, request=asked, sse=[sent or text("𝄞")], t=begin + 0.05, after=0.05)
+    story.exchange(request=asked, sse=[] if got is None else [got], t=begin, after=0.2, **more)
+    story.at(begin + 1.0)
+
+
+# MGC601 to 603 --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("rule_id", "manner"), [("MGC601", "sse-cr"), ("MGC602", "sse-data-lines")])
+def test_an_answer_arrives_whatever_its_spelling(rule_id: str, manner: str) -> None:
+    story = Story()
+    answered(story, manner, got=text("𝄞"))
+    assert isinstance(verdict(rule_id, story), Pass)
+
+
+@pytest.mark.parametrize(("rule_id", "manner"), [("MGC601", "sse-split"), ("MGC602", "sse-other-fields")])
+@pytest.mark.parametrize("got", [None, error(7), text("??")])
+def test_an_answer_is_lost_or_damaged(rule_id: str, manner: str, got: Any) -> None:
+    story = Story()
+    answered(story, manner, got=got)
+    found = failure(rule_id, story)
+    assert (found.symptom, found.charged_to) == ("sse-misread", Hop.GATEWAY)
+
+
+def test_a_call_that_the_backend_did_not_answer_says_nothing() -> None:
+    story = Story()
+    story.exchange(request=call(manner="sse-cr"), sse=[error(7)])
+    assert isinstance(verdict("MGC601", story), Inconclusive)
+
+
+def test_manners_of_the_other_rule_are_not_exercised() -> None:
+    story = Story()
+    answered(story, "sse-cr", got=text("𝄞"))
+    assert isinstance(verdict("MGC602", story), NotExercised)
+
+
+@pytest.mark.parametrize("got", [None, error(7), result(7, isError=True, content=[])])
+def test_603_the_client_hears_no_result(got: Any) -> None:
+    story = Story()
+    answered(story, "sse-unended", got=got)
+    assert isinstance(verdict("MGC603", story), Pass)
+
+
+def test_603_half_an_event_is_passed_on() -> None:
+    story = Story()
+    answered(story, "sse-unended", got=text("𝄞"))
+    assert failure("MGC603", story).charged_to is Hop.GATEWAY
+
+
+# MGC604 ---------------------------------------------------------------------------------------------------------------
+
+
+def late(head: float, **more: Any) -> Story:
+    """A call whose backend sends its head at 0.1 s and its event at 2.1 s; the client has the head at `head`."""
+    story, asked = Story(), call(manner="sse-late-event")
+    behind = story.exchange(backend=True, request=asked, sse=[], how=None, t=0.05, after=0.05)
+    story.item(behind, text("𝄞"), t=2.1)
+    story.end(behind, t=2.11)
+    story.exchange(request=asked, t=0.0, after=head, **({"sse": [text("𝄞")]} | more))
+    return story
+
+
+def test_604_the_head_comes_first() -> None:
+    assert isinstance(verdict("MGC604", late(0.2)), Pass)
+
+
+def test_604_the_head_waits_for_the_event() -> None:
+    assert failure("MGC604", late(2.15)).charged_to is Hop.GATEWAY
+
+
+def test_604_the_harness_lagged() -> None:
+    story = late(2.15)
+    story.lag(1.5, t=1.0)
+    assert isinstance(verdict("MGC604", story), Inconclusive)
+
+
+def test_604_json_has_no_head_to_send_before_it() -> None:
+    assert isinstance(verdict("MGC604", late(2.15, sse=None, response=text("𝄞"))), NotApplicable)
+
+
+# MGC605 and 606 -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("events", "symptom"),
+    [
+        ([], "empty-200-stream"),
+        ([": beat"], "empty-200-stream"),
+        ([notification("notifications/message")], "middleware-breaks-stream"),
+    ],
+)
+def test_605_a_stream_ends_without_the_answer(events: list[Any], symptom: str) -> None:
+    story, asked = Story(), call()
+    story.exchange(backend=True, request=asked, sse=[text("𝄞")], t=0.05)
+    story.exchange(request=asked, sse=events, t=0.0, after=0.2)
+    assert failure("MGC605", story).symptom == symptom
+
+
+def test_605_streams_with_the_answer() -> None:
+    story = Story()
+    answered(story, "correct", got=text("𝄞"))
+    assert isinstance(verdict("MGC605", story), Pass)
+
+
+@pytest.mark.parametrize("more", [{"sse": None, "response": text("𝄞")}, {"sse": None, "status": 500}])
+def test_605_only_streams_are_judged(more: dict[str, Any]) -> None:
+    story, asked = Story(), call()
+    story.exchange(backend=True, request=asked, sse=[text("𝄞")], t=0.05)
+    story.exchange(request=asked, t=0.0, after=0.2, **more)
+    assert isinstance(verdict("MGC605", story), NotApplicable)
+
+
+def test_606_a_stream_ends_with_the_answer() -> None:
+    story = Story()
+    answered(story, "correct", got=text("𝄞"))
+    assert isinstance(verdict("MGC606", story), Pass)
+
+
+def test_606_a_stream_stays_open_until_the_client_leaves() -> None:
+    story = Story()
+    answered(story, "correct", got=text("𝄞"), how="abandoned", length=2.1)
+    assert failure("MGC606", story).charged_to is Hop.GATEWAY
+
+
+def test_606_the_backend_does_the_same() -> None:
+    story, asked = Story(), call()
+    story.exchange(backend=True, request=asked, sse=[text("𝄞")], t=0.05, how="abandoned", length=2.3)
+    story.exchange(request=asked, sse=[text("𝄞")], t=0.0, how="abandoned", length=2.3)
+    assert failure("MGC606", story).charged_to is Hop.BACKEND
+
+
+# MGC607 ---------------------------------------------------------------------------------------------------------------
+
+SENT = (0.5, 0.75, 1.0, 1.25)
+
+
+def spaced(*came: float, lag: float = 0.0) -> Story:
+    """A call with four progress reports: sent at SENT, and those of the client came at `came`."""
+    story = Story()
+    behind = story.exchange(
+        backend=True, request=call(meta={"progressToken": "b"}), sse=[], how=None, t=0.05, after=0.05
+    )
+    front = story.exchange(request=call(meta={"progressToken": "c"}), sse=[], how=None, t=0.0, after=0.1)
+    for number, t in enumerate(SENT):
+        story.item(behind, notification("notifications/progress", progressToken="b", progress=number), t=t)
+    for number, t in enumerate(came):
+        story.item(front, notification("notifications/progress", progressToken="c", progress=number), t=t)
+    story.item(behind, text("𝄞"), t=1.5)
+    story.item(front, text("𝄞"), t=1.6)
+    story.end(behind, t=1.55)
+    story.end(front, t=1.65)
+    if lag:
+        story.lag(lag, t=0.8)
+    return story
+
+
+def test_607_each_event_comes_in_time() -> None:
+    through = spaced(*(t + 0.01 for t in SENT))
+    found = verdict("MGC607", through, spaced(*SENT))
+    assert isinstance(found, Pass)
+    assert "without the gateway" in found.observed
+
+
+def test_607_events_come_in_a_block() -> None:
+    assert failure("MGC607", spaced(1.3, 1.3, 1.3, 1.3), spaced(*SENT)).symptom == "proxy-buffers-sse"
+
+
+def test_607_the_harness_lagged() -> None:
+    assert isinstance(verdict("MGC607", spaced(0.8, 0.85, 1.05, 1.3, lag=0.5), spaced(*SENT)), Inconclusive)
+
+
+def test_607_no_progress_at_all_is_another_rules() -> None:
+    assert isinstance(verdict("MGC607", spaced(), spaced(*SENT)), NotApplicable)
+
+
+# MGC608 ---------------------------------------------------------------------------------------------------------------
+
+
+def beside(answer: Any, until: float) -> Story:
+    story = Story()
+    story.exchange("unread", request=call(manner="sse-flood"), sse=[text("x")], t=0.0, length=8.0)
+    story.exchange("reader", request=call("n-2"), t=1.0, length=until, how="complete" if answer else "abandoned",
+                   **({"sse": [answer]} if answer else {"status": None}))  # fmt: skip
+    story.stimulus("reads-again", t=7.0, client="unread")
+    return story
+
+
+def test_608_others_are_answered_beside_it() -> None:
+    assert isinstance(verdict("MGC608", beside(text("y"), 0.1)), Pass)
+
+
+@pytest.mark.parametrize("answer", [None, error(7)])
+def test_608_others_wait_for_it(answer: Any) -> None:
+    assert isinstance(verdict("MGC608", beside(answer, 5.0)), Fail)
+
+
+def test_608_nobody_was_beside_it() -> None:
+    story = Story()
+    story.exchange("unread", request=call(manner="sse-flood"), sse=[text("x")], length=8.0)
+    assert isinstance(verdict("MGC608", story), NotExercised)
