@@ -173,6 +173,21 @@ def test_765_the_answer_reaches_the_backend(more, wanted):
     assert isinstance(verdict("MGC765", asked(**more)), wanted)
 
 
+@pytest.mark.parametrize("rule_id", ["MGC764", "MGC765", "MGC766"])
+def test_a_backend_that_was_told_of_nothing_asks_nothing(rule_id):
+    story = connected(told={})
+    story.stimulus("client.answers", mark=MARK)
+    call(story, "n-1", t=1.0)
+    assert isinstance(verdict(rule_id, story), NotApplicable)
+
+
+def test_763_does_not_apply_without_a_get_stream():
+    story = connected()
+    story.exchange(method="GET", session="s-1", status=405, response={})
+    call(story, "n-1", t=1.0)
+    assert isinstance(verdict("MGC763", story), NotApplicable)
+
+
 @pytest.mark.parametrize(
     ("more", "wanted"),
     [

@@ -5,7 +5,7 @@ import pytest
 from conformance.evidence.events import Hop
 from conformance.rules.all import rule_named
 from conformance.rules.base import Inputs, judge
-from conformance.rules.verdicts import Fail, Inconclusive, NotExercised, Pass
+from conformance.rules.verdicts import Fail, Inconclusive, NotApplicable, NotExercised, Pass
 from tests.evidence_builder import Story, notification, request, result
 
 IDS = [f"MGC{number}" for number in range(755, 762)]
@@ -69,6 +69,14 @@ def test_a_relay_of_no_progress_is_another_rules_finding(rule_id):
     story = connected()
     call(story, "t", got=())
     assert isinstance(verdict(rule_id, story), NotExercised)
+
+
+@pytest.mark.parametrize("rule_id", ["MGC756", "MGC758", "MGC759", "MGC760"])
+def test_an_answer_as_json_has_no_room_for_progress(rule_id):
+    story = connected()
+    story.exchange(backend=True, request=asked(7, id=11), session="b-1", sse=[progress(7, 1), result(11)], t=1.01)
+    story.exchange(request=asked("t"), session="s-1", response=result(1), t=1.0, after=0.1)
+    assert isinstance(verdict(rule_id, story), NotApplicable)
 
 
 @pytest.mark.parametrize("rule_id", ["MGC756", "MGC758", "MGC759", "MGC760"])

@@ -33,7 +33,7 @@ ASKED = Precondition(
 ANSWERED = Precondition(
     "client-answered",
     "a response that a client posted to a request of the server's",
-    lambda transcript: any(True for _ in _responses(transcript.client())),
+    lambda transcript: any(True for _ in _responses(transcript.client())) or bool(transcript.stimuli("client.answers")),
 )
 IN_PARALLEL = Precondition(
     "messages-in-parallel",
@@ -42,13 +42,23 @@ IN_PARALLEL = Precondition(
 )
 BESIDE_GET = Precondition(
     "get-beside-calls",
-    "a GET stream of a client's, open while its calls ran",
+    "a GET of a client's that was answered before it made calls",
     lambda transcript: any(
-        get.method == "GET" and get.is_stream and get.tap == call.client.tap and get.t < call.client.t
+        get.method == "GET" and get.status is not None and get.tap == call.client.tap and get.t < call.client.t
         for get in transcript.client()
         for call in calls(transcript)
     ),
 )
+
+
+NO_STREAMS = NotApplicable("no call was answered with an event stream")
+
+
+def _nothing_asked(transcript: Transcript) -> Verdict:
+    """Return the verdict where no client answered anything: that it was not asked is MGC766's finding, if one."""
+    if not asked(transcript):
+        return NotApplicable("the backend, as it was told, had nobody to ask")
+    return NotExercised("a request of the backend's that reached a client and was answered")
 
 
 def _responses(exchanges: tuple[Exchange, ...]) -> Iterator[tuple[Exchange, Message]]:
@@ -115,6 +125,8 @@ def on_its_own_stream(inputs: Inputs) -> Verdict:
                     events=(message.seq, owner.client.seq),
                 )
             seen += [message.seq] if owner is not None else []
+    if not any(call.client.is_stream for call in found):
+        return NO_STREAMS
     if not seen:
         return NotExercised("a message on the stream of a call that can be told to belong to one")
     return Pass(f"{len(seen)} messages came on the streams of their own calls", tuple(seen))
@@ -154,7 +166,9 @@ def get_is_for_the_unrelated(inputs: Inputs) -> Verdict:
                         events=(message.seq,),
                     )
     if not found:
-        return NotApplicable("no call was answered with an event stream")
+        return NO_STREAMS
+    if not streams:
+        return NotApplicable("no GET stream: GET was not answered with one")
     return Pass(f"nothing of {len(found)} calls came on the GET stream while they ran", streams[0].events)
 
 
@@ -178,6 +192,8 @@ def response_is_accepted(inputs: Inputs) -> Verdict:
     Known gaps: responses to requests that nobody made are not driven.
     """
     posted = list(_responses(inputs.through.client()))
+    if not posted:
+        return _nothing_asked(inputs.through)
     for item, message in posted:
         if item.status != 202 or item.body is not None or item.body_text:
             return fail(
@@ -229,7 +245,7 @@ def answer_reaches_the_backend(inputs: Inputs) -> Verdict:
                 symptom="server-messages-not-relayed",
             )
     if not judged:
-        return NotExercised("a request of the backend's that reached a client and was answered")
+        return _nothing_asked(inputs.through)
     return Pass(
         f"{len(judged)} answers of clients reached the backend", tuple(s for item in judged for s in item.events)
     )

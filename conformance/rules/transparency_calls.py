@@ -24,7 +24,7 @@ from conformance.rules.transparency_calls_evidence import (
     same,
     token_of,
 )
-from conformance.rules.verdicts import Inconclusive, NotExercised, Pass, Verdict
+from conformance.rules.verdicts import Inconclusive, NotApplicable, NotExercised, Pass, Verdict
 
 REPORTED = Precondition(
     "progress-reported",
@@ -42,7 +42,13 @@ FLOOD = Precondition(
     "a call for which the backend reported progress a thousand times",
     lambda transcript: any(True for _ in _floods(transcript)),
 )
-NONE_ARRIVED = NotExercised("progress that reached a client; that none does is judged by MGC411")
+
+
+def _none_arrived(transcript: Transcript) -> Verdict:
+    """Return the verdict where no progress reached a client: that it is lost is another rule's finding."""
+    if not any(call.client.is_stream for call in calls(transcript) if call.token is not None):
+        return NotApplicable("calls are answered as JSON, which has no room for progress")
+    return NotExercised("progress that reached a client; that none does is judged by MGC411")
 
 
 def _arrived(transcript: Transcript) -> Iterator[tuple[Call, tuple[Message, ...]]]:
@@ -132,7 +138,7 @@ def token_comes_back(inputs: Inputs) -> Verdict:
                 )
     seen = list(_arrived(through))
     if not seen:
-        return NONE_ARRIVED
+        return _none_arrived(through)
     for call in calls(through):
         lost = call.sent() or call.given is None
         if call.token is not None and lost and call.client.is_stream and not call.got(through):
@@ -244,7 +250,7 @@ def none_after_the_answer(inputs: Inputs) -> Verdict:
                     charged_to=Hop.BACKEND if _outlasted(call) else Hop.GATEWAY,
                 )
     if not seen:
-        return NONE_ARRIVED
+        return _none_arrived(through)
     return Pass(f"the progress of {len(seen)} calls ended with their answers", seen[0][0].client.events)
 
 
@@ -285,7 +291,7 @@ def progress_increases(inputs: Inputs) -> Verdict:
                     charged_to=Hop.GATEWAY if all(_less(*pair) for pair in pairwise(call.sent())) else Hop.BACKEND,
                 )
     if not seen:
-        return NONE_ARRIVED
+        return _none_arrived(inputs.through)
     return Pass(f"the progress of {len(seen)} calls increased", seen[0][0].client.events)
 
 
@@ -325,7 +331,7 @@ def values_are_kept(inputs: Inputs) -> Verdict:
                     events=(message.seq, *(m.seq for m in call.sent())),
                 )
     if not seen:
-        return NONE_ARRIVED
+        return _none_arrived(inputs.through)
     return Pass(f"the progress of {len(seen)} calls came as the backend sent it", seen[0][0].client.events)
 
 
