@@ -128,6 +128,13 @@ RETRY: Final = 0.7
 """The reconnection time that the witness asks for: shorter than the 1 s and 3 s that clients take by themselves (Python
 and TypeScript SDK, browsers), so that waiting less is seen; far above RETRY_EARLY."""
 
+BESIDE_CALL: Final = 1.0
+"""How long each of three calls lasts that are made at once: side by side 1 s in all, one after the other 3 s."""
+
+BESIDE_SHARE: Final = 0.75
+"""Calls made at once that take more than this share of the sum of their durations were made one after the other: three
+side by side take a third, one after the other the whole of it."""
+
 RETRY_EARLY: Final = 0.02
 """How much earlier than asked a reconnection may come: timers of Node and asyncio fire up to 1 ms early."""
 

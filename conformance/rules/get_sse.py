@@ -2,6 +2,24 @@
 
 from __future__ import annotations
 
-from conformance.rules import get_sse_http_sse, get_sse_messages, get_sse_opening, get_sse_polling
+from conformance.rules import (
+    get_sse_early_close,
+    get_sse_event_ids,
+    get_sse_http_sse,
+    get_sse_messages,
+    get_sse_opening,
+    get_sse_polling,
+    get_sse_resumption,
+    get_sse_several,
+)
 
-__all__ = ["get_sse_http_sse", "get_sse_messages", "get_sse_opening", "get_sse_polling"]
+__all__ = [
+    "get_sse_early_close",
+    "get_sse_event_ids",
+    "get_sse_http_sse",
+    "get_sse_messages",
+    "get_sse_opening",
+    "get_sse_polling",
+    "get_sse_resumption",
+    "get_sse_several",
+]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
-from conformance.evidence.transcript import Beat, Exchange, Transcript
+from conformance.evidence.events import JSON
+from conformance.evidence.transcript import Beat, Exchange, Message, Transcript
 from conformance.rules.base import Precondition
+from conformance.rules.get_sse_evidence import first_gets, open_streams
+from conformance.rules.preconditions import session_gets
 
 LAST_EVENT_ID = "last-event-id"
 BROKEN_OFF = ("fin", "rst")
+LEFT = "abandoned"
 
 
 def numbered(exchange: Exchange) -> tuple[Beat, ...]:
@@ -71,6 +75,103 @@ def waits(transcript: Transcript) -> Iterator[tuple[Exchange, Exchange, float]]:
                 break
 
 
+def resumes(transcript: Transcript) -> Iterator[tuple[Exchange, Exchange]]:
+    """Yield (GET, stream) of each GET of a client that named an event of a stream it had read before.
+
+    The stream is the one where the id was seen first, not a GET that resumed it before.
+    """
+    for get in transcript.client():
+        wanted = get.headers.get(LAST_EVENT_ID)
+        if get.method != "GET" or wanted is None:
+            continue
+        for origin in transcript.client():
+            if origin.tap == get.tap and origin.t < get.t and any(beat.id == wanted for beat in numbered(origin)):
+                yield get, _first(transcript, origin)
+                break
+
+
+def _first(transcript: Transcript, stream: Exchange) -> Exchange:
+    """Return the stream that a GET resumed, or the stream itself."""
+    earlier = (origin for get, origin in resumes(transcript) if get.id == stream.id)
+    return next(earlier, stream) if LAST_EVENT_ID in stream.headers else stream
+
+
+def owner(transcript: Transcript, tap: str, message: Message) -> Exchange | None:
+    """Return the client's POST that a message belongs to: it answers it, or reports its progress. None: to none."""
+    token = message.params.get("progressToken") if message.method == "notifications/progress" else None
+    if token is None and not message.is_response:
+        return None
+    for item in transcript.client():
+        if item.tap != tap or not isinstance(item.request, Mapping) or "id" not in item.request:
+            continue
+        if message.is_response and item.rpc_method and item.request["id"] == message.id:
+            return item
+        if token is not None and _token(item) == token:
+            return item
+    return None
+
+
+def carries(payload: JSON) -> Callable[[Exchange], bool]:
+    """Return whether an exchange brought a message with that payload, as a question to ask of exchanges."""
+    return lambda exchange: any(message.payload == payload for message in exchange.messages())
+
+
+def _token(exchange: Exchange) -> JSON:
+    params = exchange.request.get("params") if isinstance(exchange.request, Mapping) else None
+    meta = params.get("_meta") if isinstance(params, Mapping) else None
+    return meta.get("progressToken") if isinstance(meta, Mapping) else None
+
+
+def left_calls(transcript: Transcript) -> tuple[Exchange, ...]:
+    """Return the calls whose client went away before their answer."""
+    return tuple(
+        item
+        for item in transcript.client()
+        if item.rpc_method == "tools/call" and unfinished(item) and item.how == LEFT
+    )
+
+
+def resumable(transcript: Transcript) -> tuple[Exchange, ...]:
+    """Return the calls that were left and whose events carried ids."""
+    return tuple(item for item in left_calls(transcript) if numbered(item))
+
+
+def unknown_ids(transcript: Transcript) -> tuple[Exchange, ...]:
+    """Return the GETs of clients with an event id that no stream had carried."""
+    known = {beat.id for item in transcript.client() for beat in numbered(item)}
+    return tuple(
+        item
+        for item in transcript.client()
+        if item.method == "GET" and item.headers.get(LAST_EVENT_ID, "") and item.headers[LAST_EVENT_ID] not in known
+    )
+
+
+def at_once(transcript: Transcript) -> tuple[Exchange, ...]:
+    """Return the calls of each client that began while its first one was under way."""
+    found: list[Exchange] = []
+    for item in transcript.client():
+        if item.rpc_method == "tools/call" and (
+            not found or item.tap != found[0].tap or item.t < (found[0].t_end or transcript.end)
+        ):
+            found.append(item)
+    return tuple(item for item in found if sum(other.tap == item.tap for other in found) > 1)
+
+
+def reopened(transcript: Transcript) -> Iterator[tuple[Exchange, tuple[Exchange, ...]]]:
+    """Yield (GET stream, later GETs) of each client that closed its first GET stream and made another GET."""
+    for first in open_streams(transcript):
+        left = transcript.left_at(first)
+        if left is None:
+            continue
+        again = tuple(
+            item
+            for item in session_gets(transcript)
+            if item.tap == first.tap and item.t >= left and LAST_EVENT_ID not in item.headers
+        )
+        if again:
+            yield first, again
+
+
 CLOSED_EARLY = Precondition(
     "post-closed-by-backend",
     "a POST stream that the backend closed after an event id and before the answer",
@@ -85,4 +186,40 @@ RETURNED = Precondition(
     "reconnected-after-retry",
     "a stream that the backend closed after it had named a `retry` time, and to which the gateway came back",
     lambda transcript: any(True for _ in waits(transcript)),
+)
+GET_CLOSED = Precondition(
+    "get-closed-by-backend",
+    "a GET stream that the backend closed after it had named a `retry` time",
+    lambda transcript: any(
+        item.method == "GET" and item.how == "complete" and retry_of(item) is not None for item in transcript.backend
+    ),
+)
+CALL_LEFT = Precondition(
+    "call-left",
+    "a call whose client went away before the answer",
+    lambda transcript: bool(transcript.stimuli("call.left") or left_calls(transcript)),
+)
+ANSWERED = Precondition(
+    "answered-streams",
+    "a request answered after initialize",
+    lambda transcript: any(
+        item.rpc_method != "initialize" and item.answer() is not None for item in transcript.client()
+    ),
+)
+SEVERAL = Precondition(
+    "several-streams",
+    "two calls of one session under way at once",
+    lambda transcript: bool(at_once(transcript)),
+)
+UNKNOWN_EVENT = Precondition(
+    "unknown-event-id",
+    "a GET with an event id that was never given",
+    lambda transcript: bool(unknown_ids(transcript)),
+)
+REOPENED = Precondition(
+    "get-reopened",
+    "a GET after the client had closed its GET stream",
+    lambda transcript: (
+        any(True for _ in reopened(transcript)) or (bool(first_gets(transcript)) and not open_streams(transcript))
+    ),
 )

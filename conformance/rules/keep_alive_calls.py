@@ -170,7 +170,7 @@ def _unanswered(transcript: Transcript, call: Exchange) -> Verdict | None:
         return None
     if answer is None and call.how == "abandoned" and call.answer() is None:
         return None  # neither had said anything when the client left
-    if primed(call):
+    if primed(call) and call.answer() is None:
         return Inconclusive("the stream gave event ids and was closed; whether it can be resumed is not driven here")
     empty = call.status == 200 and call.is_stream and call.answer() is None
     working = "while the backend was still working" if answer is None else "though the backend answered"

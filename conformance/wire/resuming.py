@@ -63,6 +63,13 @@ async def resume(client: McpClient, position: Position, *, seconds: float) -> No
             await asyncio.sleep(position.pause)
 
 
+async def listen(client: McpClient, position: Position, *, seconds: float) -> None:
+    """GET the session's own stream, behind `position` where it was read before, and read it for at most `seconds`."""
+    last = position.last_event_id
+    headers = client.headers({"Accept": "text/event-stream", "Last-Event-ID": last})
+    await _read(client, "GET", headers, None, position, seconds, None)
+
+
 async def _read(
     client: McpClient,
     method: str,
@@ -77,7 +84,7 @@ async def _read(
     with suppress(TimeoutError, httpx.HTTPError):
         async with (
             asyncio.timeout(seconds),
-            httpx.AsyncClient(timeout=None, trust_env=False) as http,  # noqa: S113 - bounded by `seconds`
+            httpx.AsyncClient(headers={"Accept-Encoding": "identity"}, timeout=None, trust_env=False) as http,  # noqa: S113 - bounded by `seconds`
             http.stream(method, client.url, headers=headers, content=content) as response,
         ):
             position.status = response.status_code

@@ -1,0 +1,232 @@
+"""Family get_sse, resumption: what a GET with Last-Event-ID brings (basic/transports § Resumability and Redelivery)."""
+
+from __future__ import annotations
+
+from conformance import timing
+from conformance.evidence.transcript import Exchange, Message
+from conformance.rules.base import Inputs, Level, Side, charge, fail, rule
+from conformance.rules.get_sse_evidence import SUITE, headers_waited, later_answers, open_streams, said, without_result
+from conformance.rules.get_sse_resumption_evidence import (
+    CALL_LEFT,
+    UNKNOWN_EVENT,
+    carries,
+    owner,
+    resumable,
+    resumes,
+    unknown_ids,
+)
+from conformance.rules.verdicts import Inconclusive, NotApplicable, Pass, Verdict
+from conformance.spec.revisions import Revision
+
+NO_IDS = NotApplicable("the streams that were left carry no event ids: nothing can be resumed")
+REFUSED = NotApplicable("every GET with Last-Event-ID was refused: nothing is replayed")
+
+
+@rule(
+    id="MGC322",
+    title="A resumed stream brings no message of another stream",
+    suite=SUITE,
+    level=Level.MUST,
+    side=Side.SERVER,
+    requirements=("RES-06",),
+    when=CALL_LEFT,
+    failure_classes=("resumption-broken",),
+)
+def nothing_foreign_is_replayed(inputs: Inputs) -> Verdict:
+    """Judge what a GET with Last-Event-ID brings, two calls having been left.
+
+    What it checks: no response and no progress of another request than the one whose stream is resumed.
+    Why it matters: clients take what is replayed for theirs: an answer comes twice, or to the wrong waiter.
+    A failing exchange: calls 3 and 4 left; GET with Last-Event-ID of call 4's stream → the answers to 3 and 4
+    A conforming exchange: calls 3 and 4 left; GET with Last-Event-ID of call 4's stream → the answer to 4
+    Known gaps: messages that belong to no request (logs, list changes) are not told apart.
+    """
+    served = [(get, origin) for get, origin in resumes(inputs.through) if _served(get)]
+    for get, origin in served:
+        for message in get.messages():
+            belongs = owner(inputs.through, get.tap, message)
+            if belongs is not None and belongs.id != origin.id:
+                return fail(
+                    "only what would have come on the stream that is resumed",
+                    f"the {_kind(message)} of another request came with it",
+                    origin,
+                    belongs,
+                    get,
+                    events=(message.seq,),
+                    charged_to=charge(inputs, get, carries(message.payload)),
+                )
+    if not served:
+        return REFUSED if resumable(inputs.through) else NO_IDS
+    return Pass(f"{len(served)} stream(s) resumed, nothing foreign on any", served[0][0].events)
+
+
+@rule(
+    id="MGC323",
+    title="An event id leads to its own stream",
+    suite=SUITE,
+    level=Level.SHOULD,
+    side=Side.SERVER,
+    requirements=("RES-03",),
+    revisions=(Revision.V2025_11_25,),
+    when=CALL_LEFT,
+    failure_classes=("resumption-broken",),
+)
+def id_leads_to_its_stream(inputs: Inputs) -> Verdict:
+    """Judge whether the stream that is resumed is the one whose id was named, two calls having been left.
+
+    What it checks: where a GET with Last-Event-ID brings messages, some are the named stream's own.
+    Why it matters: a server that cannot tell streams by their ids gives every returning client the latest one.
+    A failing exchange: calls 3 and 4 left; GET with an id of call 3's stream → messages of call 4
+    A conforming exchange: calls 3 and 4 left; GET with an id of call 3's stream → messages of call 3
+    Known gaps: that foreign messages come beside the own ones is MGC322's, that nothing comes MGC324's.
+    """
+    served = [(get, origin) for get, origin in resumes(inputs.through) if _served(get) and get.messages()]
+    for get, origin in served:
+        owners = [owner(inputs.through, get.tap, message) for message in get.messages()]
+        if not any(item is not None and item.id == origin.id for item in owners):
+            return fail(
+                "messages of the stream whose event id was named",
+                "only messages of another stream came",
+                origin,
+                get,
+                charged_to=charge(inputs, get, lambda item: bool(item.messages())),
+            )
+    if not served:
+        return NotApplicable("no GET with Last-Event-ID brought a message")
+    return Pass(f"{len(served)} event id(s) led to their streams", served[0][0].events)
+
+
+@rule(
+    id="MGC324",
+    title="What was missed comes when a stream is resumed, once",
+    suite=SUITE,
+    level=Level.MAY,
+    side=Side.SERVER,
+    requirements=("RES-05",),
+    when=CALL_LEFT,
+    failure_classes=("resumption-broken",),
+)
+def missed_messages_come(inputs: Inputs) -> Verdict:
+    """Judge what comes of a call whose client left its stream and came back.
+
+    What it checks: a GET with Last-Event-ID that is answered with a stream brings the answer, and nothing from before
+    that event again.
+    Why it matters: a stream that is accepted and stays silent (a black hole) makes the client wait for ever.
+    A failing exchange: GET with Last-Event-ID: 3-1 → 200 text/event-stream, silent, though the call has its answer
+    A conforming exchange: GET with Last-Event-ID: 3-1 → id: 3-2, data: {the answer}. Or the GET is refused
+    Known gaps: replay is optional; a server that refuses is not failed.
+    """
+    served = [(get, origin) for get, origin in resumes(inputs.through) if _served(get)]
+    for get, origin in served:
+        again = [m for m in get.messages() if any(m.payload == old.payload for old in origin.messages())]
+        if again:
+            return fail("only what followed the named event", "an earlier message came again", origin, get)
+        chain = [item for item, first in served if first.id == origin.id]
+        if any(_answers(message, origin) for item in chain for message in item.messages()):
+            continue
+        if any(item.messages() for item in chain):
+            continue  # of another stream: MGC322 and MGC323 judge that
+        until = chain[-1].t_end if chain[-1].t_end is not None else inputs.through.end
+        if inputs.through.lag(get.t, until) > timing.RELAY_PROMPT * timing.LAG_SHARE:
+            return Inconclusive("the harness itself lagged while the missed messages were awaited")
+        return fail(
+            "the answer that was missed, or a refusal",
+            f"the resumed stream stayed silent for {until - get.t:.1f} s",
+            origin,
+            get,
+            charged_to=charge(inputs, get, lambda item: _served(item) and not item.messages()),
+        )
+    if not served:
+        return REFUSED if resumable(inputs.through) else NO_IDS
+    return Pass(f"{len(served)} stream(s) resumed, each with what was missed", served[0][0].events)
+
+
+@rule(
+    id="MGC325",
+    title="The stream of a POST is resumed by GET",
+    suite=SUITE,
+    level=Level.PRACTICE,
+    side=Side.SERVER,
+    requirements=("RES-07",),
+    revisions=(Revision.V2025_11_25,),
+    when=CALL_LEFT,
+    failure_classes=("resumption-broken",),
+)
+def post_stream_is_resumed_by_get(inputs: Inputs) -> Verdict:
+    """Judge whether ids given on the streams of POSTs are good for anything.
+
+    What it checks: where GET is served, a GET with an event id of a POST's stream is answered with a stream too.
+    Why it matters: an event id is a promise that one may come back; clients that are refused lose the answer.
+    A failing exchange: POST → id: 3-0; GET → 200; GET with Last-Event-ID: 3-0 → 400
+    A conforming exchange: POST → id: 3-0; GET → 200; GET with Last-Event-ID: 3-0 → 200 text/event-stream
+    Known gaps: that a store may have forgotten is no excuse here, the ids are a second old.
+    """
+    if not resumable(inputs.through):
+        return NO_IDS
+    if not open_streams(inputs.through):
+        return NotApplicable("no GET stream: GET was not answered with one")
+    tried = list(resumes(inputs.through))
+    for get, origin in tried:
+        if not _served(get):
+            return fail(
+                "an event stream for the GET that resumes a POST's stream",
+                f"it was answered {said(get)}",
+                origin,
+                get,
+                charged_to=charge(inputs, get, lambda item: not _served(item)),
+            )
+    if not tried:
+        return Inconclusive("nobody came back with the event ids")
+    return Pass(f"{len(tried)} POST stream(s) resumed by GET", tried[0][0].events)
+
+
+@rule(
+    id="MGC328",
+    title="An unknown event id brings nothing back and does no harm",
+    suite=SUITE,
+    level=Level.PRACTICE,
+    side=Side.SERVER,
+    requirements=("RES-06",),
+    when=UNKNOWN_EVENT,
+    failure_classes=("resumption-broken",),
+)
+def unknown_event_id_is_harmless(inputs: Inputs) -> Verdict:
+    """Judge a GET whose Last-Event-ID was never given by the gateway.
+
+    What it checks: it is answered, no message comes again that had come on another stream, and the session lives on.
+    Why it matters: clients keep ids over a restart or take them from another server; replaying all they ever got to
+    them repeats answers.
+    A failing exchange: GET with Last-Event-ID: x → every answer of the session once more
+    A conforming exchange: GET with Last-Event-ID: x → 200 and a stream of new messages; or a refusal
+    Known gaps: which status refuses is not judged: the specification names none, and the Python SDK says 500.
+    """
+    gets = unknown_ids(inputs.through)
+    for get in gets:
+        if get.status is None and headers_waited(inputs.through, get) > timing.HEADERS_PROMPT:
+            return fail("an answer to GET with an unknown event id", "none came", get)
+        for message in get.messages():
+            if owner(inputs.through, get.tap, message) is not None:
+                return fail(
+                    "nothing of another stream",
+                    f"the {_kind(message)} of an earlier request came again",
+                    get,
+                    events=(message.seq,),
+                    charged_to=charge(inputs, get, lambda item: any(m.is_response for m in item.messages())),
+                )
+        later = later_answers(inputs.through, get, get.t)
+        if later and without_result(later[0]):
+            return fail("a session that lives on", f"tools/list was then answered {said(later[0])}", get, later[0])
+    return Pass(f"answered {said(gets[0])}; nothing came again", gets[0].events)
+
+
+def _served(get: Exchange) -> bool:
+    return get.status == 200 and get.is_stream
+
+
+def _answers(message: Message, origin: Exchange) -> bool:
+    request = origin.request
+    return message.is_response and isinstance(request, dict) and message.id == request.get("id")
+
+
+def _kind(message: Message) -> str:
+    return "response" if message.is_response else "progress"
