@@ -81,7 +81,7 @@ def _url_cells(selection: Selection) -> Iterator[Cell]:
     """Yield the cells for a gateway that already runs: what needs no backend of ours and, unless allowed, no harm."""
     for revision in selection.revisions:
         for scenario in scenarios().values():
-            unreachable = scenario.needs_witness or scenario.late_backend or scenario.http_sse
+            unreachable = scenario.needs_witness or scenario.late_backend or scenario.http_sse or scenario.credentials
             if unreachable or not _selected(selection, revision, scenario):
                 continue
             harmful = scenario.kind is ScenarioKind.DESTRUCTIVE and not selection.allow_destructive
@@ -108,6 +108,8 @@ def _backends(selection: Selection, target: TargetManifest, scenario: Scenario) 
         if not target.container.spin_up:
             return ()
         return ("witness",) if scenario.needs_witness else (selection.spin_up_backend,)
+    if scenario.credentials and not target.endpoint.other_headers:
+        return ()
     faces = set(target.fronts)
     if scenario.late_backend or scenario.http_backend:
         faces &= {"http"}  # a stdio backend is the gateway's own child: it cannot come later, and speaks no HTTP

@@ -53,16 +53,19 @@ command = ["my-gateway", "--host", "{{host}}", "--port", "{{port}}", "--upstream
 # [endpoint]
 # path = "/mcp"
 # headers = {{ Authorization = "Bearer {{TOKEN}}" }}
+# other_headers = {{ Authorization = "Bearer {{OTHER_TOKEN}}" }}   # a second user's
 
 # Made anew for each stage; use as {{TOKEN}} in [start] and in endpoint.headers.
 # [secrets]
 # TOKEN = "generate:hex:48"
+# OTHER_TOKEN = "generate:hex:48"
 
 # [ready]
 # seconds = 30.0          # longest start-up that is waited for
 
 # [claims]
 # sessions = "stateful"   # or "stateless": what a claim promises and the gateway lacks is a failure
+# relays_credentials = false
 
 # [tools]
 # pattern = "backend_{{tool}}"   # how the gateway renames its backend's tools

@@ -6,6 +6,7 @@ import ipaddress
 from typing import Final
 
 from conformance.diagnosis.failure import Failure, ended
+from conformance.rules.isolation_credentials import invalid_credential, of_another, without_credential
 from conformance.rules.isolation_exposure import SOCKETS
 
 _CANCELLED: Final = "notifications/cancelled"
@@ -55,3 +56,20 @@ def wide_socket_seen(failure: Failure) -> bool | None:
 def subject_is_page(failure: Failure) -> bool | None:
     """The failing request carried an Origin, as a page's does."""
     return failure.subject is not None and "origin" in failure.subject.headers
+
+
+def subject_was_served_unduly(failure: Failure) -> bool | None:
+    """The failing request lacked a credential, or carried a wrong one or another user's session, and was served."""
+    subject, through = failure.subject, failure.through
+    if subject is None:
+        return False
+    undue = (*without_credential(through), *invalid_credential(through), *of_another(through))
+    return any(item.id == subject.id and item.status is not None and item.status < 300 for item in undue)
+
+
+def own_credential_missing(failure: Failure) -> bool | None:
+    """Some of the gateway's requests to a backend carried Authorization, and others did not."""
+    if not failure.through.sees_backend:
+        return None
+    carried = {"authorization" in item.headers for item in failure.through.backend}
+    return carried == {True, False}

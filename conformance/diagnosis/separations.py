@@ -303,6 +303,18 @@ _EXPOSURE: Final[Mapping[str, Mapping[str, Separator]]] = {
         "cors-headers-hidden": (isolation.foreign_page_served, True),
         "listens-on-every-interface": (isolation.subject_is_page, True),
     },
+    "credential-exposed": {
+        "session-not-bound-to-principal": (isolation.subject_was_served_unduly, False),
+        "credential-dropped": (isolation.own_credential_missing, False),
+    },
+    "credential-dropped": {
+        "credential-exposed": (isolation.own_credential_missing, True),
+        "auth-scheme-mismatch": (isolation.own_credential_missing, True),
+    },
+    "session-not-bound-to-principal": {
+        "credential-exposed": (isolation.subject_was_served_unduly, True),
+        "auth-scheme-mismatch": (isolation.subject_was_served_unduly, True),
+    },
     "listens-on-every-interface": {"origin-not-checked": (isolation.subject_is_page, False)},
     "cors-headers-hidden": {"origin-not-checked": (isolation.foreign_page_served, False)},
 }

@@ -88,6 +88,7 @@ TRACES: Final[Mapping[str, Fact]] = {
     "wrong-route-html": scene.another_handler_answered,
     "slash-redirect": scene.redirected,
     "cors-headers-hidden": scene.browser_came,
+    "credential-dropped": isolation.own_credential_missing,
     "origin-not-checked": isolation.foreign_page_served,
     "listens-on-every-interface": isolation.wide_socket_seen,
 }

@@ -53,6 +53,8 @@ class Instance:
     engine: EngineSide | None = None
     name: str = ""
     headers: dict[str, str] = field(default_factory=dict)
+    other_headers: dict[str, str] = field(default_factory=dict)
+    """Those of a second user, empty where the manifest names none."""
     gateway: Running | None = None
     server: Running | None = None
     backend_tap: str | None = None
@@ -128,7 +130,9 @@ class Instance:
                 command = self.engine.command
             self._values["backend_command"] = command
         self._secrets = generate_secrets(self.target)
-        self.headers = {name: expand(value, self._secrets) for name, value in self.target.endpoint.headers.items()}
+        endpoint = self.target.endpoint
+        self.headers = {name: expand(value, self._secrets) for name, value in endpoint.headers.items()}
+        self.other_headers = {name: expand(value, self._secrets) for name, value in endpoint.other_headers.items()}
         await self.start_gateway(ready=self._ready(late_backend=late_backend))
 
     async def start_backend(self) -> None:

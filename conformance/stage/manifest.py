@@ -117,6 +117,10 @@ class Endpoint(_Table):
         default=None, description="path where GET opens the stream of HTTP+SSE (2024-11-05), if the gateway serves it"
     )
     headers: dict[str, str] = Field(default={}, description="headers each request needs, such as Authorization")
+    other_headers: dict[str, str] = Field(
+        default={},
+        description="the same headers for a second user; where given, suite isolation judges how credentials are kept",
+    )
 
 
 class Ready(_Table):
@@ -132,6 +136,9 @@ class Claims(_Table):
 
     sessions: Literal["stateful", "stateless"] = Field(
         default="stateful", description="whether initialize hands out an Mcp-Session-Id"
+    )
+    relays_credentials: bool = Field(
+        default=False, description="whether it hands its clients' credentials on to the backend by design"
     )
 
 
@@ -219,10 +226,17 @@ class TargetManifest(_Table):
         allowed = placeholders.GATEWAY_PLACEHOLDERS.union(self.secrets)
         for where, text in self._start_texts():
             placeholders.check(text, allowed, where)
-        for value in self.endpoint.headers.values():
+        for value in (*self.endpoint.headers.values(), *self.endpoint.other_headers.values()):
             placeholders.check(value, self.secrets, "endpoint.headers")
         for element in self.spin_up.command if self.spin_up else ():
             placeholders.check(element, placeholders.SPIN_UP_PLACEHOLDERS.union(self.secrets), "spin_up.command")
+        return self
+
+    @model_validator(mode="after")
+    def _second_user_has_the_same_headers(self) -> Self:
+        first, second = self.endpoint.headers, self.endpoint.other_headers
+        if second and (first.keys() != second.keys() or any(first[name] == second[name] for name in first)):
+            raise ValueError("endpoint.other_headers must name those of endpoint.headers, each with another value.")
         return self
 
     @model_validator(mode="after")

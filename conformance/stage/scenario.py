@@ -63,6 +63,7 @@ class Scenario:
     meaning only where the gateway reaches its backend over HTTP. seconds: its longest deliberate wait.
     http_sse: it uses the gateway's HTTP+SSE endpoint, and is not exercised where the target names none. backend_face:
     `sse` where the backend speaks HTTP+SSE alone (and the instance is fresh).
+    credentials: it has a meaning only where the target demands credentials and names those of two users.
     spin_up: the backend is a container the gateway starts, and what is wrong with it. late_backend: it is started by
     the drive. control: whether the scenario also runs straight at the backend. sentinel: whether a sentinel call guards
     it; not where a gateway that serves none is what the scenario looks for.
@@ -78,6 +79,7 @@ class Scenario:
     needs_witness: bool
     http_backend: bool
     http_sse: bool
+    credentials: bool
     backend_face: ServedFace
     spin_up: SpinUp | None
     control: bool
@@ -105,6 +107,7 @@ def scenario(
     needs_witness: bool = False,
     http_backend: bool = False,
     http_sse: bool = False,
+    credentials: bool = False,
     backend_face: ServedFace = "http",
     spin_up: SpinUp | None = None,
     control: bool = True,
@@ -129,6 +132,7 @@ def scenario(
             needs_witness=needs_witness or scripted,
             http_backend=http_backend or backend_face == "sse",
             http_sse=http_sse,
+            credentials=credentials,
             backend_face=backend_face,
             spin_up=spin_up,
             control=control,
