@@ -74,6 +74,7 @@ class Story:
         method: str = "POST",
         target: str = "/mcp",
         request: Any = None,
+        request_body: str = "",
         session: str | None = None,
         headers: Mapping[str, str] | None = None,
         status: int | None = 200,
@@ -102,7 +103,7 @@ class Story:
         sent = dict(headers or {}) | ({"Mcp-Session-Id": session} if session else {})
         got = dict(response_headers or {}) | ({"Mcp-Session-Id": issue_session} if issue_session else {})
         self.add(point, Kind.HTTP_REQUEST, begin, **base, method=method, target=target, headers=_pairs(sent))
-        self.add(point, Kind.HTTP_REQUEST_BODY, begin + 0.001, **base, length=1, **_body(request, ""))
+        self.add(point, Kind.HTTP_REQUEST_BODY, begin + 0.001, **base, length=1, **_body(request, request_body))
         head = begin + after
         if status is not None:
             if sse is not None:

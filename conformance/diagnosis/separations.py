@@ -16,6 +16,7 @@ from conformance.diagnosis import facts_client as client
 from conformance.diagnosis import facts_http_sse as http_sse
 from conformance.diagnosis import facts_isolation as isolation
 from conformance.diagnosis import facts_lists as lists
+from conformance.diagnosis import facts_messages as messages
 from conformance.diagnosis import facts_scene as scene
 from conformance.diagnosis.failure import Fact
 
@@ -209,6 +210,9 @@ _KEEP_ALIVE: Final[Mapping[str, Mapping[str, Separator]]] = {
         "request-id-mishandled": (client.nonces_are_right, False),
         "sse-response-off-stream": (http_sse.another_stream_answered, True),
     },
+    "content-altered": {"error-misclassified": (messages.errors_keep_their_kind, True)},
+    "error-misclassified": {"content-altered": (messages.errors_keep_their_kind, False)},
+    "malformed-message": {"content-altered": (messages.malformed_message_sent, True)},
     "request-id-mishandled": {"response-crosswire": (client.nonces_are_right, True)},
     "cancel-crosses-clients": {
         "response-crosswire": (client.nonces_are_right, True),

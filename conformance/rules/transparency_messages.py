@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from conformance.rules import transparency_forms, transparency_ids
+from conformance.rules import transparency_contents, transparency_forms, transparency_ids
 
-__all__ = ["transparency_forms", "transparency_ids"]
+__all__ = ["transparency_contents", "transparency_forms", "transparency_ids"]

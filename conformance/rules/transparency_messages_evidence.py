@@ -192,3 +192,72 @@ def served(transcript: Transcript) -> Iterator[Served]:
         got = link.client.answer()
         if len(found) == 1 and said is not None and got is not None:
             yield Served(link, got, said)
+
+
+def failed_at_backend(call: Served) -> bool:
+    """Whether the backend answered a call with an error, of the protocol or of the tool."""
+    return call.said.error is not None or (call.said.result or {}).get("isError") is True
+
+
+def other_error(call: Served) -> str:
+    """Return what the client got in place of the backend's error, empty where it is the same."""
+    error, got = call.said.error, call.got.error
+    if error is None:
+        kept = call.got.result is not None and call.got.result.get("isError") is True
+        return "" if kept else f"a tool's error came as {error_words(got) if got else 'a success'}"
+    if got is None:
+        return "it came as a result"
+    same = got.get("code") == error.get("code") and str(error.get("message")) in str(got.get("message"))
+    return "" if same else error_words(got)
+
+
+def error_words(error: Mapping[str, JSON] | None) -> str:
+    """Return an error in words; None is a tool's error, which is a result."""
+    if error is None:
+        return "a result with isError"
+    return f"error {error.get('code')} {str(error.get('message'))[:80]!r}"
+
+
+# contents ------------------------------------------------------------------------------------------------------------
+
+_PARAMS: Final = ("name", "arguments", "_meta", "task")
+_RESULT: Final = ("content", "structuredContent", "isError", "_meta")
+_CONTENT: Final = ("type", "text", "annotations", "_meta")
+_DEFINED: Final = frozenset((*_PARAMS, *_RESULT, *_CONTENT))
+"""Members that some revision defines for a call, its result or its text: what a gateway makes of them is not judged by
+their being unknown."""
+
+
+def arguments_of(source: Exchange | Message) -> Mapping[str, JSON]:
+    """Return the arguments of a call, on either side."""
+    params = source.params if isinstance(source, Message) else source.request.get("params")
+    found = params.get("arguments") if isinstance(params, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
+
+
+def texts_of(message: Message) -> list[JSON]:
+    """Return the texts in a result's content."""
+    content = (message.result or {}).get("content")
+    return [item.get("text") for item in content if isinstance(item, Mapping)] if isinstance(content, list) else []
+
+
+def strange_meta(holder: JSON) -> Mapping[str, JSON]:
+    """Return the members of `_meta` that the gateway has no business with: all but the progress token."""
+    meta = holder.get("_meta") if isinstance(holder, Mapping) else None
+    return {name: value for name, value in meta.items() if name != "progressToken"} if isinstance(meta, Mapping) else {}
+
+
+def strange_members(holder: JSON) -> Mapping[str, JSON]:
+    """Return the members of a call's params, a result or a text that no revision defines."""
+    return {n: v for n, v in holder.items() if n not in _DEFINED} if isinstance(holder, Mapping) else {}
+
+
+def members_lost(sent: Mapping[str, JSON], came: JSON, but: tuple[str, ...] = ()) -> str:
+    """Return the names of members that did not come with the value they were sent with, `but` aside; empty for none."""
+    got = came if isinstance(came, Mapping) else {}
+    return ", ".join(sorted(n for n, v in sent.items() if n not in but and (n not in got or got[n] != v)))
+
+
+def garbled_text(exchange: Exchange) -> str:
+    """Return what came in a response and could not be read as JSON."""
+    return exchange.body_text + "".join(beat.text for beat in exchange.beats if beat.what == "event")

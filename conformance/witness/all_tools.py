@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from conformance.witness import tools, tools_calls, tools_resumption
+from conformance.witness import tools, tools_calls, tools_messages, tools_resumption
 
 ALL_TOOLS: Final = (
     *tools.TOOLS,
     *tools_calls.TOOLS,
+    *tools_messages.TOOLS,
     *tools_resumption.TOOLS,
 )

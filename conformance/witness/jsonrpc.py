@@ -20,12 +20,13 @@ RESOURCE_NOT_FOUND: Final = -32002
 
 
 class RpcError(Exception):
-    """A JSON-RPC error on its way to the peer."""
+    """A JSON-RPC error on its way to the peer; data is left out where it is None."""
 
-    def __init__(self, code: int, message: str) -> None:
+    def __init__(self, code: int, message: str, data: JSON = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.data = data
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,4 +131,5 @@ def success(identifier: Id, result: Mapping[str, JSON]) -> dict[str, JSON]:
 def failure(identifier: Id | None, error: RpcError) -> dict[str, JSON]:
     """Return the answer that carries `error`; without an id where none could be read (schema: id is optional)."""
     head: dict[str, JSON] = {"jsonrpc": "2.0"} if identifier is None else {"jsonrpc": "2.0", "id": identifier}
-    return head | {"error": {"code": error.code, "message": error.message}}
+    body = {"code": error.code, "message": error.message}
+    return head | {"error": body if error.data is None else {**body, "data": error.data}}

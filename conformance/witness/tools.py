@@ -49,7 +49,7 @@ Specifics: TypeAlias = Mapping[str, JSON]
 class Tool:
     """A tool: what is listed, and what it adds to the common result.
 
-    resumable: whether its calls are answered on streams that can be resumed.
+    resumable: whether its calls are answered on streams that can be resumed. shape: what becomes of the whole result.
     """
 
     name: str
@@ -59,6 +59,7 @@ class Tool:
     required: tuple[str, ...] = ()
     fails: bool = False
     resumable: bool = False
+    shape: Callable[[dict[str, JSON]], dict[str, JSON]] = dict
 
     def listed(self) -> dict[str, JSON]:
         """Return the tool as tools/list shows it."""
@@ -136,7 +137,7 @@ async def run(tool: Tool, call: Call) -> dict[str, JSON]:
     result: dict[str, JSON] = {"content": [{"type": "text", "text": jsonrpc.encode(facts).decode()}]}
     if call.session.revision >= "2025-06-18":
         result["structuredContent"] = facts
-    return result | ({"isError": True} if tool.fails else {})
+    return tool.shape(result) | ({"isError": True} if tool.fails else {})
 
 
 def _refusal(revision: str, text: str) -> dict[str, JSON]:

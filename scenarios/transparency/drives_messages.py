@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Final
 
 from conformance import timing
@@ -10,6 +11,7 @@ from conformance.evidence.events import JSON
 from conformance.stage.scenario import ScenarioKind, scenario
 from conformance.stage.stage import Stage
 from conformance.wire.driver import McpClient
+from conformance.witness.tools_messages import META, STRANGER
 
 SUITE: Final = "transparency"
 
@@ -31,6 +33,26 @@ NOTIFICATIONS: Final[tuple[tuple[str, JSON], ...]] = (
     ("notifications/progress", {"progressToken": "never-given", "progress": 1}),
 )
 """Notifications that nobody acts on; the first has a method that no server knows."""
+
+
+TEXTS: Final = (
+    "naïve café, Ελλάδα, שלום, 漢字",
+    "composed é and combining e\N{COMBINING ACUTE ACCENT}",
+    "beyond the BMP: \N{GRINNING FACE} \N{WOMAN}\N{ZERO WIDTH JOINER}\N{MICROSCOPE}",
+    "separators: \N{LINE SEPARATOR} \N{PARAGRAPH SEPARATOR} \N{NEXT LINE} \N{NO-BREAK SPACE} end",
+    "\N{ZERO WIDTH NO-BREAK SPACE}a mark of byte order at the start",
+)
+"""Text that UTF-8 keeps; the separators are line ends to some libraries and not to JSON, HTTP or event streams."""
+
+ARGUMENTS: Final[dict[str, JSON]] = {
+    "nothing": None,
+    "empty": ["", [], {}],
+    "numbers": [0, -1, 0.1, 1e-9, 123456789012345],
+    "nested": {"list": [{"nothing": None}, True]},
+}
+
+FAULTS: Final = ("html-500", "json-500", "empty-stream", "half-body", "reset-mid-event")
+"""Manners of answering that give no result, though the tool has run."""
 
 
 @scenario(
@@ -91,4 +113,49 @@ async def answers_and_notices(stage: Stage) -> None:
         for kind, stream in (("log", "post"), ("log", "get"), ("list_changed", "get")):
             await client.call(notify, {"nonce": stage.nonce(), "kind": kind, "stream": stream})
         await stage.wait(0.3, "what was sent unasked arrives")
+    await client.delete()
+
+
+@scenario(
+    suite=SUITE,
+    kind=ScenarioKind.EXCLUSIVE,
+    brings=("text-beyond-ascii", "meta-of-strangers", "call-on-both-sides", "call-failed-by-backend"),
+    needs_witness=True,
+)
+async def contents_of_calls(stage: Stage) -> None:
+    """Call with unusual text, arguments and members, and have results and errors of the same kind come back."""
+    client = await stage.connected()
+    echo, rich = await stage.tool("echo", client), await stage.tool("rich", client)
+    for text in TEXTS:
+        await _as_utf8(client, {"name": echo, "arguments": {"nonce": stage.nonce(), "text": text}})
+    await client.call(echo, {"nonce": stage.nonce(), "text": "plain", **ARGUMENTS})
+    await client.call(rich, {"nonce": stage.nonce()})
+    strange = {"name": rich, "arguments": {"nonce": stage.nonce()}, "_meta": META, STRANGER: {"of": "params"}}
+    await client.request("tools/call", strange)
+    for tool in ("reject", "fail"):
+        await client.call(await stage.tool(tool, client), {"nonce": stage.nonce()})
+    await client.delete()
+
+
+async def _as_utf8(client: McpClient, params: JSON) -> None:
+    """Call with the text written as it is, as JavaScript's clients do, and not escaped to ASCII."""
+    message = {"jsonrpc": "2.0", "id": client.next_id(), "method": "tools/call", "params": params}
+    await client.post(json.dumps(message, ensure_ascii=False).encode(), deadline=timing.LOST_ANSWER)
+
+
+@scenario(
+    suite=SUITE,
+    kind=ScenarioKind.EXCLUSIVE,
+    brings=("call-on-both-sides",),
+    needs_witness=True,
+    http_backend=True,
+    control=False,
+)
+async def calls_that_fail_once_made(stage: Stage) -> None:
+    """Make calls that the backend executes and then answers with an HTTP error, half an answer or none."""
+    client = await stage.connected()
+    answer = await stage.tool("answer", client)
+    for manner in ("correct", *FAULTS):
+        stage.step("backend.fault", manner=manner)
+        await client.call(answer, {"nonce": stage.nonce(), "manner": manner}, deadline=timing.LOST_ANSWER)
     await client.delete()
