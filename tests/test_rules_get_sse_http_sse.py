@@ -8,13 +8,15 @@ from conformance.rules.base import Inputs, judge
 from conformance.rules.verdicts import Fail, Inconclusive, NotExercised, Pass
 from tests.evidence_builder import RESULT, Story, error, notification, request, result
 
+BACKEND = ("MGC337", "MGC338", "MGC339")
 SERVER = ("MGC331", "MGC332", "MGC333", "MGC334", "MGC335", "MGC336")
 URI = "/messages?session=1"
 HOST = {"Host": "gateway:1"}
 
 
 def verdict(rule_id, story, **header):
-    given = {"revision": "2024-11-05", "sse_path": "/sse", "gateway": {"address": "127.0.0.1:8080"}} | header
+    revision = "2024-11-05" if "2024-11-05" in rule_named(rule_id).revisions else "2025-11-25"
+    given = {"revision": revision, "sse_path": "/sse", "gateway": {"address": "127.0.0.1:8080"}} | header
     return judge(rule_named(rule_id), Inputs(story.transcript(**given)))
 
 
@@ -47,7 +49,7 @@ def call(story, stream, client, nonce, heard, **more):
     post(story, stream, request("tools/call", 1, arguments={"nonce": nonce}), answer, client=client, **more)
 
 
-@pytest.mark.parametrize("rule_id", SERVER)
+@pytest.mark.parametrize("rule_id", [*SERVER, *BACKEND, "MGC340"])
 def test_nothing_seen_is_not_exercised(rule_id):
     assert isinstance(verdict(rule_id, Story()), NotExercised)
 
@@ -178,3 +180,136 @@ def test_336_streams_one_after_the_other_are_not_two_clients():
     other = opened(story, "b")
     call(story, other, "b", "n-b", "n-b")
     assert isinstance(verdict("MGC336", story), NotExercised)
+
+
+# the gateway as client
+
+
+def behind(story, *, status=405, uri=URI, offered="2025-11-25"):
+    """The gateway posts initialize at the backend's URL, which refuses it; where `uri`, it then opens the stream."""
+    asked = request("initialize", 0, protocolVersion=offered)
+    story.exchange(backend=True, target="/sse", request=asked, status=status, response=error())
+    if uri is None:
+        return None
+    stream = story.exchange(backend=True, method="GET", target="/sse", sse=[], how=None)
+    story.raw_event(stream, "endpoint", uri)
+    return stream
+
+
+def sent(story, target, message=None):
+    story.exchange(backend=True, target=target, request=message or request("tools/list", 1), status=202)
+
+
+@pytest.mark.parametrize(
+    ("uri", "target", "wanted"),
+    [
+        (URI, URI, Pass),
+        ("http://backend:9000/messages?session=1", URI, Pass),
+        ("messages?session=1", URI, Pass),
+        (URI, "/messages", Fail),
+        (URI, "/messages/?session=1", Fail),
+        ("/a%2Fb?x=", "/a/b?x=", Fail),
+        ("/a%2Fb?x=1", "/a%2Fb?x=1", Pass),
+        (URI, "/sse", Fail),
+    ],
+)
+def test_337_the_uri_is_used_to_the_letter(uri, target, wanted):
+    story = Story()
+    behind(story, uri=uri)
+    sent(story, target)
+    assert isinstance(verdict("MGC337", story), wanted)
+
+
+def test_337_another_session_may_try_the_new_transport_first():
+    story = Story()
+    behind(story)
+    sent(story, URI)
+    behind(story)
+    assert isinstance(verdict("MGC337", story), Pass)
+
+
+@pytest.mark.parametrize("status", [400, 404, 405])
+@pytest.mark.parametrize(("uri", "wanted"), [(URI, Pass), (None, Fail)])
+def test_338_what_may_be_an_old_server_is_asked(status, uri, wanted):
+    story = Story()
+    behind(story, status=status, uri=uri)
+    assert isinstance(verdict("MGC338", story, backend_face="sse"), wanted)
+
+
+def test_338_a_backend_not_known_to_be_old_is_not_judged():
+    story = Story()
+    behind(story, uri=None)
+    assert isinstance(verdict("MGC338", story), NotExercised)
+
+
+@pytest.mark.parametrize(
+    ("status", "offered", "wanted"),
+    [
+        (401, "2025-11-25", Fail),
+        (429, "2025-11-25", Fail),
+        (500, "2025-11-25", Fail),
+        (500, "2025-06-18", Fail),
+        (401, "2025-06-18", NotExercised),
+        (405, "2025-11-25", NotExercised),
+    ],
+)
+def test_339_other_refusals_are_no_sign(status, offered, wanted):
+    story = Story()
+    behind(story, status=status, offered=offered)
+    sent(story, URI, request("initialize", 0))
+    assert isinstance(verdict("MGC339", story, backend_face="sse"), wanted)
+
+
+def test_339_a_get_alone_is_no_fallback():
+    story = Story()
+    behind(story, status=500)
+    assert isinstance(verdict("MGC339", story), Pass)
+
+
+def test_339_a_sign_after_another_refusal_may_be_heeded():
+    story = Story()
+    behind(story, status=500, uri=None)
+    behind(story, status=405)
+    sent(story, URI, request("initialize", 0))
+    assert isinstance(verdict("MGC339", story), Pass)
+
+
+# both transports
+
+
+def beside(**more):
+    story = Story()
+    story.connect("new")
+    story.exchange("old", method="GET", target="/sse", **more)
+    return story
+
+
+def test_340_both_are_served():
+    story = Story()
+    story.connect("new")
+    stream = opened(story, "old")
+    post(story, stream, request("initialize", 0), result(0, **RESULT), client="old")
+    assert isinstance(verdict("MGC340", story), Pass)
+
+
+def test_340_a_stream_without_an_answer_serves_nobody():
+    story = Story()
+    story.connect("new")
+    stream = opened(story, "old")
+    post(story, stream, request("initialize", 0), client="old")
+    found = verdict("MGC340", story)
+    assert isinstance(found, Fail)
+    assert found.symptom == "sse-response-off-stream"
+
+
+@pytest.mark.parametrize("status", [404, 405, 501])
+def test_340_an_endpoint_that_is_gone(status):
+    found = verdict("MGC340", beside(status=status, response={}))
+    assert isinstance(found, Fail)
+    assert found.symptom == "get-sse-wrong-status"
+
+
+def test_340_without_a_client_of_the_new_transport_nothing_is_compared():
+    story = Story()
+    opened(story)
+    assert isinstance(verdict("MGC340", story), NotExercised)

@@ -30,3 +30,13 @@ def another_stream_answered(failure: Failure) -> bool | None:
         for nonce, tap in asked.items()
         if message.is_response and tap != session.stream.tap
     )
+
+
+def backend_is_old(failure: Failure) -> bool | None:
+    """The backend speaks HTTP+SSE only."""
+    return failure.through.header.get("backend_face") == "sse"
+
+
+def fault_is_behind(failure: Failure) -> bool | None:
+    """What is wrong was seen between gateway and backend."""
+    return failure.subject is None and failure.behind is not None

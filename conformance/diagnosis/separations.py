@@ -114,7 +114,9 @@ _STREAM: Final[Mapping[str, Mapping[str, Separator]]] = {
     "sse-endpoint-astray": {
         "get-sse-wrong-status": (http_sse.endpoint_was_named, True),
         "sse-response-off-stream": (http_sse.endpoint_took_posts, False),
+        "http-sse-backend-mishandled": (http_sse.fault_is_behind, False),
     },
+    "http-sse-backend-mishandled": {"sse-endpoint-astray": (http_sse.fault_is_behind, True)},
     "sse-response-off-stream": {
         "sse-endpoint-astray": (http_sse.endpoint_took_posts, True),
         "response-crosswire": (http_sse.another_stream_answered, False),

@@ -39,6 +39,7 @@ TRACES: Final[Mapping[str, Fact]] = {
     "version-header-unchecked": scene.wrong_version_sent,
     # streams
     "get-sse-wrong-status": scene.get_refused,
+    "http-sse-backend-mishandled": http_sse.backend_is_old,
     "sse-endpoint-astray": http_sse.endpoint_was_named,
     "sse-response-off-stream": http_sse.endpoint_was_named,
     "get-sse-dead-stream": scene.silent_get,

@@ -6,6 +6,7 @@ from conformance import timing
 from conformance.rules.base import Inputs, Level, Side, charge, fail, rule
 from conformance.rules.get_sse_evidence import SUITE, said
 from conformance.rules.get_sse_http_sse_evidence import (
+    SSE_BESIDE,
     SSE_ENDPOINT,
     SSE_GET,
     SSE_POST,
@@ -259,3 +260,44 @@ def each_hears_its_own(inputs: Inputs) -> Verdict:
     if missing:
         return Inconclusive(f"{missing} calls were answered on no stream; whether answers come at all is MGC335's")
     return Pass("each client's stream carried its own answers only")
+
+
+@rule(
+    id="MGC340",
+    title="HTTP+SSE is served beside Streamable HTTP",
+    suite=SUITE,
+    level=Level.PRACTICE,
+    side=Side.SERVER,
+    requirements=("COMPAT-01",),
+    when=SSE_BESIDE,
+    failure_classes=("get-sse-wrong-status", "sse-response-off-stream"),
+)
+def both_are_served(inputs: Inputs) -> Verdict:
+    """Judge a client of the old transport at a gateway that a client of the new one uses at the same time.
+
+    What it checks: the HTTP+SSE endpoint that the target names opens a stream, and initialize is answered on it.
+    Why it matters: a server that wants old clients serves both; one that moved to the new transport loses them.
+    A failing exchange: POST /mcp initialize → 200; GET /sse → 404
+    A conforming exchange: POST /mcp initialize → 200; GET /sse → 200, event: endpoint, and an answer to initialize
+    Known gaps: a target that names no HTTP+SSE endpoint wants no old clients and is not asked.
+    """
+    sessions = old_sessions(inputs.through)
+    for session in sessions:
+        if no_stream(session.stream):
+            return fail(
+                "a stream at the HTTP+SSE endpoint that the target names",
+                f"GET was answered {said(session.stream)}",
+                session.stream,
+                charged_to=charge(inputs, session.stream, no_stream),
+                symptom="get-sse-wrong-status",
+            )
+        greeted = [post for post in session.accepted() if post.rpc_method == "initialize"]
+        if not any(session.answer_to(post) for post in greeted):
+            return fail(
+                "initialize is answered on the HTTP+SSE stream",
+                "no answer to initialize came on it",
+                session.stream,
+                *greeted,
+                symptom="sse-response-off-stream",
+            )
+    return Pass("clients of both transports were served", sessions[0].stream.events)

@@ -8,6 +8,7 @@ from urllib.parse import urljoin, urlsplit
 
 from conformance.evidence.transcript import Beat, Exchange, Message, Transcript
 from conformance.rules.base import Precondition
+from conformance.rules.preconditions import initializes
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,4 +147,11 @@ SSE_TWO_CLIENTS = Precondition(
     "sse-two-clients",
     "calls of two clients whose HTTP+SSE streams were open at the same time",
     lambda transcript: len(pairs(transcript)) > 0,
+)
+SSE_BESIDE = Precondition(
+    "sse-beside",
+    "a GET of the gateway's HTTP+SSE endpoint while a client of Streamable HTTP had a session",
+    lambda transcript: any(
+        opened.t < session.stream.t for session in old_sessions(transcript) for opened in initializes(transcript)
+    ),
 )

@@ -1,15 +1,18 @@
-"""Drives of the old transport, HTTP+SSE of 2024-11-05, on the gateway's side. They only drive."""
+"""Drives of the old transport, HTTP+SSE of 2024-11-05, towards clients and towards backends. They only drive."""
 
 from __future__ import annotations
 
 import asyncio
 
 from conformance import timing
+from conformance.spec.revisions import STREAMABLE_LEGACY
 from conformance.stage.scenario import ScenarioKind, scenario
 from conformance.stage.stage import Stage
+from conformance.wire.driver import McpClient
 
 SUITE = "get_sse"
 OLD = ("2024-11-05",)
+OLD_SIGNS = (400, 404, 405)
 
 
 @scenario(
@@ -64,3 +67,72 @@ async def http_sse_two_clients(stage: Stage) -> None:
                     for client in (one, other)
                 ]
                 await asyncio.gather(*asked)
+
+
+@scenario(
+    suite=SUITE,
+    kind=ScenarioKind.EXCLUSIVE,
+    brings=("sse-beside",),
+    revisions=STREAMABLE_LEGACY,
+    http_sse=True,
+    needs_witness=True,
+    control=False,
+)
+async def http_sse_beside_streamable(stage: Stage) -> None:
+    """A client of HTTP+SSE while one of Streamable HTTP has a session; then each lists the tools."""
+    new, old = await stage.connected("new"), await stage.sse_client("old")
+    async with old.open(deadline=timing.HANG_OBSERVATION):
+        await old.connect()
+        for client in (old, new):
+            await client.tools()
+    await new.delete()
+
+
+@scenario(
+    suite=SUITE,
+    kind=ScenarioKind.DESTRUCTIVE,
+    brings=("sse-backend-posts", "sse-backend-refused"),
+    revisions=(*OLD, *STREAMABLE_LEGACY),
+    http_sse=True,
+    backend_face="sse",
+    control=False,
+)
+async def backend_of_the_old_transport(stage: Stage) -> None:
+    """Connect, list and call before a backend that speaks HTTP+SSE only.
+
+    Where the gateway hands the backend's refusal of initialize on, the client falls back as it is told to.
+    """
+    client = await stage.client()
+    reply = await client.initialize()
+    if reply.status not in OLD_SIGNS:
+        await _use(stage, client)
+        return
+    old = await stage.sse_client("old", path=stage.instance.path)
+    stage.step("client.falls-back", status=reply.status)
+    async with old.open():
+        if old.has_endpoint:
+            await old.initialize()
+            await _use(stage, old)
+
+
+async def _use(stage: Stage, client: McpClient) -> None:
+    await client.initialized()
+    tool = await stage.tool("echo", client)
+    await client.call(tool, {"nonce": stage.nonce(), "text": "old"})
+
+
+@scenario(
+    suite=SUITE,
+    kind=ScenarioKind.DESTRUCTIVE,
+    brings=("sse-backend-barred",),
+    revisions=STREAMABLE_LEGACY,
+    witness_script="old_transport_barred",
+    http_sse=True,
+    backend_face="sse",
+    control=False,
+)
+async def backend_refuses_for_other_reasons(stage: Stage) -> None:
+    """Three clients initialize, one after another, before a backend that refuses it with 401, 500 and 429 in turn."""
+    for name in ("a", "b", "c"):
+        client = await stage.client(name)
+        await client.initialize()
