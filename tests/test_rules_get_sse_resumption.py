@@ -269,6 +269,20 @@ def test_322_what_the_backend_replays_is_charged_to_it():
     assert charged(verdict("MGC322", story)) is Hop.BACKEND
 
 
+def test_324_what_the_client_had_no_time_to_read_is_due_again():
+    story = left()
+    stream = call(story, 1.15, id=3, nonce="n-3")
+    for number in range(1, 4):
+        story.item(stream, progress("n-3", number), t=1.2 + number / 100, id=f"3-{number}")
+    story.end(stream, "abandoned", t=1.3)
+    get = back(story, 2.0, "3-1", how=None)
+    for number in range(2, 4):
+        story.item(get, progress("n-3", number), t=2.1 + number / 100, id=f"3-{number}")
+    story.item(get, result(3, content=[]), t=2.2, id="3-4")
+    story.end(get, t=2.3)
+    assert isinstance(verdict("MGC324", story), Pass)
+
+
 def test_324_lag_decides_nothing():
     story = resumed()
     story.lag(4.0, t=5.0)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
@@ -84,7 +85,7 @@ async def _read(
     with suppress(TimeoutError, httpx.HTTPError):
         async with (
             asyncio.timeout(seconds),
-            httpx.AsyncClient(headers={"Accept-Encoding": "identity"}, timeout=None, trust_env=False) as http,  # noqa: S113 - bounded by `seconds`
+            _new_client() as http,
             http.stream(method, client.url, headers=headers, content=content) as response,
         ):
             position.status = response.status_code
@@ -97,6 +98,16 @@ async def _read(
                     _advance(position, event)
                     if leave is not None and leave(position):
                         return
+
+
+def _new_client() -> httpx.AsyncClient:
+    """Return a client for one request, so that closing it surely closes its TCP connection.
+
+    The tap speaks plain HTTP: a TLS context that trusts nobody is not used, and spares loading the authorities (20 ms).
+    """
+    unused = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    headers = {"Accept-Encoding": "identity"}
+    return httpx.AsyncClient(headers=headers, verify=unused, timeout=None, trust_env=False)  # noqa: S113 - callers bound
 
 
 async def _events(response: httpx.Response) -> AsyncGenerator[SseEvent]:
