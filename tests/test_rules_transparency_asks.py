@@ -188,6 +188,17 @@ def test_763_does_not_apply_without_a_get_stream():
     assert isinstance(verdict("MGC763", story), NotApplicable)
 
 
+@pytest.mark.parametrize(("status", "wanted"), [(200, Fail), (405, NotApplicable)])
+def test_766_what_belongs_to_no_call_needs_a_get_stream(status, wanted):
+    story = connected()
+    stream = {"sse": []} if status == 200 else {"response": {}}
+    story.exchange(method="GET", session="s-1", status=status, t=0.5, length=9.0, **stream)
+    call(story, "n-1", t=1.0)
+    behind = story.exchange(backend=True, method="GET", session="b-1", sse=[], t=0.6, length=9.0)
+    story.item(behind, sampling("n-1", 90), t=1.01)
+    assert isinstance(verdict("MGC766", story), wanted)
+
+
 @pytest.mark.parametrize(
     ("more", "wanted"),
     [

@@ -274,10 +274,12 @@ def request_reaches_the_client(inputs: Inputs) -> Verdict:
     Why it matters: the gateway told the backend that it may ask; a tool that needs the answer cannot work.
     A failing exchange: backend → sampling/createMessage; client ← nothing; backend ← nothing, or an error
     A conforming exchange: backend → sampling/createMessage; client ← sampling/createMessage
-    Known gaps: a gateway that tells the backend of no such capability loses it silently, and is not judged.
+    Known gaps: a gateway that tells the backend of no such capability loses it silently, and is not judged; nor is
+    what the backend sent on no call's stream, where the client has no GET stream.
     """
     takes = of_clients(inputs.through)
-    judged = [item for item in asked(inputs.through) if CAPABILITY_OF[str(item.backend.method)] in takes]
+    wanted = [item for item in asked(inputs.through) if CAPABILITY_OF[str(item.backend.method)] in takes]
+    judged = [item for item in wanted if _has_room(inputs.through, item)]
     for item in judged:
         served = item.heard is not None and item.heard.result is not None
         if not item.copies and not served:
@@ -287,5 +289,11 @@ def request_reaches_the_client(inputs: Inputs) -> Verdict:
                 events=item.events,
             )
     if not judged:
-        return NotApplicable(f"the gateway told its backend of none of {', '.join(sorted(takes))}")
+        return NotApplicable("the backend had nobody to ask, as it was told, or no stream had room for what it asked")
     return Pass(f"{len(judged)} requests of the backend were served", tuple(s for item in judged for s in item.events))
+
+
+def _has_room(transcript: Transcript, item: Asked) -> bool:
+    """Whether there was a stream to the client that the request could go on."""
+    on_call = any(x.id == item.backend.exchange and x.method == "POST" for x in transcript.backend)
+    return on_call or any(get.method == "GET" and get.is_stream for get in transcript.client())

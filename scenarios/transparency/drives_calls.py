@@ -41,30 +41,39 @@ def _meta(token: JSON) -> Mapping[str, JSON]:
     return {"progressToken": token}
 
 
+def _slow(stage: Stage) -> Mapping[str, JSON]:
+    """Return arguments of a call that reports four times on its way."""
+    return {"nonce": stage.nonce(), "seconds": 0.5, "progress_every": 0.1}
+
+
 @scenario(
     suite=SUITE,
     kind=ScenarioKind.EXCLUSIVE,
-    brings=("progress-reported", "progress-in-parallel", "progress-unasked"),
+    brings=("progress-reported", "progress-unasked"),
     seconds=timing.AFTER_ANSWER_WATCHED,
     needs_witness=True,
 )
 async def progress_tokens(stage: Stage) -> None:
-    """Ask for progress under tokens of many kinds, for none, and under one token from two clients at once."""
-    one, other = await stage.connected("a"), await stage.connected("b")
-    report, slow = await stage.tool("report", one), await stage.tool("slow", one)
-    async with one.listen():
+    """Ask for progress under tokens of many kinds, for none, and under two at once."""
+    client = await stage.connected()
+    report, slow = await stage.tool("report", client), await stage.tool("slow", client)
+    async with client.listen():
         for token in TOKENS:
-            await one.call(report, {"nonce": stage.nonce()}, meta=_meta(token))
-        await one.call(report, {"nonce": stage.nonce(), "count": 3})
-        both, own = secrets.token_hex(4), secrets.token_hex(4)
-        stage.step("progress.parallel")
-        await asyncio.gather(
-            *(
-                client.call(slow, {"nonce": stage.nonce(), "seconds": 0.5, "progress_every": 0.1}, meta=_meta(token))
-                for client, token in ((one, both), (other, both), (one, own))
-            )
-        )
+            await client.call(report, {"nonce": stage.nonce()}, meta=_meta(token))
+        await client.call(report, {"nonce": stage.nonce(), "count": 3})
+        await asyncio.gather(*(client.call(slow, _slow(stage), meta=_meta(token)) for token in ("one", "two")))
         await stage.wait(timing.AFTER_ANSWER_WATCHED, "progress that comes after its call's answer is seen")
+    await client.delete()
+
+
+@scenario(suite=SUITE, kind=ScenarioKind.EXCLUSIVE, brings=("progress-in-parallel",), needs_witness=True)
+async def progress_in_parallel(stage: Stage) -> None:
+    """Ask for progress under one token from two clients at once, and under another beside it."""
+    one, other = await stage.connected("a"), await stage.connected("b")
+    slow = await stage.tool("slow", one)
+    both, own = secrets.token_hex(4), secrets.token_hex(4)
+    begun = ((one, both), (other, both), (one, own))
+    await asyncio.gather(*(client.call(slow, _slow(stage), meta=_meta(token)) for client, token in begun))
     for client in (one, other):
         await client.delete()
 
@@ -114,10 +123,7 @@ async def client_is_asked(stage: Stage) -> None:
             await client.call(ask, {"nonce": stage.nonce(), "kind": kind})
         await client.call(ask, {"nonce": stage.nonce(), "kind": "roots", "stream": "get"})
         asked = [client.call(ask, {"nonce": stage.nonce(), "kind": "sampling"}) for _ in range(2)]
-        reporting = [
-            client.call(slow, {"nonce": stage.nonce(), "seconds": 0.5, "progress_every": 0.1}, meta=_meta(token))
-            for token in ("one", "two")
-        ]
+        reporting = [client.call(slow, _slow(stage), meta=_meta(token)) for token in ("one", "two")]
         await asyncio.gather(*asked, *reporting)
     await client.delete()
 
