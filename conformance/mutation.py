@@ -14,6 +14,7 @@ from conformance.expectations import NOT_THE_TARGET
 from conformance.paths import FIXTURES
 from conformance.progress import Record
 from conformance.stage.mutants import Mutant
+from conformance.stage.scenario import scenarios
 
 REFERENCES: Final = ("passthrough", "terminating")
 """The healthy gateways: every rule that applies must pass on them."""
@@ -122,7 +123,14 @@ def judge_healthy(target: str, title: str, records: Sequence[Record]) -> Finding
 
 def _allowed(record: Record, allowed: Iterable[tuple[str, str, str]]) -> bool:
     place = (record["target"], record["scenario"], record["rule"])
-    return record["verdict"] == "not-applicable" and place in allowed
+    return (record["verdict"] == "not-applicable" and place in allowed) or _without_http_sse(record)
+
+
+def _without_http_sse(record: Record) -> bool:
+    """Whether a result is missing because a variant's manifest names no HTTP+SSE endpoint; the references do."""
+    scenario = scenarios().get(str(record["scenario"]))
+    asked = scenario is not None and scenario.http_sse and record["target"] not in REFERENCES
+    return asked and record["verdict"] == "not-exercised"
 
 
 def _failing(records: Iterable[Record]) -> dict[str, set[str]]:

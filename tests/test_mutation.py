@@ -56,5 +56,19 @@ def test_a_healthy_gateway(monkeypatch, records, outcome):
     assert judge_healthy("t", "healthy", records).outcome is outcome
 
 
+@pytest.mark.parametrize(
+    ("target", "scenario", "verdict", "outcome"),
+    [
+        ("mutant:variant", "http-sse-session", "not-exercised", Outcome.CLEAN),
+        ("mutant:variant", "http-sse-session", "fail", Outcome.SLANDERED),
+        ("mutant:variant", "get-in-session", "not-exercised", Outcome.SLANDERED),
+        ("terminating", "http-sse-session", "not-exercised", Outcome.SLANDERED),
+    ],
+)
+def test_a_variant_need_not_serve_http_sse(target, scenario, verdict, outcome):
+    found = judge_healthy(target, "healthy", [record(verdict=verdict, scenario=scenario, target=target)])
+    assert found.outcome is outcome
+
+
 def test_the_committed_list_can_be_read():
     assert all(len(row) == 3 for row in mutation.expected_not_applicable())
