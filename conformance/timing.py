@@ -124,6 +124,20 @@ BYSTANDER_CALL: Final = 1.0
 LOST_ANSWER: Final = 5.0
 """After this time a call of at most CROSSED_CALL counts as never answered. Healthy: 0.05 s more than the call lasts."""
 
+CANCEL_PROMPT: Final = 1.5
+"""A cancel must have had its effect on the gateway's other side within this time, and a cancelled call's response its
+end. Healthy: 0.02 s, on a loaded machine 0.2 s; the nearest fault waits for the call's own end or a 15 s beat."""
+
+CANCEL_RACE: Final = 0.5
+"""How long after the backend's answer a gateway may still cancel the call: the two cross on the way, by 0.02 s in
+healthy gateways."""
+
+CANCELLED_CALL: Final = 3.0
+"""How long the call would last that is cancelled: what is judged CANCEL_PROMPT after the cancel is not its own end."""
+
+RACED_CALL: Final = 0.3
+"""How long each call lasts that is cancelled at about the time of its answer."""
+
 RETRY: Final = 0.7
 """The reconnection time that the witness asks for: shorter than the 1 s and 3 s that clients take by themselves (Python
 and TypeScript SDK, browsers), so that waiting less is seen; far above RETRY_EARLY."""

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Final, TypeAlias
 
 from conformance.diagnosis import facts_behind as behind
+from conformance.diagnosis import facts_cancellation as cancellation
 from conformance.diagnosis import facts_client as client
 from conformance.diagnosis import facts_http_sse as http_sse
 from conformance.diagnosis import facts_isolation as isolation
@@ -220,7 +221,25 @@ _KEEP_ALIVE: Final[Mapping[str, Mapping[str, Separator]]] = {
         "response-crosswire": (client.nonces_are_right, True),
         "cancel-poisons-session": (isolation.canceller_is_served, True),
     },
-    "cancel-poisons-session": {"cancel-crosses-clients": (isolation.another_client_cancelled, False)},
+}
+
+_CANCELLATION: Final[Mapping[str, Mapping[str, Separator]]] = {
+    "cancel-poisons-session": {
+        "cancel-crosses-clients": (isolation.another_client_cancelled, False),
+        "one-client-kills-all": (client.bystanders_are_served, True),
+        "cancel-not-propagated": (isolation.canceller_is_served, False),
+        "cancelled-call-left-open": (isolation.canceller_is_served, False),
+        "head-of-line-block": (client.response_stayed_open, False),
+    },
+    "cancel-not-propagated": {
+        "cancel-poisons-session": (isolation.canceller_is_served, True),
+        "cancelled-call-left-open": (cancellation.backend_was_told, False),
+        "gateway-timeout-too-short": (scene.cancelled, True),
+    },
+    "cancelled-call-left-open": {
+        "cancel-poisons-session": (isolation.canceller_is_served, True),
+        "cancel-not-propagated": (cancellation.backend_was_told, True),
+    },
 }
 
 _DISCOVERY: Final[Mapping[str, Mapping[str, Separator]]] = {
@@ -330,6 +349,7 @@ SEPARATIONS: Final[Mapping[str, Mapping[str, Separator]]] = {
     **_SESSION,
     **_STREAM,
     **_KEEP_ALIVE,
+    **_CANCELLATION,
     **_DISCOVERY,
     **_FORMS,
     **_SPIN_UP,

@@ -25,6 +25,7 @@ TRACES: Final[Mapping[str, Fact]] = {
     "connect-refresh-collision": scene.connects_overlapped,
     "cancel-poisons-session": scene.cancelled,
     "cancel-not-propagated": scene.cancelled,
+    "cancelled-call-left-open": scene.cancelled,
     "unknown-session-wrong-status": scene.unknown_session_sent,
     "session-id-demanded": scene.refused_without_session,
     "stateless-rejects-session-header": scene.sessions_never_issued,

@@ -14,6 +14,7 @@ FAMILIES: Final = (
     "keep_alive",
     "streaming",
     "transparency",
+    "transparency_cancellation",
     "isolation",
     "spin_up",
 )

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from scenarios.transparency import drives_calls, drives_http, drives_messages, drives_routes
+from scenarios.transparency import drives_calls, drives_cancellation, drives_http, drives_messages, drives_routes
 
-__all__ = ["drives_calls", "drives_http", "drives_messages", "drives_routes"]
+__all__ = ["drives_calls", "drives_cancellation", "drives_http", "drives_messages", "drives_routes"]

@@ -1,0 +1,295 @@
+"""Family transparency, cancellation: what becomes of a call that its client gives up (MGC741 to MGC749).
+
+Legacy basic/utilities/cancellation.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from conformance import timing
+from conformance.evidence.events import Hop
+from conformance.evidence.transcript import BackendSession, Exchange, Message, Transcript
+from conformance.rules.base import Inputs, Level, Precondition, Side, charge, fail, rule
+from conformance.rules.session_reuse_evidence import accepted, answered_nonces, nonce_of, said, without_result
+from conformance.rules.transparency_cancellation_evidence import (
+    SUITE,
+    Cancelled,
+    after_stray,
+    all_sent,
+    call_of,
+    cancelled,
+    cancels,
+    end_of,
+    lagged,
+    meant,
+    named_requests,
+    requests,
+    sent_cancels,
+)
+from conformance.rules.verdicts import Fail, Inconclusive, NotApplicable, NotExercised, Pass, Verdict
+
+CALL_CANCELLED = Precondition(
+    "call-cancelled",
+    "a client's cancel of a call that was under way at the backend",
+    lambda transcript: bool(cancelled(transcript)),
+)
+CANCEL_OUTLIVED = Precondition(
+    "cancel-outlived",
+    "a request in a session in which a call under way was cancelled",
+    lambda transcript: bool(_beside(transcript)),
+)
+CROSSED: Final = "it got another call's result"
+NO_SESSION: Final = NotApplicable("no session is issued, so a cancel cannot be told to belong to a call")
+
+
+def _heard(found: tuple[Cancelled, ...]) -> tuple[Cancelled, ...]:
+    """Return the calls without those whose cancel was refused after another in their session: MGC744 judges that."""
+    first = {(item.cancel.tap, item.cancel.session): item.cancel.id for item in reversed(found)}
+    return tuple(item for item in found if accepted(item.cancel) or item.cancel.id in first.values())
+
+
+def _sessionless(found: tuple[Cancelled, ...]) -> bool:
+    return all("mcp-session-id" not in item.cancel.headers for item in found)
+
+
+@rule(
+    id="MGC741",
+    title="A cancel reaches the backend",
+    suite=SUITE,
+    level=Level.SHOULD,
+    side=Side.CLIENT,
+    requirements=("POST-21",),
+    when=CALL_CANCELLED,
+    failure_classes=("cancel-not-propagated",),
+)
+def cancel_is_passed_on(inputs: Inputs) -> Verdict:
+    """Judge whether the backend of a cancelled call hears of the cancel.
+
+    What it checks: notifications/cancelled within CANCEL_PROMPT in the backend session of the call, which the call's
+    nonce leads to, unless the backend has answered by then.
+    Why it matters: a tool that nobody stops runs on, with its side effects and its costs.
+    A failing exchange: client → cancelled; gateway → backend nothing, and the tool runs to its end
+    A conforming exchange: client → cancelled, its own requestId; gateway → backend cancelled, the id of its own request
+    Known gaps: whether the right request is named is MGC742's.
+    """
+    through = inputs.through
+    found = _heard(cancelled(through))
+    if _sessionless(found):
+        return NO_SESSION
+    prompt: list[float] = []
+    for item in found:
+        sent = [m.t - item.cancel.t for m in sent_cancels(item.session) if m.t >= item.cancel.t]
+        if sent:
+            prompt.append(sent[0])
+            continue
+        answered = item.answered
+        until = min(answered.t if answered is not None else through.end, through.end)
+        if until - item.cancel.t < timing.CANCEL_PROMPT:
+            continue  # the backend was done: a gateway that knows it has nothing to say
+        if lagged(through, item.cancel.t, until):
+            return Inconclusive("the harness itself lagged while the backend was to hear of the cancel")
+        return fail(
+            f"notifications/cancelled at the backend within {timing.CANCEL_PROMPT:.0f} s",
+            f"none came in {until - item.cancel.t:.1f} s",
+            item.call,
+            item.cancel,
+            events=item.events,
+        )
+    if not prompt:
+        return Inconclusive("the backend was done with every call before it could hear of the cancel")
+    return Pass(f"{len(prompt)} cancel(s) reached the backend, the slowest after {max(prompt):.3f} s", found[0].events)
+
+
+@rule(
+    id="MGC742",
+    title="A cancel names a request under way in its backend session",
+    suite=SUITE,
+    level=Level.MUST,
+    side=Side.TRANSPARENCY,
+    requirements=("CAN-01",),
+    when=CALL_CANCELLED,
+    failure_classes=("cancel-not-propagated",),
+)
+def cancel_names_its_call(inputs: Inputs) -> Verdict:
+    """Judge which requests the gateway cancels at its backends.
+
+    What it checks: requestId is, in value and type, that of a request of the gateway's in the same backend session, not
+    answered CANCEL_RACE before, and, after a client's cancel, that of the call the client cancelled.
+    Why it matters: ids differ on the two sides; the client's own means nothing to the backend, or another call.
+    A failing exchange: client → cancelled "x-1"; gateway → backend cancelled "x-1", where the call had the id 7
+    A conforming exchange: client → cancelled "x-1"; gateway → backend cancelled 7
+    Known gaps: what a gateway sends shortly after a client's own cancel of nothing is not judged; it may be that one.
+    """
+    through = inputs.through
+    judged = [(session, item) for session, item in all_sent(through) if not after_stray(through, item)]
+    if not judged:
+        return NotApplicable("the gateway sent its backend no cancel; that it should is judged by MGC741")
+    for session, item in judged:
+        trouble = _misses(session, item) or _hits_another(through, session, item)
+        if trouble:
+            return _missed(through, item, trouble)
+    return Pass(f"{len(judged)} cancel(s), each of a request under way", tuple(item.seq for _, item in judged))
+
+
+def _misses(session: BackendSession, cancel: Message) -> str:
+    """Return in words why a cancel names nothing under way, empty when it does not."""
+    request = meant(session, cancel)
+    if request is None:
+        return f"{cancel.params.get('requestId')!r} is the id of no request in that session"
+    answer = session.response_to(request)
+    if answer is not None and cancel.t - answer.t > timing.CANCEL_RACE:
+        return f"the request it names had been answered {cancel.t - answer.t:.1f} s before"
+    return ""
+
+
+def _hits_another(transcript: Transcript, session: BackendSession, cancel: Message) -> str:
+    """Return in words that a cancel names another call than the one that a client had just cancelled."""
+    request = meant(session, cancel)
+    recent = [
+        item
+        for item in cancelled(transcript)
+        if item.session.key == session.key and item.cancel.t <= cancel.t <= item.cancel.t + timing.CANCEL_PROMPT
+    ]
+    wanted = {item.link.backend.seq for item in recent}
+    missed = [item for item in recent if item.told is None and item.answered is None]
+    if request is None or request.seq in wanted or not missed:
+        return ""
+    return f"the client cancelled the request {missed[0].link.backend.id!r}, and {request.id!r} was named"
+
+
+def _missed(transcript: Transcript, cancel: Message, trouble: str) -> Fail:
+    near = [item for item in cancelled(transcript) if item.cancel.t <= cancel.t]
+    where = (near[-1].call, near[-1].cancel) if near else ()
+    return fail("the id of the gateway's own request that is to end", trouble, *where, events=(cancel.seq,))
+
+
+@rule(
+    id="MGC743",
+    title="A cancelled call ends, without a result",
+    suite=SUITE,
+    level=Level.SHOULD,
+    side=Side.TRANSPARENCY,
+    requirements=("CAN-03",),
+    when=CALL_CANCELLED,
+    failure_classes=("cancelled-call-left-open", "cancel-not-propagated"),
+)
+def cancelled_call_ends(inputs: Inputs) -> Verdict:
+    """Judge what becomes of the response to a call that was cancelled.
+
+    What it checks: within CANCEL_PROMPT it ends without a response, or with an error; a result only if the backend gave
+    it before it heard of the cancel.
+    Why it matters: a stream that nothing will come down any more holds a connection until somebody times out.
+    A failing exchange: cancelled → 202; the call's stream stays open, silent or with comments
+    A conforming exchange: cancelled → 202; the call's stream ends, or brings an error (the Python SDK's -32800)
+    Known gaps: a client that closes the call's connection together with its cancel is not driven.
+    """
+    through = inputs.through
+    found = _heard(cancelled(through))
+    if _sessionless(found):
+        return NO_SESSION
+    took: list[float] = []
+    for item in found:
+        over = _over(through, item.call)
+        if over is not None and over - item.cancel.t <= timing.CANCEL_PROMPT:
+            took.append(over - item.cancel.t)
+            continue
+        until = over if over is not None else end_of(through, item.call)
+        if until - item.cancel.t < timing.CANCEL_PROMPT or lagged(through, item.cancel.t, until):
+            return Inconclusive("the end of a cancelled call was not watched for long enough, or the harness lagged")
+        return fail(
+            f"the end of the response within {timing.CANCEL_PROMPT:.0f} s of the cancel, or an error",
+            f"it was open for {until - item.cancel.t:.1f} s after it" + (f", then {said(item.call)}" if over else ""),
+            item.call,
+            item.cancel,
+            events=item.events,
+            charged_to=_left_open_by(through, item),
+            symptom="cancelled-call-left-open" if item.told is not None else "cancel-not-propagated",
+        )
+    return Pass(f"{len(took)} cancelled call(s) ended, the slowest after {max(took):.3f} s", found[0].call.events)
+
+
+def _over(transcript: Transcript, call: Exchange) -> float | None:
+    """Return when a call was answered or its response ended by the server, in seconds; None when neither was seen."""
+    answer = call.answer()
+    if answer is not None:
+        return answer.t
+    left = transcript.left_at(call)
+    ended = call.how in ("complete", "fin", "rst") and call.t_end is not None
+    return call.t_end if ended and (left is None or (call.t_end or 0.0) <= left) else None
+
+
+def _left_open_by(transcript: Transcript, item: Cancelled) -> Hop:
+    """Charge the backend where it was told and left its own HTTP response open, which a relay hands on as it is."""
+    behind = item.link.exchange
+    if behind is None or item.told is None or item.answered is not None:
+        return Hop.GATEWAY
+    over = _over(transcript, behind)
+    return Hop.BACKEND if over is None or over - item.told.t > timing.CANCEL_PROMPT else Hop.GATEWAY
+
+
+@rule(
+    id="MGC744",
+    title="A session outlives the cancels in it",
+    suite=SUITE,
+    level=Level.MUST,
+    side=Side.SERVER,
+    requirements=("CAN-06",),
+    when=CANCEL_OUTLIVED,
+    failure_classes=("cancel-poisons-session", "response-crosswire"),
+)
+def session_outlives_cancel(inputs: Inputs) -> Verdict:
+    """Judge a session in which calls are cancelled, many of them just as they are answered.
+
+    What it checks: every other request of the session, beside the cancel and after it, has a result, and its own; a
+    cancelled one has at most one response.
+    Why it matters: cancel and answer cross on the wire every day; a server that answers twice, or trips over it, loses
+    all that the session held.
+    A failing exchange: tools/call, cancelled → 202, tools/list → 404
+    A conforming exchange: tools/call, cancelled → 202, tools/list → its result
+    Known gaps: whether the cancelled calls end is MGC743's.
+    """
+    through = inputs.through
+    beside = _beside(through)
+    if not beside:
+        return NotExercised("a request of that session that is not cancelled")
+    given_up = named_requests(through)
+    for item in (*beside, *given_up):
+        trouble = _trouble(item, named=item in given_up)
+        if trouble:
+            return fail(
+                "a result for each request that was not cancelled, and one response at most for each that was",
+                f"{item.rpc_method}: {trouble}",
+                *cancels(through)[:1],
+                item,
+                charged_to=_blame(inputs, item, named=item in given_up),
+                symptom="response-crosswire" if trouble == CROSSED else "cancel-poisons-session",
+            )
+    return Pass(f"{len(given_up)} cancelled, {len(beside)} other request(s) served", beside[-1].events)
+
+
+def _blame(inputs: Inputs, item: Exchange, *, named: bool) -> Hop:
+    return charge(inputs, item, lambda behind: bool(_trouble(behind, named=named)))
+
+
+def _beside(transcript: Transcript) -> tuple[Exchange, ...]:
+    """Return the requests that no cancel names, under way at the cancel of a call in their session or after it."""
+    given_up = named_requests(transcript)
+    effective = [item for item in cancels(transcript) if call_of(transcript, item) is not None]
+    found = {
+        item.id: item
+        for cancel in effective
+        for item in requests(transcript, cancel)
+        if item not in given_up and end_of(transcript, item) > cancel.t
+    }
+    return tuple(sorted(found.values(), key=lambda item: item.seq))
+
+
+def _trouble(item: Exchange, *, named: bool) -> str:
+    """Return in words what is wrong with the answer to a request, empty when nothing is. named: by some cancel."""
+    responses = [message for message in item.messages() if message.is_response]
+    if len(responses) > 1:
+        return f"it got {len(responses)} responses"
+    if any(nonce != nonce_of(item) for message in responses for nonce in answered_nonces(message)):
+        return CROSSED
+    return "" if named or not without_result(item) else f"it was answered {said(item)}"

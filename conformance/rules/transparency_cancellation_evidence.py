@@ -1,0 +1,170 @@
+"""What the rules on cancellation read off the evidence: which call a cancel names, and what it became at the backend.
+
+Ids are compared on one side of the gateway only: a client's cancel with that client's own calls, a gateway's cancel
+with its own requests. What belongs together across the gateway is told by the nonce of the call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from conformance import timing
+from conformance.evidence.events import JSON
+from conformance.evidence.links import Basis, Link, links
+from conformance.evidence.transcript import BackendSession, Exchange, Message, Transcript
+
+SUITE: Final = "transparency"
+CANCELLED: Final = "notifications/cancelled"
+
+
+def same(one: JSON, other: JSON) -> bool:
+    """Whether two JSON-RPC ids are one, in value and type."""
+    return type(one) is type(other) and bool(one == other)
+
+
+def end_of(transcript: Transcript, exchange: Exchange) -> float:
+    """Return when an exchange was over, at the latest with the evidence, in seconds."""
+    return exchange.t_end if exchange.t_end is not None else transcript.end
+
+
+def lagged(transcript: Transcript, start: float, end: float) -> bool:
+    """Whether the harness's own lag could have decided what came between two times."""
+    return transcript.lag(start, end) > max(end - start, timing.CANCEL_PROMPT) * timing.LAG_SHARE
+
+
+# the client's side ---------------------------------------------------------------------------------------------------
+
+
+def cancels(transcript: Transcript) -> tuple[Exchange, ...]:
+    """Return the clients' POSTs of notifications/cancelled."""
+    return tuple(item for item in transcript.client() if item.rpc_method == CANCELLED)
+
+
+def named_by(cancel: Exchange) -> JSON:
+    """Return the requestId of a cancel, None where there is none to be read."""
+    params = cancel.request.get("params")
+    return params.get("requestId") if isinstance(params, dict) else None
+
+
+def same_session(one: Exchange, other: Exchange) -> bool:
+    """Whether two exchanges are of one client and bear the same session id, or none."""
+    return one.tap == other.tap and one.headers.get("mcp-session-id") == other.headers.get("mcp-session-id")
+
+
+def requests(transcript: Transcript, beside: Exchange) -> tuple[Exchange, ...]:
+    """Return the requests that were posted in the session of another exchange."""
+    return tuple(
+        item
+        for item in transcript.client()
+        if item.rpc_method is not None and "id" in item.request and same_session(item, beside)
+    )
+
+
+def under_way(transcript: Transcript, exchange: Exchange, t: float) -> bool:
+    """Whether a request had been sent and not been answered at a time, in seconds."""
+    answer = exchange.answer()
+    over = answer.t if answer is not None else end_of(transcript, exchange)
+    return exchange.t < t < over
+
+
+def call_of(transcript: Transcript, cancel: Exchange) -> Exchange | None:
+    """Return the request under way that a client's cancel names; None when it names none."""
+    named = [
+        item
+        for item in requests(transcript, cancel)
+        if same(item.request["id"], named_by(cancel)) and under_way(transcript, item, cancel.t)
+    ]
+    return named[-1] if named else None
+
+
+def named_requests(transcript: Transcript) -> tuple[Exchange, ...]:
+    """Return the requests that a cancel of their own session names, also those that were answered by then."""
+    found = {
+        item.id: item
+        for cancel in cancels(transcript)
+        for item in requests(transcript, cancel)
+        if same(item.request["id"], named_by(cancel)) and item.t < cancel.t
+    }
+    return tuple(found.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """A call that its client cancelled while it was under way, and what it was at the backend.
+
+    cancel: the client's POST. call: its call. link: the one request that the call became. session: where.
+    """
+
+    cancel: Exchange
+    call: Exchange
+    link: Link
+    session: BackendSession
+
+    @property
+    def answered(self) -> Message | None:
+        """The backend's response to the call."""
+        return self.session.response_to(self.link.backend)
+
+    @property
+    def told(self) -> Message | None:
+        """The gateway's first cancel of just this request."""
+        asked = self.link.backend
+        found = (
+            m for m in sent_cancels(self.session) if m.seq > asked.seq and same(m.params.get("requestId"), asked.id)
+        )
+        return next(found, None)
+
+    @property
+    def events(self) -> tuple[int, ...]:
+        """`seq` numbers of what is decisive on the backend's side."""
+        seen = (self.link.backend, self.told, self.answered)
+        return tuple(message.seq for message in seen if message is not None)
+
+
+def cancelled(transcript: Transcript) -> tuple[Cancelled, ...]:
+    """Return the calls that were cancelled under way and had become exactly one call at the backend, in order."""
+    by_client: dict[str, list[Link]] = {}
+    for link in links(transcript):
+        if link.basis is Basis.NONCE:
+            by_client.setdefault(link.client.id, []).append(link)
+    homes = {message.seq: session for session in transcript.backend_sessions for message in session.messages}
+    pairs = ((cancel, call_of(transcript, cancel)) for cancel in cancels(transcript))
+    return tuple(
+        Cancelled(cancel, call, found[0], homes[found[0].backend.seq])
+        for cancel, call in pairs
+        if call is not None and len(found := by_client.get(call.id, [])) == 1
+    )
+
+
+def strays(transcript: Transcript) -> tuple[Exchange, ...]:
+    """Return the clients' cancels that name nothing under way: a relay may rightly hand such a one on."""
+    return tuple(item for item in cancels(transcript) if call_of(transcript, item) is None)
+
+
+def after_stray(transcript: Transcript, message: Message) -> bool:
+    """Whether what the gateway told its backend may be a client's own cancel of nothing, handed on."""
+    return any(item.t <= message.t <= item.t + timing.CANCEL_PROMPT for item in strays(transcript))
+
+
+# the backend's side --------------------------------------------------------------------------------------------------
+
+
+def sent_cancels(session: BackendSession) -> tuple[Message, ...]:
+    """Return the gateway's cancels in a backend session."""
+    return session.up(CANCELLED)
+
+
+def all_sent(transcript: Transcript) -> Iterator[tuple[BackendSession, Message]]:
+    """Yield every cancel of the gateway's with its backend session."""
+    for session in transcript.backend_sessions:
+        for message in sent_cancels(session):
+            yield session, message
+
+
+def meant(session: BackendSession, cancel: Message) -> Message | None:
+    """Return the request of the gateway's that its cancel names, None when it sent none of that id before."""
+    named = cancel.params.get("requestId")
+    found = [m for m in session.up() if m.is_request and m.seq < cancel.seq and same(m.id, named)]
+    return found[-1] if found else None

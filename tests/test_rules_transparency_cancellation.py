@@ -1,0 +1,248 @@
+"""Family transparency, cancellation: good and bad evidence, written by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from conformance.evidence.events import Hop
+from conformance.rules.all import rule_named
+from conformance.rules.base import Inputs, judge
+from conformance.rules.verdicts import Fail, Inconclusive, NotApplicable, NotExercised, Pass, Verdict
+from tests.evidence_builder import Story, error, notification, request, result
+
+CANCELLED = "notifications/cancelled"
+
+
+def verdict(rule_id: str, story: Story) -> Verdict:
+    subject = rule_named(rule_id)
+    assert subject is not None
+    return judge(subject, Inputs(story.transcript()))
+
+
+def failure(rule_id: str, story: Story) -> Fail:
+    found = verdict(rule_id, story)
+    assert isinstance(found, Fail), found
+    return found
+
+
+def call(nonce: str, id: Any) -> dict[str, Any]:
+    return request("tools/call", id, name="slow", arguments={"nonce": nonce})
+
+
+def answer(nonce: str, id: Any) -> dict[str, Any]:
+    return result(id, content=[], structuredContent={"nonce": nonce})
+
+
+def cancel(story: Story, id: Any, t: float, *, backend: bool = False, session: str | None = None, **more: Any) -> str:
+    """One side's cancel."""
+    chosen = session if session is not None else "b-1" if backend else "s-1"
+    given: dict[str, Any] = {"status": 202} | more
+    sent = notification(CANCELLED, requestId=id)
+    return story.exchange(backend=backend, session=chosen or None, request=sent, t=t, **given)
+
+
+def opened(*, session: str | None = "s-1") -> Story:
+    """A client and the gateway's backend session."""
+    story = Story()
+    story.connect(session=session)
+    story.connect(session="b-1", backend=True)
+    return story.at(10.0)
+
+
+def given_up(*, ends: float | None = 10.6, stopped: float | None = 10.6, session: str | None = "s-1") -> Story:
+    """A call that is cancelled at 10.5: the client's response ends at `ends`, the backend's at `stopped`."""
+    story = opened(session=session)
+    for backend, asked, in_session, over in (
+        (False, call("n-1", "c-1"), session, ends),
+        (True, call("n-1", 7), "b-1", stopped),
+    ):
+        lasts = None if over is None else "complete"
+        length = 0.0 if over is None else over - 10.03
+        story.exchange(
+            backend=backend,
+            session=in_session,
+            request=asked,
+            t=10.01 + 0.01 * backend,
+            sse=[],
+            how=lasts,
+            length=length,
+        )
+    cancel(story, "c-1", 10.5, session=session or "")
+    return story
+
+
+def to_the_end(story: Story, t: float = 20.0, **more: Any) -> Story:
+    """The session is used once more, much later."""
+    given: dict[str, Any] = {"sse": [answer("n-9", "c-9")], "session": "s-1"} | more
+    story.exchange(request=call("n-9", "c-9"), t=t, **given)
+    return story
+
+
+# MGC741 --------------------------------------------------------------------------------------------------------------
+
+
+def test_741_the_backend_hears_of_it() -> None:
+    story = given_up()
+    cancel(story, 7, 10.52, backend=True)
+    assert isinstance(verdict("MGC741", to_the_end(story)), Pass)
+
+
+def test_741_the_backend_hears_nothing() -> None:
+    found = failure("MGC741", to_the_end(given_up(stopped=None)))
+    assert found.charged_to is Hop.GATEWAY
+    assert "none came in" in found.observed
+
+
+def test_741_another_session_of_the_backend_does_not_count() -> None:
+    story = given_up(stopped=None)
+    cancel(story, 7, 10.52, backend=True, session="b-2")
+    failure("MGC741", to_the_end(story))
+
+
+def test_741_the_backend_was_done() -> None:
+    story = opened()
+    story.exchange(session="s-1", request=call("n-1", "c-1"), t=10.0, sse=[answer("n-1", "c-1")], after=0.7)
+    story.exchange(backend=True, session="b-1", request=call("n-1", 7), t=10.1, sse=[answer("n-1", 7)], after=0.5)
+    cancel(story, "c-1", 10.5)
+    assert isinstance(verdict("MGC741", to_the_end(story)), Inconclusive)
+
+
+def test_741_the_harness_lagged() -> None:
+    story = given_up(stopped=None)
+    story.lag(8.0, t=12.0)
+    assert isinstance(verdict("MGC741", to_the_end(story)), Inconclusive)
+
+
+@pytest.mark.parametrize("rule_id", ["MGC741", "MGC743"])
+def test_without_sessions_a_cancel_belongs_to_nothing(rule_id: str) -> None:
+    assert isinstance(verdict(rule_id, given_up(session=None)), NotApplicable)
+
+
+def test_741_a_cancel_refused_behind_another_is_not_judged() -> None:
+    story = given_up()
+    cancel(story, 7, 10.52, backend=True)
+    story.exchange(session="s-1", request=call("n-2", "c-2"), t=10.03, sse=[], how=None)
+    story.exchange(backend=True, session="b-1", request=call("n-2", 8), t=10.04, sse=[], how=None)
+    cancel(story, "c-2", 10.7, status=404)
+    assert isinstance(verdict("MGC741", to_the_end(story)), Pass)
+
+
+@pytest.mark.parametrize("rule_id", ["MGC741", "MGC742", "MGC743", "MGC744"])
+def test_nobody_cancelled(rule_id: str) -> None:
+    assert isinstance(verdict(rule_id, to_the_end(opened())), NotExercised)
+
+
+# MGC742 --------------------------------------------------------------------------------------------------------------
+
+
+def test_742_its_own_request() -> None:
+    story = given_up()
+    cancel(story, 7, 10.52, backend=True)
+    assert isinstance(verdict("MGC742", story), Pass)
+
+
+@pytest.mark.parametrize("id", ["c-1", "7", 8, None])
+def test_742_no_request_of_that_session(id: Any) -> None:
+    story = given_up()
+    cancel(story, id, 10.52, backend=True)
+    assert "is the id of no request" in failure("MGC742", story).observed
+
+
+def test_742_a_request_that_was_over() -> None:
+    story = given_up()
+    story.exchange(backend=True, session="b-1", request=call("n-0", 6), t=8.0, sse=[answer("n-0", 6)])
+    cancel(story, 6, 10.52, backend=True)
+    assert "had been answered" in failure("MGC742", story).observed
+
+
+def test_742_another_call() -> None:
+    story = given_up(stopped=None)
+    story.exchange(backend=True, session="b-1", request=call("n-2", 8), t=10.1, sse=[], how=None)
+    cancel(story, 8, 10.52, backend=True)
+    assert "was named" in failure("MGC742", story).observed
+
+
+def test_742_a_relay_hands_a_clients_own_mistake_on() -> None:
+    story = given_up()
+    cancel(story, 7, 10.52, backend=True)
+    cancel(story, "nothing", 12.0)
+    cancel(story, "nothing", 12.01, backend=True)
+    assert isinstance(verdict("MGC742", story), Pass)
+
+
+def test_742_nothing_was_sent() -> None:
+    assert isinstance(verdict("MGC742", given_up()), NotApplicable)
+
+
+# MGC743 --------------------------------------------------------------------------------------------------------------
+
+
+def test_743_the_response_ends() -> None:
+    assert isinstance(verdict("MGC743", given_up()), Pass)
+
+
+def test_743_an_error_is_an_end() -> None:
+    story = opened()
+    story.exchange(session="s-1", request=call("n-1", "c-1"), t=10.0, sse=[error("c-1", -32800)], after=0.6)
+    story.exchange(backend=True, session="b-1", request=call("n-1", 7), t=10.01, sse=[], after=0.01, length=0.55)
+    cancel(story, "c-1", 10.5)
+    assert isinstance(verdict("MGC743", story), Pass)
+
+
+def test_743_the_response_stays_open() -> None:
+    story = given_up(ends=None)
+    cancel(story, 7, 10.52, backend=True)
+    found = failure("MGC743", to_the_end(story))
+    assert (found.charged_to, found.symptom) == (Hop.GATEWAY, "cancelled-call-left-open")
+
+
+def test_743_as_the_backend_left_its_own() -> None:
+    story = given_up(ends=None, stopped=None)
+    cancel(story, 7, 10.52, backend=True)
+    assert failure("MGC743", to_the_end(story)).charged_to is Hop.BACKEND
+
+
+def test_743_the_backend_was_never_told() -> None:
+    found = failure("MGC743", to_the_end(given_up(ends=None, stopped=None)))
+    assert (found.charged_to, found.symptom) == (Hop.GATEWAY, "cancel-not-propagated")
+
+
+def test_743_not_watched_for_long_enough() -> None:
+    assert isinstance(verdict("MGC743", given_up(ends=None)), Inconclusive)
+
+
+# MGC744 --------------------------------------------------------------------------------------------------------------
+
+
+def test_744_the_session_lives_on() -> None:
+    assert isinstance(verdict("MGC744", to_the_end(given_up())), Pass)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"status": 404, "sse": None, "response": error(None)}, {"sse": []}, {"status": None, "sse": None, "how": "rst"}],
+)
+def test_744_the_session_is_dead(more: dict[str, Any]) -> None:
+    found = failure("MGC744", to_the_end(given_up(), **more))
+    assert (found.charged_to, found.symptom) == (Hop.GATEWAY, "cancel-poisons-session")
+
+
+def test_744_the_backends_session_is_dead() -> None:
+    story = to_the_end(given_up(), status=404, sse=None)
+    story.exchange(backend=True, session="b-1", request=call("n-9", 9), t=20.001, status=404)
+    assert failure("MGC744", story).charged_to is Hop.BACKEND
+
+
+def test_744_a_cancelled_call_is_answered_twice() -> None:
+    story = opened()
+    twice = [answer("n-1", "c-1"), error("c-1", -32800)]
+    story.exchange(session="s-1", request=call("n-1", "c-1"), t=10.0, sse=twice, after=0.6)
+    cancel(story, "c-1", 10.5)
+    assert "2 responses" in failure("MGC744", to_the_end(story)).observed
+
+
+def test_744_another_calls_result() -> None:
+    found = failure("MGC744", to_the_end(given_up(), sse=[answer("n-1", "c-9")]))
+    assert found.symptom == "response-crosswire"
