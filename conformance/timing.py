@@ -121,6 +121,15 @@ machine under 0.5 s; who waits for the slow one to end takes 1.8 s."""
 BYSTANDER_CALL: Final = 1.0
 """How long a bystander's call lasts while others do harm: it is in flight at the harm and for 0.5 s after it."""
 
+CLAIM_OBSERVED: Final = 60.0
+"""Longest claimed request timeout that is waited for; the SDKs' clients give up after 60 s themselves."""
+
+CLAIM_TOLERANCE: Final = 5.0
+"""Added to a claimed request timeout: gateways look at their timers at most each few seconds. Healthy: under 0.1 s."""
+
+NEVER_ANSWERED: Final = 3600.0
+"""How long the call lasts that stands for one that is never answered: beyond every limit of a gateway."""
+
 LOST_ANSWER: Final = 5.0
 """After this time a call of at most CROSSED_CALL counts as never answered. Healthy: 0.05 s more than the call lasts."""
 

@@ -66,6 +66,7 @@ command = ["my-gateway", "--host", "{{host}}", "--port", "{{port}}", "--upstream
 # [claims]
 # sessions = "stateful"   # or "stateless": what a claim promises and the gateway lacks is a failure
 # relays_credentials = false
+# request_timeout = 60.0    # seconds after which a call that its backend does not answer is ended with an error
 
 # [tools]
 # pattern = "backend_{{tool}}"   # how the gateway renames its backend's tools

@@ -8,6 +8,7 @@ from conformance.rules import (
     transparency_http_lists,
     transparency_http_offers,
     transparency_http_posts,
+    transparency_http_timeouts,
 )
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     "transparency_http_lists",
     "transparency_http_offers",
     "transparency_http_posts",
+    "transparency_http_timeouts",
 ]

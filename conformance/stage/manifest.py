@@ -140,6 +140,9 @@ class Claims(_Table):
     relays_credentials: bool = Field(
         default=False, description="whether it hands its clients' credentials on to the backend by design"
     )
+    request_timeout: Annotated[float, Field(gt=0, le=600)] | None = Field(
+        default=None, description="seconds after which a call that its backend does not answer is ended with an error"
+    )
 
 
 class Tools(_Table):

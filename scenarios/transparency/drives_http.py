@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Mapping
 from typing import Final
@@ -157,3 +158,30 @@ async def _answer(stage: Stage, client: McpClient, manner: str) -> Reply:
     stage.step("answer.manner", manner=manner)
     deadline = timing.HANG_OBSERVATION + timing.PAUSE_NOTICED
     return await client.call(tool, {"nonce": stage.nonce(), "manner": manner}, deadline=deadline)
+
+
+@scenario(
+    suite=SUITE,
+    kind=ScenarioKind.IDLE,
+    brings=("call-never-answered",),
+    seconds=timing.HANG_OBSERVATION,
+    needs_witness=True,
+    control=False,
+)
+async def silent_backend(stage: Stage) -> None:
+    """Make a call that is not answered, wait as long as the target claims to, and make another beside it."""
+    target = stage.instance.target
+    claimed = target.claims.request_timeout if target is not None else None
+    watched = timing.HANG_OBSERVATION if claimed is None else min(claimed, timing.CLAIM_OBSERVED)
+    client = await stage.connected()
+    slow, echo = await stage.tool("slow", client), await stage.tool("echo", client)
+    never = {"nonce": stage.nonce(), "seconds": timing.NEVER_ANSWERED}
+    stage.step("call.never-answered", claimed=claimed, watched=watched)
+    async with asyncio.TaskGroup() as tasks:
+        waiting = tasks.create_task(client.call(slow, never, deadline=watched + 2 * timing.CLAIM_TOLERANCE))
+        await stage.wait(timing.PAUSE_NOTICED, "the call has reached the backend")
+        request_id = client.last_id
+        await client.call(echo, {"nonce": stage.nonce(), "text": "beside"})
+    if waiting.result().trouble:
+        await client.notify("notifications/cancelled", {"requestId": request_id})
+    await client.delete()
