@@ -167,6 +167,14 @@ BAD = {
         HEAD + START + '[endpoint]\nheaders = { Authorization = "{KEY}" }\n',
         ": unknown placeholder {KEY} in endpoint.headers; known are none.",
     ),
+    "second user with other headers": (
+        HEAD + START + '[endpoint]\nheaders = { Authorization = "a" }\nother_headers = { X-Key = "b" }\n',
+        ": endpoint.other_headers must name those of endpoint.headers, each with another value.",
+    ),
+    "second user with the first one's": (
+        HEAD + START + '[endpoint]\nheaders = { X-Key = "a" }\nother_headers = { X-Key = "a" }\n',
+        ": endpoint.other_headers must name those of endpoint.headers, each with another value.",
+    ),
     "secret recipe": (
         HEAD + START + '[secrets]\nKEY = "hunter2"\n',
         ": secrets.KEY must be 'generate:hex:N' with N hex digits, not 'hunter2'.",

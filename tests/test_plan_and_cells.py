@@ -143,3 +143,9 @@ def test_a_url_is_driven_without_our_backend_and_without_harm():
     more = names(cells(backends=(), allow_destructive=True, **url)) - names(found)
     assert more
     assert {known[name].kind for name in more} == {ScenarioKind.DESTRUCTIVE}
+
+
+def test_credentials_are_tried_where_the_target_names_those_of_two_users():
+    assert "credentials" in names(cells("mutant:bearer_tokens"))
+    assert "credentials" not in names(cells("terminating"))
+    assert "credentials" not in names(cells(backends=(), url=UrlTarget("http://127.0.0.1:1/mcp")))

@@ -451,3 +451,14 @@ def test_idle_streams_carry_a_comment(client: Client) -> None:
         assert next(stream.iter_text()) == ": keepalive\n\n"
     calling.join()
     assert posted[0].startswith(": keepalive\n\nevent: message\n")
+
+
+def test_a_tool_of_one_session_is_neither_listed_nor_called_in_another(witness):
+    one, other = witness.another().open(), witness.another().open()
+    added = {"name": "add_own_tool", "arguments": {"nonce": "n", "name": "mine"}}
+    assert one.answer("tools/call", added)["result"]["structuredContent"]["name"] == "mine"
+    lists = [[tool["name"] for tool in each.answer("tools/list")["result"]["tools"]] for each in (one, other)]
+    assert ["mine" in names for names in lists] == [True, False]
+    called = {"name": "mine", "arguments": {"nonce": "n"}}
+    assert one.answer("tools/call", called)["result"]["structuredContent"]["tool"] == "mine"
+    assert other.answer("tools/call", called)["error"]["code"] == -32602

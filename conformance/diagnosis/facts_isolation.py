@@ -73,3 +73,17 @@ def own_credential_missing(failure: Failure) -> bool | None:
         return None
     carried = {"authorization" in item.headers for item in failure.through.backend}
     return carried == {True, False}
+
+
+def subject_met_another(failure: Failure) -> bool | None:
+    """Another client's request was in flight at the same time as the failing one."""
+    subject = failure.subject
+    if subject is None:
+        return None
+    return any(
+        item.tap != subject.tap
+        and item.rpc_method is not None
+        and item.t < ended(subject, failure.through)
+        and subject.t < ended(item, failure.through)
+        for item in failure.through.client()
+    )

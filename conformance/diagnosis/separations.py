@@ -90,6 +90,7 @@ _SESSION: Final[Mapping[str, Mapping[str, Separator]]] = {
     "upstream-session-shared": {
         "upstream-session-per-call": (behind.backend_has_many_sessions, False),
         "response-crosswire": (client.nonces_are_right, True),
+        "cache-crosses-clients": (behind.backend_sessions_are_shared, True),
     },
     "session-id-demanded": {
         "stateless-rejects-session-header": (client.subject_has_session, False),
@@ -210,6 +211,7 @@ _KEEP_ALIVE: Final[Mapping[str, Mapping[str, Separator]]] = {
         "head-of-line-block": (client.nonces_are_right, False),
         "server-messages-not-relayed": (client.nonces_are_right, False),
         "cancel-crosses-clients": (isolation.another_client_cancelled, False),
+        "cache-crosses-clients": (isolation.subject_met_another, True),
         "request-id-mishandled": (client.nonces_are_right, False),
         "sse-response-off-stream": (http_sse.another_stream_answered, True),
     },
@@ -339,6 +341,10 @@ _EXPOSURE: Final[Mapping[str, Mapping[str, Separator]]] = {
     "session-not-bound-to-principal": {
         "credential-exposed": (isolation.subject_was_served_unduly, True),
         "auth-scheme-mismatch": (isolation.subject_was_served_unduly, True),
+    },
+    "cache-crosses-clients": {
+        "response-crosswire": (isolation.subject_met_another, False),
+        "upstream-session-shared": (behind.backend_sessions_are_shared, False),
     },
     "listens-on-every-interface": {"origin-not-checked": (isolation.subject_is_page, False)},
     "cors-headers-hidden": {"origin-not-checked": (isolation.foreign_page_served, False)},

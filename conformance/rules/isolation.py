@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
-from conformance.rules import isolation_bystanders, isolation_clients, isolation_credentials, isolation_exposure
+from conformance.rules import (
+    isolation_bystanders,
+    isolation_caches,
+    isolation_clients,
+    isolation_credentials,
+    isolation_exposure,
+)
 
-__all__ = ["isolation_bystanders", "isolation_clients", "isolation_credentials", "isolation_exposure"]
+__all__ = [
+    "isolation_bystanders",
+    "isolation_caches",
+    "isolation_clients",
+    "isolation_credentials",
+    "isolation_exposure",
+]

@@ -123,7 +123,10 @@ def clients_of_two(taps: Iterable[str]) -> bool:
 def share_backend_session(transcript: Transcript, one: str, other: str) -> bool:
     """Whether the calls of two clients (by their taps) were made in one session at the backend."""
     reached: dict[str, set[tuple[str, str]]] = {}
+    known = owners(transcript)
     for call in calls(transcript):
+        if nonce_of(call.link.client) not in known:  # several clients made this call: the nonce links all to all
+            continue
         reached.setdefault(call.session[0], set()).add(call.backend)
     return bool(reached.get(one, set()) & reached.get(other, set()))
 

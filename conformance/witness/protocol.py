@@ -44,7 +44,7 @@ class Server:
         self._opened_once = False
         methods: Mapping[str, Callable[[Session, Mapping[str, JSON]], Mapping[str, JSON]]] = {
             "ping": lambda _session, _params: {},
-            "tools/list": lambda _session, params: _page("tools", self._toolbox.listed(), script.page_size, params),
+            "tools/list": lambda session, params: _page("tools", self._tools_of(session), script.page_size, params),
             "prompts/list": lambda _session, params: _page("prompts", [PROMPT], None, params),
             "prompts/get": lambda _session, params: _get_prompt(params),
             "resources/list": lambda _session, params: _page("resources", [RESOURCE], None, params),
@@ -147,12 +147,18 @@ class Server:
             raise RpcError(jsonrpc.METHOD_NOT_FOUND, f"Method not found: {request.method}")
         return method(session, request.params)
 
+    def _tools_of(self, session: Session) -> list[dict[str, JSON]]:
+        """Return the tools as one session sees them: everybody's, then its own."""
+        return [*self._toolbox.listed(), *(tool.listed() for tool in session.own_tools.values())]
+
     async def _call(
         self, session: Session, request: Request, outlet: Outlet, connection: int, number: int
     ) -> Mapping[str, JSON]:
         if self.script.on_call is OnCall.SILENT:
             await asyncio.get_running_loop().create_future()
-        tool = self._toolbox.find(request.params.get("name"))
+        name = request.params.get("name")
+        own = session.own_tools.get(name) if isinstance(name, str) else None
+        tool = own or self._toolbox.find(name)
         meta = request.params.get("_meta")
         token = meta.get("progressToken") if isinstance(meta, dict) else None
         call = tools.Call(

@@ -54,6 +54,8 @@ class Session:
     parked: StoredStream | None = None
     stored: list[StoredStream] = field(default_factory=list)
     running: dict[Id, asyncio.Task[Any]] = field(default_factory=dict)
+    own_tools: dict[str, Any] = field(default_factory=dict)
+    """Tools that this session alone has, by name."""
     count: int = 0
     requests: int = 0
     cancelled: int = 0

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from typing import Final
 
 from conformance import timing
 from conformance.evidence.events import JSON
+from conformance.rules.isolation_caches import OWN_TOOL
 from conformance.stage.scenario import ScenarioKind, scenario
 from conformance.stage.stage import Stage
 from conformance.wire.driver import McpClient, Reply
@@ -79,3 +81,31 @@ async def _cancelled(stage: Stage, tool: str, one: McpClient, other: McpClient) 
         stage.step("call.cancelled", client=one.name)
         await stage.wait(timing.CROSSED_CALL, "the other call ends")
         cancelled.cancel()
+
+
+@scenario(
+    suite=SUITE,
+    kind=ScenarioKind.EXCLUSIVE,
+    brings=("own-tool-listed", "equal-calls"),
+    seconds=0.5,
+    needs_witness=True,
+)
+async def lists_and_results_of_two(stage: Stage) -> None:
+    """Let the backend give one client's session a tool of its own; list the tools, then make equal calls, as two."""
+    one, other = await stage.connected("a"), await stage.client("b", headers=stage.instance.other_headers)
+    await other.connect()
+    echo, add = await stage.tool("echo", one), await stage.tool("add_own_tool", one)
+    name = f"own_{secrets.token_hex(4)}"
+    async with one.listen(), other.listen():
+        await stage.wait(0.3, "a gateway that opens its own streams to the backend has done so")
+        await one.call(add, {"nonce": stage.nonce(), "name": name})
+        stage.step(OWN_TOOL, tool=name, client=one.name)
+        await stage.wait(0.2, "the news that the list has changed arrives")
+        for client in (one, other):
+            await client.tools()
+    arguments = {"nonce": stage.nonce(), "text": "equal"}
+    for client in (one, other):
+        await client.call(echo, {"nonce": stage.nonce(), "text": "own"})
+        await client.call(echo, arguments)
+    for client in (one, other):
+        await client.delete()
