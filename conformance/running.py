@@ -24,6 +24,7 @@ from conformance.paths import SCENARIOS
 from conformance.plugin import Collector, judged_items
 from conformance.progress import Follower, Record
 from conformance.rules.all import rules
+from conformance.spec.revisions import STREAMABLE_LEGACY
 from conformance.stage.attached import UNSEEN, URL_TARGET
 from conformance.stage.manifest import BackendManifest, TargetManifest
 from conformance.stage.plan import Cell, Plan, RuntimeName, UrlTarget
@@ -70,7 +71,7 @@ def cells_of(selection: Selection) -> tuple[Cell, ...]:
     for target in selection.targets:
         for revision in selection.revisions:
             for scenario in scenarios().values():
-                if _selected(selection, revision, scenario):
+                if _selected(selection, revision, scenario) and _speaks(target, revision):
                     for backend in _backends(selection, target, scenario):
                         cells.add(Cell(target.name, selection.runtime, backend, revision, revision, scenario.name))
     controls = {cell.control for cell in cells if scenarios()[cell.scenario].control}
@@ -95,6 +96,11 @@ def _selected(selection: Selection, revision: str, scenario: Scenario) -> bool:
     if selection.rules and not any(rule.when.name in scenario.brings for rule in rules() if rule.id in selection.rules):
         return False
     return not (selection.quick and _is_slow(scenario))
+
+
+def _speaks(target: TargetManifest, revision: str) -> bool:
+    """Whether a target serves a transport of that revision."""
+    return target.endpoint.streamable or revision not in STREAMABLE_LEGACY
 
 
 def _is_slow(scenario: Scenario) -> bool:

@@ -137,6 +137,10 @@ BAD = {
         HEAD + START + "[ready]\nzzz = 1\n",
         ": unknown key 'zzz' in [ready]; known are seconds.",
     ),
+    "no transport": (
+        HEAD + START + "[endpoint]\nstreamable = false\n",
+        ": endpoint: streamable is false, so sse_path must say where HTTP+SSE is served.",
+    ),
     "unknown key in a list": (
         HEAD + START + 'files = [{ path = "x", contents = "y" }]\n',
         ": unknown key 'contents' in [start.files.0]; did you mean 'content'?",

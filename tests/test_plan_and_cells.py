@@ -117,6 +117,13 @@ def test_only_an_http_backend_can_come_late():
     assert "late-backend" not in names(cells("terminating", backends=("time",)))
 
 
+def test_a_target_of_the_old_transport_alone_is_driven_in_its_revision_only():
+    assert cells("supergateway-sse", revisions=("2025-06-18", "2025-11-25")) == ()
+    found = names(cells("supergateway-sse", revisions=("2024-11-05",)))
+    assert found >= {"http-sse-session", "http-sse-two-clients"}
+    assert "backend-of-the-old-transport" not in found
+
+
 @pytest.mark.parametrize("runtime", ["process", "containers"])
 def test_spin_up_has_cells_in_every_runtime_for_gateways_that_start_containers(runtime):
     found = cells("terminating", "passthrough", suites=("spin_up",), runtime=runtime, spin_up_backend="time")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urljoin, urlsplit
 
+from conformance.diagnosis import facts_http_sse as http_sse
 from conformance.diagnosis.failure import Failure, ended, has_result, listed
 from conformance.evidence.events import Kind
 from conformance.evidence.transcript import Exchange, Message
@@ -265,6 +266,8 @@ def something_was_restarted(failure: Failure) -> bool | None:
 
 def nonces_are_right(failure: Failure) -> bool | None:
     """Every answered call carries its own nonce."""
+    if (astray := http_sse.another_stream_answered(failure)) is not None:
+        return not astray
     calls = [item for item in failure.through.client() if item.rpc_method == "tools/call" and has_result(item)]
     pairs = [(nonce_of(item), item) for item in calls]
     known = [(nonce, item) for nonce, item in pairs if nonce is not None]

@@ -9,12 +9,18 @@ from typing import Final
 
 from conformance.evidence.redact import facts
 from conformance.evidence.transcript import Exchange, Transcript
+from conformance.rules.get_sse_http_sse_evidence import old_sessions
 
 _SHOWN: Final = ("accept", "content-type", "mcp-protocol-version", "authorization", "last-event-id", "origin")
 _LONGEST_BODY: Final = 4000
 """Characters of a body that are typed out; a longer one is to be taken from the evidence."""
 _MOST: Final = 3
 """Decisive requests that are shown, the last ones."""
+_OLD_TRANSPORT: Final = {
+    "SSE": "SSE=http://HOST:PORT/sse  # its HTTP+SSE endpoint; leave the GET open",
+    "ENDPOINT": "ENDPOINT=...  # the URI that the endpoint event on that stream names",
+}
+"""Variables of the old transport, each with the line that sets it."""
 _REDACTED: Final = re.compile(r"redacted:([0-9a-f]{16});length=\d+;alphabet=[a-z0-9-]+(?:;scheme=[A-Za-z0-9-]+)?")
 
 
@@ -28,7 +34,8 @@ def reproduce(transcript: Transcript, decisive: tuple[int, ...], rule_id: str, e
     subjects = [item for item in transcript.client() if wanted & frozenset(item.events)][-_MOST:]
     answers = (item.response_headers.get("mcp-session-id") for item in transcript.client())
     issued = frozenset(session for session in answers if session)
-    requests = _prologue(transcript, subjects, issued) + [_curl(item, issued) for item in subjects]
+    sent = [_curl(item, issued, url=_url(transcript, item)) for item in subjects]
+    requests = _prologue(transcript, subjects, issued) + sent
     lines: list[str] = []
     script = transcript.header.get("witness_script")
     if script and "/witness/" in str(transcript.header.get("cell")) and transcript.header.get("backend_tapped"):
@@ -36,6 +43,7 @@ def reproduce(transcript: Transcript, decisive: tuple[int, ...], rule_id: str, e
         lines.append(f"{witness}  # the backend: point the gateway at it")
     if requests:
         lines.append("GATEWAY=http://HOST:PORT/mcp  # the gateway under test")
+        lines += [said for name, said in _OLD_TRANSPORT.items() if any(f"${name}" in line for line in requests)]
         lines += _placeholders(transcript, subjects)
     replayed = f"mcp-gateway-conformance replay {shlex.quote(evidence)} --rule {shlex.quote(rule_id)}"
     return (*lines, *requests, replayed)
@@ -50,6 +58,8 @@ def _opened(transcript: Transcript, subject: Exchange) -> Exchange | None:
 def _prologue(transcript: Transcript, subjects: list[Exchange], issued: frozenset[str]) -> list[str]:
     """Return the initialize whose session the last of `subjects` uses, and the notification after it."""
     opened = _opened(transcript, subjects[-1]) if subjects else None
+    if opened is not None and _url(transcript, opened) != "$GATEWAY":
+        return []  # the session of the old transport is its stream
     if opened is None or opened in subjects:
         return []
     session = "tr -d '\\r' | awk 'tolower($1) == \"mcp-session-id:\" {print $2}'"
@@ -67,8 +77,16 @@ def _prologue(transcript: Transcript, subjects: list[Exchange], issued: frozense
     return lines
 
 
-def _curl(exchange: Exchange, issued: frozenset[str], extra: str = "-i") -> str:
-    words = ["curl", "-sN", extra, "-X", shlex.quote(exchange.method), '"$GATEWAY"']
+def _url(transcript: Transcript, exchange: Exchange) -> str:
+    """Return the variable that holds the URL of a request: the endpoint's, or one of the old transport's two."""
+    old = {stream.stream.tap for stream in old_sessions(transcript)}
+    if exchange.tap not in old:
+        return "$GATEWAY"
+    return "$SSE" if exchange.method == "GET" else "$ENDPOINT"
+
+
+def _curl(exchange: Exchange, issued: frozenset[str], extra: str = "-i", url: str = "$GATEWAY") -> str:
+    words = ["curl", "-sN", extra, "-X", shlex.quote(exchange.method), f'"{url}"']
     for name in _SHOWN:
         if name in exchange.headers:
             words += ["-H", _header(name, exchange.headers[name])]

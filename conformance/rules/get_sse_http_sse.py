@@ -246,14 +246,15 @@ def each_hears_its_own(inputs: Inputs) -> Verdict:
     missing = 0
     for one, other in pairs(inputs.through):
         own = {nonce for post in one.accepted() if (nonce := nonce_of(post)) is not None}
-        foreign = {nonce for post in other.accepted() if (nonce := nonce_of(post)) is not None}
         heard = [(str(message.result), beat) for message, beat in one.messages() if message.is_response]
         for text, beat in heard:
-            if any(nonce in text for nonce in foreign):
+            strange = [post for post in other.accepted() if (nonce := nonce_of(post)) is not None and nonce in text]
+            if strange:
                 return fail(
                     "a stream carries the answers to its own client's requests only",
                     "a client's stream carries the answer to the other client's call",
                     one.stream,
+                    *strange,
                     events=(beat.seq,),
                 )
         missing += sum(not any(nonce in text for text, _ in heard) for nonce in own)

@@ -160,7 +160,7 @@ class ContainerRuntime:
             port=PORT,
             labels=run_labels(self.plan.run_id),
         )
-        path = target.endpoint.path if ready is Ready.ANSWERS else None
+        path = target.endpoint.path if ready is Ready.ANSWERS and target.endpoint.streamable else None
         return await _start_ready(spec, target, path, launch.headers, on_event, tolerant=ready is Ready.TRIED)
 
     def _side(self) -> RunNetworks:

@@ -116,11 +116,20 @@ class Endpoint(_Table):
     sse_path: UrlPath | None = Field(
         default=None, description="path where GET opens the stream of HTTP+SSE (2024-11-05), if the gateway serves it"
     )
+    streamable: bool = Field(
+        default=True, description="whether it serves Streamable HTTP; one that does not is reached by HTTP+SSE alone"
+    )
     headers: dict[str, str] = Field(default={}, description="headers each request needs, such as Authorization")
     other_headers: dict[str, str] = Field(
         default={},
         description="the same headers for a second user; where given, suite isolation judges how credentials are kept",
     )
+
+    @model_validator(mode="after")
+    def _is_reachable(self) -> Self:
+        if not self.streamable and self.sse_path is None:
+            raise ValueError("streamable is false, so sse_path must say where HTTP+SSE is served.")
+        return self
 
 
 class Ready(_Table):

@@ -164,7 +164,7 @@ class ProcessRuntime:
             own = _own_values(installed, port, folder) | ({"folder": str(target.folder)} if target.folder else {})
             launch = prepare(target, {**values, **own}, secrets, spin_up=spin_up)
             write_files(launch, folder)
-            path = target.endpoint.path if ready is Ready.ANSWERS else None
+            path = target.endpoint.path if ready is Ready.ANSWERS and target.endpoint.streamable else None
             return launch.argv, launch.env, Probe(TcpAddress(HOST, port), path, launch.headers)
 
         return await self._start("gateway", target, installed, placed, on_event, tolerant=ready is Ready.TRIED)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 from conformance import timing
 from conformance.errors import CannotJudgeError
@@ -179,9 +180,11 @@ class Stage:
 
         Raises CannotJudgeError when it fails.
         """
-        client = await self.client(SENTINEL)
+        target = self.instance.target
+        old = target is not None and not target.endpoint.streamable
+        client = await self.sse_client(SENTINEL) if old else await self.client(SENTINEL)
         try:
-            async with asyncio.timeout(timing.SENTINEL):
+            async with asyncio.timeout(timing.SENTINEL), _in_session(client):
                 trouble = await self._sentinel(client)
         except TimeoutError:
             trouble = f"no complete exchange within {timing.SENTINEL} s"
@@ -218,3 +221,8 @@ class Stage:
         """Close every client of the cell."""
         for client in self._clients:
             await client.close()
+
+
+def _in_session(client: McpClient) -> AbstractAsyncContextManager[object]:
+    """Return what a client needs around its session: one of the old transport an open stream."""
+    return client.open() if isinstance(client, SseClient) else nullcontext()

@@ -141,3 +141,7 @@ class SseClient(McpClient):
             return Reply(trouble=f"no answer on the stream within {deadline} s")
         finally:
             self._waiting.pop(wanted, None)
+
+    async def delete(self) -> Reply:
+        """Do nothing: a session of this transport ends with its stream."""
+        return Reply()
