@@ -8,6 +8,7 @@ from conformance.rules import (
     isolation_clients,
     isolation_credentials,
     isolation_exposure,
+    isolation_session_ids,
 )
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     "isolation_clients",
     "isolation_credentials",
     "isolation_exposure",
+    "isolation_session_ids",
 ]
