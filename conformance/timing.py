@@ -179,5 +179,6 @@ AFTER_ANSWER: Final = 0.3
 """How long after a call's answer its progress still counts as sent before it, where the two came on different
 connections: healthy gateways send both within 0.01 s, and nothing orders two connections."""
 
-AFTER_ANSWER_WATCHED: Final = 1.0
-"""How long progress is watched for after the answer; three times AFTER_ANSWER."""
+AFTER_ANSWER_WATCHED: Final = 1.5
+"""How long progress is watched for after the answer: five times AFTER_ANSWER, so that a loaded harness's own lag (0.4 s
+seen) does not decide."""
