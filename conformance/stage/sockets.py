@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import psutil
 
 
@@ -10,14 +12,18 @@ def listening(pid: int, port: int) -> tuple[str, ...]:
 
     Empty where there is no such process, or its sockets may not be looked at.
     """
-    try:
+    found: set[str] = set()
+    with suppress(psutil.Error):  # it has ended: it listens nowhere
         root = psutil.Process(pid)
-        found = {
-            connection.laddr.ip
-            for process in (root, *root.children(recursive=True))
-            for connection in process.net_connections(kind="tcp")
-            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
-        }
-    except psutil.Error:
-        return ()
+        for process in (root, *root.children(recursive=True)):
+            found |= _own(process, port)
     return tuple(sorted(found))
+
+
+def _own(process: psutil.Process, port: int) -> set[str]:
+    """Return the addresses of one process; none if it ended meanwhile, as children do."""
+    try:
+        sockets = process.net_connections(kind="tcp")
+    except psutil.Error:
+        return set()
+    return {item.laddr.ip for item in sockets if item.status == psutil.CONN_LISTEN and item.laddr.port == port}

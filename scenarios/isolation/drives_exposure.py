@@ -30,10 +30,10 @@ async def hostile_origin(stage: Stage) -> None:
     if sockets is not None:
         stage.step(SOCKETS, listening=list(sockets))
     client = await stage.connected()
-    for origin in HOSTILE:
+    for number, origin in enumerate(HOSTILE):
         page = {"Origin": origin}
         await client.request("tools/list", {}, headers=page, deadline=timing.HANG_OBSERVATION)
-        stranger = await stage.client("page")
+        stranger = await stage.client(f"page{number}")
         reply = await stranger.initialize(headers=page, deadline=timing.HANG_OBSERVATION)
         if reply.result(stranger.last_id) is not None:
             await stranger.delete()
