@@ -121,6 +121,9 @@ machine under 0.5 s; who waits for the slow one to end takes 1.8 s."""
 BYSTANDER_CALL: Final = 1.0
 """How long a bystander's call lasts while others do harm: it is in flight at the harm and for 0.5 s after it."""
 
+PAYLOAD: Final = 30.0
+"""How long a call is watched whose body has up to 16 MB. Healthy, in Python on two cores: 2 s."""
+
 CLAIM_OBSERVED: Final = 60.0
 """Longest claimed request timeout that is waited for; the SDKs' clients give up after 60 s themselves."""
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from conformance.witness.http_wire import MAX_BODY
 from tests.witness_process import Client, events, http_witness, initialize_params, message_of
 
 REVISIONS = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
@@ -411,8 +412,8 @@ def test_a_body_cut_short_harms_nobody(client: Client) -> None:
 
 
 def test_too_large_a_body_is_413(client: Client) -> None:
-    head = f"POST /mcp HTTP/1.1\r\nHost: x\r\nContent-Length: {5 * 1024 * 1024}\r\n\r\n".encode()
-    assert exchange(client.url, head + b" " * (4 * 1024 * 1024 + 1)).startswith(b"HTTP/1.1 413 ")
+    head = f"POST /mcp HTTP/1.1\r\nHost: x\r\nContent-Length: {2 * MAX_BODY}\r\n\r\n".encode()
+    assert exchange(client.url, head + b" " * (MAX_BODY + 1)).startswith(b"HTTP/1.1 413 ")
 
 
 def test_pipelined_requests_and_a_half_closed_client_are_answered(client: Client) -> None:

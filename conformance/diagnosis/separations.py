@@ -198,6 +198,7 @@ _KEEP_ALIVE: Final[Mapping[str, Mapping[str, Separator]]] = {
         "intermediary-idle-cut": (client.subject_is_get, False),
     },
     "hang-on-upstream-error": {
+        "large-payload-lost": (behind.backend_had_failed, True),
         "fault-poisons-session": (behind.backend_saw_the_call, True),
         "gateway-timeout-too-short": (client.response_stayed_open, True),
         "initialize-hang": (client.subject_is_initialize, False),
@@ -273,6 +274,10 @@ _FORMS: Final[Mapping[str, Mapping[str, Separator]]] = {
     "fault-poisons-session": {
         "hang-on-upstream-error": (behind.backend_saw_the_call, False),
         "one-client-kills-all": (client.bystanders_are_served, True),
+    },
+    "large-payload-lost": {
+        "middleware-breaks-stream": (client.session_was_served, True),
+        "hang-on-upstream-error": (behind.backend_had_failed, False),
     },
     "accept-406": {"http-form-mishandled": (scene.status(406), True)},
 }

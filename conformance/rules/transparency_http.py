@@ -7,6 +7,7 @@ from conformance.rules import (
     transparency_http_forms,
     transparency_http_lists,
     transparency_http_offers,
+    transparency_http_payloads,
     transparency_http_posts,
     transparency_http_timeouts,
 )
@@ -16,6 +17,7 @@ __all__ = [
     "transparency_http_forms",
     "transparency_http_lists",
     "transparency_http_offers",
+    "transparency_http_payloads",
     "transparency_http_posts",
     "transparency_http_timeouts",
 ]

@@ -60,7 +60,7 @@ def _connection_event(parser: HttpConnection, record: SpoolRecord, redactor: Red
 
 def assemble_stdio(lines: Iterable[bytes], redactor: Redactor) -> Iterator[Observation]:
     """Yield what stdio taps wrote; frames are cut at newlines (2025-11-25 transports, stdio)."""
-    pending: dict[tuple[str, str], bytes] = {}
+    pending: dict[tuple[str, str], list[bytes]] = {}
     for line in lines:
         record = json.loads(line)
         if "kind" not in record:
@@ -74,8 +74,7 @@ def assemble_stdio(lines: Iterable[bytes], redactor: Redactor) -> Iterator[Obser
             yield Observation(t_ns, Point.STDIO_TAP, Kind.STDIO_START, data)
         elif kind in {"up", "down"}:
             key = (str(record["process"]), kind)
-            *frames, pending[key] = (pending.get(key, b"") + base64.b64decode(record["b64"])).split(b"\n")
-            for frame in frames:
+            for frame in _frames(pending.setdefault(key, []), base64.b64decode(record["b64"])):
                 if frame.strip():
                     yield _frame(t_ns, base, kind, frame, redactor)
         elif kind == "stderr":
@@ -85,6 +84,20 @@ def assemble_stdio(lines: Iterable[bytes], redactor: Redactor) -> Iterator[Obser
             yield Observation(t_ns, Point.STDIO_TAP, Kind.STDIO_EOF, base | {"dir": kind.removeprefix("eof-")})
         elif kind == "exit":
             yield Observation(t_ns, Point.STDIO_TAP, Kind.STDIO_EXIT, base | {"code": record.get("code")})
+
+
+def _frames(begun: list[bytes], data: bytes) -> list[bytes]:
+    """Return the frames that `data` completes; `begun` holds the pieces of the one that is not whole yet.
+
+    They are joined only when the frame ends: one of 16 MB comes in hundreds of records.
+    """
+    first, *others = data.split(b"\n")
+    begun.append(first)
+    if not others:
+        return []
+    frames = [b"".join(begun), *others[:-1]]
+    begun[:] = [others[-1]]
+    return frames
 
 
 def _frame(t_ns: int, base: dict[str, JSON], direction: str, frame: bytes, redactor: Redactor) -> Observation:

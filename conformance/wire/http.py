@@ -23,10 +23,14 @@ from conformance.wire.sse import SseEvent, SseParser
 _MAX_HEADERS: Final = 1024 * 1024
 _KEPT_BODY: Final = 64 * 1024
 _KEPT_ENDS: Final = 8 * 1024
+_KEPT_STRING: Final = 4 * 1024
 
 
 def body_record(raw: bytes, redactor: Redactor) -> dict[str, JSON]:
-    """Return what is written of a body: length and JSON `message`, or text; over 64 KiB head, tail and SHA-256."""
+    """Return what is written of a body: length and JSON `message`, or text; over 64 KiB head, tail and SHA-256.
+
+    In a message of such a size each long string is replaced by its length and digest, so that it can be compared.
+    """
     record: dict[str, JSON] = {"length": len(raw)}
     message: JSON = None
     parsed = False
@@ -40,13 +44,30 @@ def body_record(raw: bytes, redactor: Redactor) -> dict[str, JSON]:
         record["head"] = redactor.body(raw[:_KEPT_ENDS].decode("utf-8", "replace"))
         record["tail"] = redactor.body(raw[-_KEPT_ENDS:].decode("utf-8", "replace"))
         if isinstance(message, dict):
-            kept = {name: message[name] for name in ("jsonrpc", "id", "method", "error") if name in message}
-            record["message"] = redactor.json({**kept, **({"result": {}} if "result" in message else {})})
+            record["message"] = redactor.json(_abridged(message))
     elif parsed:
         record["message"] = redactor.json(message)
     else:
         record["body"] = redactor.body(raw.decode("utf-8", "replace"))
     return record
+
+
+def _abridged(message: dict[str, JSON]) -> JSON:
+    """Return a large message with its long strings shortened; only its outline where it is large all the same."""
+    shortened = _shortened(message)
+    if len(json.dumps(shortened)) <= _KEPT_BODY:
+        return shortened
+    kept = {name: message[name] for name in ("jsonrpc", "id", "method", "error") if name in message}
+    return {**kept, **({"result": {}} if "result" in message else {})}
+
+
+def _shortened(value: JSON) -> JSON:
+    if isinstance(value, str) and len(value) > _KEPT_STRING:
+        digest = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
+        return f"{len(value)} characters, SHA-256 {digest}"
+    if isinstance(value, dict):
+        return {name: _shortened(item) for name, item in value.items()}
+    return [_shortened(item) for item in value] if isinstance(value, list) else value
 
 
 @dataclass(slots=True)

@@ -41,7 +41,7 @@ class SseParser:
     _decoder: codecs.IncrementalDecoder = field(
         default_factory=lambda: codecs.getincrementaldecoder("utf-8-sig")(errors="replace"),
     )
-    _text: str = ""
+    _pending: list[str] = field(default_factory=list)
     _event: str = ""
     _data: list[str] = field(default_factory=list)
     _id: str | None = None
@@ -55,22 +55,22 @@ class SseParser:
         if self._after_cr and text:
             text = text.removeprefix("\n")  # the second half of a CRLF; the CR has ended the line already
             self._after_cr = False
-        self._text += text
         items: list[SseItem] = []
-        while True:
-            match = _LINE_END.search(self._text)
-            if match is None:
-                return items
-            self._after_cr = match.group() == "\r" and match.end() == len(self._text)
-            line, self._text = self._text[: match.start()], self._text[match.end() :]
+        while match := _LINE_END.search(text):  # only in what is new: a line of 16 MB comes in hundreds of chunks
+            self._after_cr = match.group() == "\r" and match.end() == len(text)
+            line, text = "".join([*self._pending, text[: match.start()]]), text[match.end() :]
+            self._pending.clear()
             item = self._line(line)
             if item is not None:
                 items.append(item)
+        if text:
+            self._pending.append(text)
+        return items
 
     @property
     def incomplete(self) -> bool:
         """Whether an event was begun that no blank line has ended; at end of stream it must be discarded."""
-        return self._dirty or bool(self._text)
+        return self._dirty or bool(self._pending)
 
     def _line(self, line: str) -> SseItem | None:
         if not line:

@@ -14,8 +14,9 @@ from typing import Any, Final, cast
 
 import h11
 
-MAX_BODY: Final = 4 * 1024 * 1024
-"""Largest request body in bytes, the Python SDK's limit."""
+MAX_BODY: Final = 32 * 1024 * 1024
+"""Largest request body in bytes: beyond what any drive sends, so that a limit that shows is the gateway's. The Python
+SDK's servers take 4 MiB."""
 
 MAX_HEAD: Final = 64 * 1024
 """Largest request head in bytes, the limit of common servers."""

@@ -12,6 +12,7 @@ from conformance.evidence.events import JSON
 from conformance.stage.scenario import ScenarioKind, scenario
 from conformance.stage.stage import Stage
 from conformance.wire.driver import McpClient, Reply
+from conformance.witness.tools_http import filler
 
 SUITE: Final = "transparency"
 
@@ -47,6 +48,9 @@ FAULTS: Final = (
     "half-body",
 )
 """Manners of the witness that give no result."""
+
+PAYLOADS: Final = (1_000_000, 4_000_000, 16_000_000)
+"""Characters in a body; a little more in bytes. A result carries its text twice, so it is asked for half of them."""
 
 MOST_PAGES: Final = 20
 """Pages after which a list is not followed further: several times what the witness needs."""
@@ -184,4 +188,26 @@ async def silent_backend(stage: Stage) -> None:
         await client.call(echo, {"nonce": stage.nonce(), "text": "beside"})
     if waiting.result().trouble:
         await client.notify("notifications/cancelled", {"requestId": request_id})
+    await client.delete()
+
+
+@scenario(
+    suite=SUITE,
+    kind=ScenarioKind.DESTRUCTIVE,
+    brings=("large-payload",),
+    needs_witness=True,
+    control=False,
+)
+async def large_payloads(stage: Stage) -> None:
+    """Send larger and larger texts up in a call's arguments, and have as large ones sent down in its result."""
+    client = await stage.connected()
+    tool = await stage.tool("payload", client)
+    for size in PAYLOADS:
+        for way in ("up", "down"):
+            nonce = stage.nonce()
+            stage.step("payload", nonce=nonce, size=size, way=way)
+            arguments = {"text": filler(size)} if way == "up" else {"size": size // 2}
+            reply = await client.call(tool, {"nonce": nonce, **arguments}, deadline=timing.PAYLOAD)
+            if reply.trouble.startswith("gave up"):
+                return  # what does not pass now does not pass when it is larger
     await client.delete()
