@@ -82,6 +82,16 @@ def test_331_the_backends_own_refusal_is_charged_to_it():
     assert found.charged_to is Hop.BACKEND
 
 
+@pytest.mark.parametrize("how", ["fin", "rst"])
+def test_331_a_gateway_that_goes_down_with_the_get(how):
+    story, stream = session()
+    story.end(stream, "abandoned")
+    story.exchange(method="GET", target="/sse", status=None, how=how)
+    found = verdict("MGC331", story)
+    assert isinstance(found, Fail)
+    assert found.symptom == "one-client-kills-all"
+
+
 def test_331_no_headers_yet_is_inconclusive():
     story = Story()
     story.exchange(method="GET", target="/sse", status=None, how="abandoned")

@@ -34,20 +34,29 @@ OLD = ("2024-11-05",)
     side=Side.SERVER,
     requirements=("SSE24-01",),
     when=SSE_GET,
-    failure_classes=("get-sse-wrong-status",),
+    failure_classes=("get-sse-wrong-status", "one-client-kills-all"),
     revisions=OLD,
 )
 def old_get_opens_a_stream(inputs: Inputs) -> Verdict:
     """Judge the answer to a GET of the endpoint that the target names as its HTTP+SSE one.
 
-    What it checks: status 200 and media type text/event-stream, without a session id in the request.
-    Why it matters: the stream is the client's only way to hear anything; there is no session to name before it.
+    What it checks: status 200 and media type text/event-stream, without a session id in the request, also when it is
+    not the first such GET.
+    Why it matters: the stream is the client's only way to hear anything; every reconnection is another GET.
     A failing exchange: GET /sse → 400 {"error": {"message": "Missing session ID"}}
     A conforming exchange: GET /sse → 200 text/event-stream
-    Known gaps: a GET whose headers never come is inconclusive here.
+    Known gaps: a GET whose headers had not come when the client left is inconclusive.
     """
     sessions = old_sessions(inputs.through)
     for session in sessions:
+        if session.stream.status is None and session.stream.how in ("fin", "rst"):
+            return fail(
+                "GET of the HTTP+SSE endpoint is answered",
+                "the gateway ended the connection without a response",
+                session.stream,
+                charged_to=charge(inputs, session.stream, lambda item: item.status is None),
+                symptom="one-client-kills-all",
+            )
         if session.stream.status is None:
             return Inconclusive("no response headers came while the GET was watched")
         if no_stream(session.stream):
@@ -56,6 +65,7 @@ def old_get_opens_a_stream(inputs: Inputs) -> Verdict:
                 f"GET was answered {said(session.stream)}",
                 session.stream,
                 charged_to=charge(inputs, session.stream, no_stream),
+                symptom="get-sse-wrong-status",
             )
     return Pass(f"{len(sessions)} GET(s) opened a stream", sessions[0].stream.events)
 
