@@ -6,14 +6,15 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import httpx
 import pytest
 
 from tests.gateway_process import gateway
-from tests.witness_process import Client, http_witness, initialize_params
+from tests.witness_process import Client, ending, http_witness, initialize_params
 
+NONCE = {"nonce": "n-1"}
 ODD = "/odd%20path/messages/?session="
 
 
@@ -141,3 +142,51 @@ def test_the_face_alone_serves_nothing_else() -> None:
 def test_a_script_refuses_posts_in_turn() -> None:
     with http_witness("old_transport_barred", face="sse") as client:
         assert [httpx.post(client.url, json={}).status_code for _ in range(4)] == [401, 500, 429, 401]
+
+
+# backends of the old transport
+
+
+@pytest.fixture(scope="module")
+def old_backend() -> Iterator[Client]:
+    with http_witness("correct", face="sse") as client:
+        yield client
+
+
+def test_the_terminating_gateway_falls_back(old_backend: Client) -> None:
+    with gateway("terminating", "--upstream", old_backend.url) as client:
+        client.open()
+        answer = client.call("http_echo", text="x")
+        assert answer["tool"] == "echo"
+        assert client.delete().status_code == 200
+
+
+def test_the_terminating_gateway_connects_anew_when_the_old_stream_ends() -> None:
+    with http_witness("correct", face="sse") as backend:
+        address = urlsplit(backend.url).netloc
+        with gateway("terminating", "--upstream", backend.url) as client:
+            client.open()
+            assert client.call("http_echo", text="x")["tool"] == "echo"
+            with ending(backend.process):
+                pass
+            assert "error" in client.answer("tools/call", {"name": "http_echo", "arguments": {**NONCE, "text": "x"}})
+            with http_witness("correct", "--listen", address, face="sse"):
+                assert client.call("http_echo", text="x")["tool"] == "echo"
+
+
+def test_the_terminating_gateway_reports_other_refusals() -> None:
+    with (
+        http_witness("old_transport_barred", face="sse") as backend,
+        gateway("terminating", "--upstream", backend.url) as client,
+    ):
+        client.open()
+        for _ in range(3):
+            assert "could not be initialized" in client.answer("tools/list")["error"]["message"]
+
+
+def test_the_passthrough_gateway_hands_the_refusal_on_and_relays_the_fallback(old_backend: Client) -> None:
+    with gateway("passthrough", "--upstream", old_backend.url) as client:
+        assert httpx.post(client.url, json={}).status_code == 405
+        with listening(client.url) as old:
+            assert old.uri.startswith(f"/relayed{ODD}")
+            assert old.open().ask("ping")["result"] == {}
