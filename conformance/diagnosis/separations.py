@@ -18,6 +18,7 @@ from conformance.diagnosis import facts_http_sse as http_sse
 from conformance.diagnosis import facts_isolation as isolation
 from conformance.diagnosis import facts_lists as lists
 from conformance.diagnosis import facts_messages as messages
+from conformance.diagnosis import facts_resumption as resumption
 from conformance.diagnosis import facts_scene as scene
 from conformance.diagnosis.failure import Fact
 
@@ -137,6 +138,17 @@ _STREAM: Final[Mapping[str, Mapping[str, Separator]]] = {
         "stale-session-after-restart": (client.something_was_restarted, False),
         "one-client-kills-all": (client.bystanders_are_served, True),
     },
+    "get-sse-409-stale": {
+        "second-get-destroys-session": (client.session_served_after, True),
+        "get-sse-wrong-status": (resumption.get_was_refused_as_second, True),
+        "resumption-broken": (resumption.get_was_refused_as_second, True),
+        "intermediary-idle-cut": (resumption.get_was_refused_as_second, True),
+    },
+    "resumption-broken": {
+        "server-messages-not-relayed": (resumption.lost_by_interruption_only, True),
+        "get-sse-409-stale": (resumption.get_was_refused_as_second, False),
+        "response-crosswire": (resumption.response_came_uninterrupted, False),
+    },
     "server-messages-garbled": {
         "server-messages-not-relayed": (behind.server_message_arrived, True),
         "response-crosswire": (client.nonces_are_right, True),
@@ -215,11 +227,16 @@ _KEEP_ALIVE: Final[Mapping[str, Mapping[str, Separator]]] = {
         "cache-crosses-clients": (isolation.subject_met_another, True),
         "request-id-mishandled": (client.nonces_are_right, False),
         "sse-response-off-stream": (http_sse.another_stream_answered, True),
+        "resumption-broken": (resumption.response_came_uninterrupted, True),
     },
     "content-altered": {"error-misclassified": (messages.errors_keep_their_kind, True)},
     "error-misclassified": {"content-altered": (messages.errors_keep_their_kind, False)},
     "malformed-message": {"content-altered": (messages.malformed_message_sent, True)},
     "request-id-mishandled": {"response-crosswire": (client.nonces_are_right, True)},
+    "head-of-line-block": {
+        "response-crosswire": (client.nonces_are_right, True),
+        "gateway-timeout-too-short": (client.subject_answered, True),
+    },
     "cancel-crosses-clients": {
         "response-crosswire": (client.nonces_are_right, True),
         "cancel-poisons-session": (isolation.canceller_is_served, True),
