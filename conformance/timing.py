@@ -157,6 +157,10 @@ and TypeScript SDK, browsers), so that waiting less is seen; far above RETRY_EAR
 BESIDE_CALL: Final = 1.0
 """How long each of three calls lasts that are made at once: side by side 1 s in all, one after the other 3 s."""
 
+KEPT_BACK: Final = 0.5
+"""A gateway that sends a call on later than this, and only after another was answered, kept it back. Healthy: 0.01 s,
+loaded 0.2 s; behind one call of BESIDE_CALL: 1 s."""
+
 BESIDE_SHARE: Final = 0.75
 """Calls made at once that take more than this share of the sum of their durations were made one after the other: three
 side by side take a third, one after the other the whole of it."""

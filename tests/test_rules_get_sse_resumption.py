@@ -363,6 +363,18 @@ def test_326_a_slow_backend_is_charged(behind, hop):
     assert charged(verdict("MGC326", at_once(2.0, 3.0, 4.0, behind=behind))) is hop
 
 
+def test_326_who_waits_for_the_one_before_needs_no_clock():
+    story = at_once(2.0, 3.0, 4.0, behind=[(1.0, 2.0), (2.0, 3.0), (3.0, 4.0)])
+    story.lag(0.4, t=2.0)
+    found = verdict("MGC326", story)
+    assert isinstance(found, Fail)
+    assert "each waited" in found.observed
+
+
+def test_326_a_short_wait_is_no_order():
+    assert isinstance(verdict("MGC326", at_once(1.2, 1.4, 1.6, behind=[(1.0, 1.2), (1.2, 1.4), (1.4, 1.6)])), Pass)
+
+
 def test_326_lag_decides_nothing():
     story = at_once(2.0, 3.0, 4.0)
     story.lag(0.5, t=2.0)

@@ -6,11 +6,13 @@ Source: basic/transports § Multiple Connections.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
 
 from conformance import timing
 from conformance.evidence.events import Hop
-from conformance.evidence.links import linked_exchange
-from conformance.evidence.transcript import Exchange, Message
+from conformance.evidence.links import links
+from conformance.evidence.transcript import Exchange, Message, Transcript
 from conformance.rules.base import Inputs, Level, Side, charge, fail, rule
 from conformance.rules.get_sse_evidence import SUITE, open_streams, said
 from conformance.rules.get_sse_resumption_evidence import LAST_EVENT_ID, REOPENED, SEVERAL, at_once, carries, reopened
@@ -30,7 +32,8 @@ from conformance.rules.verdicts import Inconclusive, NotApplicable, NotExercised
 def streams_run_side_by_side(inputs: Inputs) -> Verdict:
     """Judge three slow calls that one session makes at once, beside GET streams.
 
-    What it checks: each is answered, and together they take no longer than BESIDE_SHARE of their sum.
+    What it checks: each is answered; they are with the backend together, not each after the one before; and in all they
+    take no longer than BESIDE_SHARE of their sum.
     Why it matters: clients hold several streams at once; one slow tool then stalls every other.
     A failing exchange: three calls of 1 s at once, answered after 1, 2 and 3 s
     A conforming exchange: three calls of 1 s at once, answered after 1 s each
@@ -43,6 +46,9 @@ def streams_run_side_by_side(inputs: Inputs) -> Verdict:
             return fail(
                 "an answer to each of the calls made at once", f"one got {said(call)}", call, charged_to=charged
             )
+    behind = _behind(inputs.through, calls)
+    if len(behind) > 1 and all(_waited(one, other, inputs.through) for one, other in pairwise(behind)):
+        return fail("calls made at once are made of the backend at once", "each waited for the one before", *calls)
     said_long = inputs.through.stimuli("calls.at-once")
     asked = float(said_long[0].data.get("seconds", 0.0)) if said_long else 0.0
     if not asked:
@@ -53,13 +59,12 @@ def streams_run_side_by_side(inputs: Inputs) -> Verdict:
         return Pass(f"{len(calls)} calls of {asked:.1f} s each took {took:.2f} s", calls[0].events)
     if took - inputs.through.lag(calls[0].t, inputs.through.end) * len(calls) <= limit:
         return Inconclusive("the harness itself lagged while the calls ran")
-    behind = [item for call in calls if (item := linked_exchange(inputs.through, call)) is not None]
-    overlapped = len(behind) > 1 and max(item.t for item in behind) < min(_answered(item) for item in behind)
+    late = bool(behind) and max(item.end for item in behind) - behind[0].begin > limit
     return fail(
         f"{len(calls)} calls of {asked:.1f} s side by side, within {limit:.2f} s",
-        f"they took {took:.2f} s, one after the other",
+        f"they took {took:.2f} s",
         *calls,
-        charged_to=Hop.BACKEND if overlapped else Hop.GATEWAY,
+        charged_to=Hop.BACKEND if late else Hop.GATEWAY,
     )
 
 
@@ -134,6 +139,33 @@ def get_can_be_reopened(inputs: Inputs) -> Verdict:
     if not pairs:
         return NotExercised(REOPENED.missing)
     return Pass("the GET stream was opened again", pairs[0][1][0].events)
+
+
+@dataclass(frozen=True, slots=True)
+class _Behind:
+    """From when until when a call was with the backend, and when its client had made it (seconds)."""
+
+    begin: float
+    end: float
+    made: float
+
+
+def _behind(transcript: Transcript, calls: tuple[Exchange, ...]) -> list[_Behind]:
+    """Return when each of the calls was with the backend, in order, as far as it was answered there."""
+    ids = {call.id for call in calls}
+    found = []
+    for link in links(transcript):
+        sessions = [item for item in transcript.backend_sessions if link.backend in item.messages]
+        answer = sessions[0].response_to(link.backend) if sessions else None
+        if link.client.id in ids and answer is not None:
+            found.append(_Behind(link.backend.t, answer.t, link.client.t))
+    return sorted(found, key=lambda item: item.begin)
+
+
+def _waited(one: _Behind, other: _Behind, transcript: Transcript) -> bool:
+    """Whether a call was kept back until another was answered, and not by the harness's own lag."""
+    kept = other.begin - other.made
+    return one.end <= other.begin and kept > max(timing.KEPT_BACK, transcript.lag(other.made, other.begin))
 
 
 def _answered(exchange: Exchange) -> float:
