@@ -19,3 +19,10 @@ def backend_was_told(failure: Failure) -> bool | None:
         for named in (message.params.get("requestId") for message in session.up(_CANCELLED))
     ]
     return bool(told) and all(told)
+
+
+def client_left_a_request(failure: Failure) -> bool | None:
+    """A client closed its connection while a request of its was not answered."""
+    posted = [item for item in failure.fronts if item.rpc_method is not None and "id" in item.request]
+    left = ((item.answer(), failure.through.left_at(item)) for item in posted)
+    return any(t is not None and (answer is None or t < answer.t) for answer, t in left)

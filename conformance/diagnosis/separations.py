@@ -249,6 +249,7 @@ _CANCELLATION: Final[Mapping[str, Mapping[str, Separator]]] = {
         "one-client-kills-all": (client.bystanders_are_served, True),
         "cancel-not-propagated": (isolation.canceller_is_served, False),
         "cancelled-call-left-open": (isolation.canceller_is_served, False),
+        "stray-cancel-does-harm": (client.session_served_after, False),
         "head-of-line-block": (client.response_stayed_open, False),
     },
     "cancel-not-propagated": {
@@ -256,6 +257,8 @@ _CANCELLATION: Final[Mapping[str, Mapping[str, Separator]]] = {
         "cancelled-call-left-open": (cancellation.backend_was_told, False),
         "gateway-timeout-too-short": (scene.cancelled, True),
     },
+    "stray-cancel-does-harm": {"cancel-poisons-session": (client.session_served_after, True)},
+    "disconnect-taken-for-cancel": {"gateway-timeout-too-short": (cancellation.client_left_a_request, True)},
     "cancelled-call-left-open": {
         "cancel-poisons-session": (isolation.canceller_is_served, True),
         "cancel-not-propagated": (cancellation.backend_was_told, True),

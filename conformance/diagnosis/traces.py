@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from conformance.diagnosis import facts_behind as behind
+from conformance.diagnosis import facts_cancellation as cancellation
 from conformance.diagnosis import facts_http_sse as http_sse
 from conformance.diagnosis import facts_isolation as isolation
 from conformance.diagnosis import facts_messages as messages
@@ -26,6 +27,8 @@ TRACES: Final[Mapping[str, Fact]] = {
     "cancel-poisons-session": scene.cancelled,
     "cancel-not-propagated": scene.cancelled,
     "cancelled-call-left-open": scene.cancelled,
+    "stray-cancel-does-harm": scene.cancelled,
+    "disconnect-taken-for-cancel": cancellation.client_left_a_request,
     "unknown-session-wrong-status": scene.unknown_session_sent,
     "session-id-demanded": scene.refused_without_session,
     "stateless-rejects-session-header": scene.sessions_never_issued,

@@ -15,6 +15,7 @@ FAMILIES: Final = (
     "streaming",
     "transparency",
     "transparency_cancellation",
+    "transparency_cancellation_limits",
     "isolation",
     "spin_up",
 )

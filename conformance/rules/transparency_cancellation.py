@@ -1,4 +1,4 @@
-"""Family transparency, cancellation: what becomes of a call that its client gives up (MGC741 to MGC749).
+"""Family transparency, cancellation: what becomes of a call that its client gives up (MGC741 to MGC744).
 
 Legacy basic/utilities/cancellation.
 """
@@ -17,6 +17,7 @@ from conformance.rules.transparency_cancellation_evidence import (
     Cancelled,
     after_stray,
     all_sent,
+    beside,
     call_of,
     cancelled,
     cancels,
@@ -24,7 +25,6 @@ from conformance.rules.transparency_cancellation_evidence import (
     lagged,
     meant,
     named_requests,
-    requests,
     sent_cancels,
 )
 from conformance.rules.verdicts import Fail, Inconclusive, NotApplicable, NotExercised, Pass, Verdict
@@ -250,11 +250,11 @@ def session_outlives_cancel(inputs: Inputs) -> Verdict:
     Known gaps: whether the cancelled calls end is MGC743's.
     """
     through = inputs.through
-    beside = _beside(through)
-    if not beside:
+    others = _beside(through)
+    if not others:
         return NotExercised("a request of that session that is not cancelled")
     given_up = named_requests(through)
-    for item in (*beside, *given_up):
+    for item in (*others, *given_up):
         trouble = _trouble(item, named=item in given_up)
         if trouble:
             return fail(
@@ -265,7 +265,7 @@ def session_outlives_cancel(inputs: Inputs) -> Verdict:
                 charged_to=_blame(inputs, item, named=item in given_up),
                 symptom="response-crosswire" if trouble == CROSSED else "cancel-poisons-session",
             )
-    return Pass(f"{len(given_up)} cancelled, {len(beside)} other request(s) served", beside[-1].events)
+    return Pass(f"{len(given_up)} cancelled, {len(others)} other request(s) served", others[-1].events)
 
 
 def _blame(inputs: Inputs, item: Exchange, *, named: bool) -> Hop:
@@ -274,14 +274,8 @@ def _blame(inputs: Inputs, item: Exchange, *, named: bool) -> Hop:
 
 def _beside(transcript: Transcript) -> tuple[Exchange, ...]:
     """Return the requests that no cancel names, under way at the cancel of a call in their session or after it."""
-    given_up = named_requests(transcript)
     effective = [item for item in cancels(transcript) if call_of(transcript, item) is not None]
-    found = {
-        item.id: item
-        for cancel in effective
-        for item in requests(transcript, cancel)
-        if item not in given_up and end_of(transcript, item) > cancel.t
-    }
+    found = {item.id: item for cancel in effective for item in beside(transcript, cancel)}
     return tuple(sorted(found.values(), key=lambda item: item.seq))
 
 

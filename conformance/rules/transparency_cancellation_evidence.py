@@ -148,6 +148,101 @@ def after_stray(transcript: Transcript, message: Message) -> bool:
     return any(item.t <= message.t <= item.t + timing.CANCEL_PROMPT for item in strays(transcript))
 
 
+def is_malformed(cancel: Exchange) -> bool:
+    """Whether a cancel's requestId is missing or neither a string nor an integer."""
+    named = named_by(cancel)
+    return isinstance(named, bool) or not isinstance(named, str | int)
+
+
+def beside(transcript: Transcript, cancel: Exchange) -> tuple[Exchange, ...]:
+    """Return the requests of a cancel's session that were under way then or came later and that no cancel names."""
+    given_up = {item.id for item in named_requests(transcript)}
+    return tuple(
+        item for item in requests(transcript, cancel) if item.id not in given_up and end_of(transcript, item) > cancel.t
+    )
+
+
+def late(transcript: Transcript) -> tuple[Cancelled, ...]:
+    """Return the cancelled calls that the backend was told to stop and did not stop.
+
+    It answered CANCEL_RACE or more after it was told; or, over HTTP, the gateway had gone by then.
+    """
+    return tuple(
+        item
+        for item in cancelled(transcript)
+        if (told := item.told) is not None
+        and (
+            item.answered.t - told.t >= timing.CANCEL_RACE
+            if item.answered is not None
+            else item.link.exchange is not None and item.link.exchange.how == "abandoned"
+        )
+    )
+
+
+# clients that leave --------------------------------------------------------------------------------------------------
+
+
+def cut_off(transcript: Transcript) -> tuple[Link, ...]:
+    """Return the calls under way at the backend whose client closed its connection, without any cancel of theirs."""
+    given_up = {item.id for item in named_requests(transcript)}
+    return tuple(
+        link
+        for link in links(transcript)
+        if link.basis is Basis.NONCE
+        and link.client.id not in given_up
+        and (left := transcript.left_at(link.client)) is not None
+        and link.backend.t < left
+        and _unanswered(transcript, link.client, left)
+    )
+
+
+def _unanswered(transcript: Transcript, exchange: Exchange, left: float) -> bool:
+    """Whether a request had no answer yet when its client left, which may be what ended it."""
+    answer = exchange.answer()
+    return end_of(transcript, exchange) >= left and (answer is None or answer.t > left)
+
+
+def told_about(transcript: Transcript, request: Message) -> Message | None:
+    """Return the gateway's first cancel of one of its requests, None when there is none."""
+    for session, message in all_sent(transcript):
+        named = meant(session, message)
+        if named is not None and named.seq == request.seq:
+            return message
+    return None
+
+
+def abandoned_initializes(transcript: Transcript) -> tuple[Exchange, ...]:
+    """Return the clients' initializes that were left while the gateway awaited a backend's answer to its own."""
+    return tuple(
+        item
+        for item in transcript.client()
+        if item.rpc_method == "initialize"
+        and (left := transcript.left_at(item)) is not None
+        and _unanswered(transcript, item, left)
+        and any(asked.t < left < over for asked, over in _handshakes(transcript))
+    )
+
+
+def cancels_of_initialize(transcript: Transcript) -> Iterator[tuple[Message, Message]]:
+    """Yield each initialize of the gateway's with a cancel that names it while it was not answered.
+
+    Over HTTP a cancel before the answer can bear no session id.
+    """
+    for session, told in all_sent(transcript):
+        for asked, over in _handshakes(transcript):
+            here = asked.tap == told.tap and (told.session is None or asked.session == session.key)
+            if here and asked.t <= told.t < over and same(asked.id, told.params.get("requestId")):
+                yield asked, told
+
+
+def _handshakes(transcript: Transcript) -> Iterator[tuple[Message, float]]:
+    """Yield the gateway's initializes with the time of their answer, in seconds; the evidence's end without one."""
+    for session in transcript.backend_sessions:
+        for asked in session.up("initialize"):
+            answer = session.response_to(asked)
+            yield asked, answer.t if answer is not None else transcript.end
+
+
 # the backend's side --------------------------------------------------------------------------------------------------
 
 

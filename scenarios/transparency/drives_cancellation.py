@@ -10,9 +10,13 @@ from conformance.evidence.events import JSON
 from conformance.stage.scenario import ScenarioKind, scenario
 from conformance.stage.stage import Stage
 from conformance.wire.driver import McpClient, Reply
+from conformance.wire.raw_driver import raw_connection
+from conformance.witness.scripts import SCRIPTS
 
 SUITE: Final = "transparency"
 CANCELLED: Final = "notifications/cancelled"
+
+SLOW_INITIALIZE: Final = SCRIPTS["slow_initialize"].initialize_delay
 
 TO_CANCEL: Final = ("cancelled-call", 90_210)
 """Ids of calls to be cancelled, one of each JSON type; no gateway that counts its own requests has come so far."""
@@ -25,6 +29,17 @@ RACES: Final = 24
 
 SPREAD: Final = 0.3
 """Seconds over which those cancels are spread, evenly, around the answers: as many calls at once take 0.1 s."""
+
+
+POINTLESS: Final[tuple[JSON, ...]] = ("never-asked", 90_211, "answered-call")
+"""Ids of no request under way; the last one is that of an answered call."""
+
+MALFORMED: Final[tuple[JSON, ...]] = (None, {}, {"requestId": None}, {"requestId": 1.5}, {"requestId": {"id": 1}})
+"""Params without a requestId, and with one that no request can have."""
+
+UNSTOPPABLE: Final = 1.5
+"""How long the call lasts that goes on though it was cancelled, in seconds: its answer is late by more than
+CANCEL_RACE."""
 
 
 async def _slow(stage: Stage, client: McpClient, tool: str, request_id: JSON, seconds: float) -> Reply:
@@ -74,3 +89,85 @@ async def _raced(stage: Stage, client: McpClient, tool: str, number: int) -> Non
     await asyncio.sleep(timing.RACED_CALL + SPREAD * (number / RACES - 0.2))
     await _cancel(client, request_id)
     await call
+
+
+@scenario(
+    suite=SUITE,
+    kind=ScenarioKind.EXCLUSIVE,
+    brings=("cancel-of-nothing", "cancel-malformed", "answered-after-cancel", "call-cut-off"),
+    seconds=UNSTOPPABLE,
+    needs_witness=True,
+)
+async def stray_cancels(stage: Stage) -> None:
+    """Beside calls under way, send cancels that name none and malformed ones; cancel what goes on; lose connections."""
+    clients = [await stage.connected(name) for name in ("pointless", "malformed", "late", "leaving")]
+    slow = await stage.tool("slow", clients[0])
+    await asyncio.gather(
+        _pointless(stage, clients[0], slow),
+        _malformed(stage, clients[1], slow),
+        _late(stage, clients[2], await stage.tool("unstoppable", clients[0])),
+        _leaving(stage, clients[3], slow),
+    )
+    for client in clients:
+        await client.tools()
+        await client.delete()
+
+
+async def _pointless(stage: Stage, client: McpClient, slow: str) -> None:
+    await _slow(stage, client, slow, POINTLESS[-1], 0)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_slow(stage, client, slow, "call-beside", UNSTOPPABLE))
+        await stage.wait(UNDER_WAY, "the call is under way")
+        for request_id in POINTLESS:
+            await _cancel(client, request_id)
+
+
+async def _malformed(stage: Stage, client: McpClient, slow: str) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_slow(stage, client, slow, "call-beside", UNSTOPPABLE))
+        await stage.wait(UNDER_WAY, "the call is under way")
+        for params in MALFORMED:
+            await client.notify(CANCELLED, params)
+
+
+async def _late(stage: Stage, client: McpClient, unstoppable: str) -> None:
+    async with asyncio.TaskGroup() as tasks, client.listen():
+        tasks.create_task(_slow(stage, client, unstoppable, "late-call", UNSTOPPABLE))
+        await stage.wait(UNDER_WAY, "the call is under way")
+        await _cancel(client, "late-call")
+        await stage.wait(UNSTOPPABLE, "the backend answers all the same")
+
+
+async def _leaving(stage: Stage, client: McpClient, slow: str) -> None:
+    """Close one connection and reset another, each with a call under way."""
+    for reset in (False, True):
+        params = {"name": slow, "arguments": {"nonce": stage.nonce(), "seconds": UNSTOPPABLE}}
+        message = {"jsonrpc": "2.0", "id": client.next_id(), "method": "tools/call", "params": params}
+        async with raw_connection(client.url, stage.step) as connection:
+            await connection.begin_post(message, client.headers())
+            await stage.wait(UNDER_WAY, "the call is under way")
+            stage.step("call.cut-off", reset=reset)
+            if reset:
+                connection.reset()
+    await stage.wait(UNSTOPPABLE, "the backend ends the calls")
+
+
+@scenario(
+    suite=SUITE,
+    kind=ScenarioKind.DESTRUCTIVE,
+    brings=("initialize-cut-off",),
+    seconds=SLOW_INITIALIZE,
+    witness_script="slow_initialize",
+    control=False,
+)
+async def initialize_cut_off(stage: Stage) -> None:
+    """Close a connection while initialize waits for a slow backend, until that would have answered."""
+    client = await stage.client()
+    info = {"name": "mcp-gateway-conformance", "version": "1"}
+    params = {"protocolVersion": client.revision, "capabilities": {}, "clientInfo": info}
+    message = {"jsonrpc": "2.0", "id": "initialize", "method": "initialize", "params": params}
+    async with raw_connection(client.url, stage.step) as connection:
+        await connection.begin_post(message, client.headers())
+        await stage.wait(SLOW_INITIALIZE / 2, "the backend has initialize")
+    stage.step("initialize.cut-off")
+    await stage.wait(SLOW_INITIALIZE, "the backend answers initialize")
