@@ -318,7 +318,7 @@ def test_a_stray_cancel_ends_the_session(rule_id: str) -> None:
 # MGC748 --------------------------------------------------------------------------------------------------------------
 
 
-def answered_late(*, how: str = "complete", heard: bool = True) -> Story:
+def answered_late(*, how: str = "complete", heard: bool = True, told: bool = True) -> Story:
     """A call that is cancelled at 10.5, and that the backend answers at 11.5 all the same, if the gateway listens."""
     story = opened()
     story.exchange(session="s-1", request=call("n-1", "c-1"), t=10.0, sse=[], after=0.01, length=0.55)
@@ -327,7 +327,8 @@ def answered_late(*, how: str = "complete", heard: bool = True) -> Story:
         backend=True, session="b-1", request=call("n-1", 7), t=10.01, sse=said, after=1.5 if heard else 0.6, how=how
     )
     cancel(story, "c-1", 10.5)
-    cancel(story, 7, 10.52, backend=True)
+    if told:
+        cancel(story, 7, 10.52, backend=True)
     return story
 
 
@@ -340,6 +341,10 @@ def test_748_the_backend_stopped() -> None:
     story = given_up()
     cancel(story, 7, 10.52, backend=True)
     assert isinstance(verdict("MGC748", to_the_end(story)), NotExercised)
+
+
+def test_748_the_backend_was_not_told() -> None:
+    assert isinstance(verdict("MGC748", to_the_end(answered_late(told=False))), NotApplicable)
 
 
 def test_748_the_session_breaks() -> None:

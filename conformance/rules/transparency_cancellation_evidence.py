@@ -162,17 +162,16 @@ def beside(transcript: Transcript, cancel: Exchange) -> tuple[Exchange, ...]:
     )
 
 
-def late(transcript: Transcript) -> tuple[Cancelled, ...]:
-    """Return the cancelled calls that the backend was told to stop and did not stop.
+def went_on(transcript: Transcript) -> tuple[Cancelled, ...]:
+    """Return the cancelled calls that their backend did not stop for.
 
-    It answered CANCEL_RACE or more after it was told; or, over HTTP, the gateway had gone by then.
+    It answered CANCEL_RACE or more after the cancel; or, over HTTP, the gateway had gone by then.
     """
     return tuple(
         item
         for item in cancelled(transcript)
-        if (told := item.told) is not None
-        and (
-            item.answered.t - told.t >= timing.CANCEL_RACE
+        if (
+            item.answered.t - (item.told or item.cancel).t >= timing.CANCEL_RACE
             if item.answered is not None
             else item.link.exchange is not None and item.link.exchange.how == "abandoned"
         )

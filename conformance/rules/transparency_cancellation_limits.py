@@ -19,11 +19,11 @@ from conformance.rules.transparency_cancellation_evidence import (
     cancels_of_initialize,
     cut_off,
     is_malformed,
-    late,
     strays,
     told_about,
+    went_on,
 )
-from conformance.rules.verdicts import Fail, Pass, Verdict
+from conformance.rules.verdicts import Fail, NotApplicable, Pass, Verdict
 
 SERVER_ERROR: Final = 500
 
@@ -40,7 +40,7 @@ MALFORMED = Precondition(
 LATE = Precondition(
     "answered-after-cancel",
     "a cancelled call that its backend did not stop for",
-    lambda transcript: bool(late(transcript)),
+    lambda transcript: bool(went_on(transcript)),
 )
 CALL_CUT_OFF = Precondition(
     "call-cut-off",
@@ -158,7 +158,9 @@ def late_answer_is_ignored(inputs: Inputs) -> Verdict:
     that closes the call's connection to the backend never gets the answer.
     """
     through = inputs.through
-    found = late(through)
+    found = tuple(item for item in went_on(through) if item.told is not None)
+    if not found:
+        return NotApplicable("the gateway told no backend to stop; that it should is judged by MGC741")
     for item in found:
         for other in through.client():
             if other.id != item.call.id and _carries(other, item.link.backend.nonce):
