@@ -14,7 +14,7 @@ from tests.evidence_builder import Story, error, request, result
 
 REFUSED = {"sse": None, "status": 413, "body": "Payload Too Large"}
 ERROR = {"sse": [error(1)]}
-LARGE, LARGER = 1_000_000, 4_000_000
+LARGE, LARGER = 800_000, 4_000_000
 
 
 def verdict(story):
@@ -56,6 +56,7 @@ def test_737_what_passes_unchanged(way):
         ({"sse": None, "status": None, "how": "rst"}, None),
         (told("x"), told("xy")),
         (ERROR, told("x")),
+        ({"sse": [result(1, content=[], isError=True)]}, told("x")),
     ],
 )
 def test_737_a_megabyte_that_does_not_pass(front, behind):
@@ -82,6 +83,13 @@ def test_737_what_still_moved_when_the_client_gave_up():
     story = payload(LARGER, {"sse": [], "how": "abandoned", "length": 20.0}, {"sse": [], "how": None})
     assert isinstance(verdict(story), Fail)
     story.add(Point.BACKEND_TAP, Kind.CHUNK, 20.0, tap="backend:main", conn=1, dir="down", length=65536)
+    assert isinstance(verdict(story), Inconclusive)
+
+
+def test_737_what_a_stdio_backend_still_wrote_when_the_client_gave_up():
+    story = payload(LARGER, {"sse": [], "how": "abandoned", "length": 20.0})
+    story.stdio_start(t=0.5)
+    story.stdio("up", asked("long"), t=1.2)
     assert isinstance(verdict(story), Inconclusive)
 
 

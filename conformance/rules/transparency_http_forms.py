@@ -234,7 +234,7 @@ FORMS = Precondition(
     failure_classes=("accept-406", "http-form-mishandled"),
 )
 def header_forms_are_read(inputs: Inputs) -> Verdict:
-    """Judge requests whose media types are written with parameters, quality values or capitals.
+    """Judge requests whose media types are written with parameters, quality values or in another order.
 
     What it checks: each is answered with a result, as the same request with the plain header fields is.
     Why it matters: HTTP libraries add charset and q-values by themselves; a literal comparison shuts their users out.

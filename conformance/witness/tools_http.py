@@ -6,7 +6,7 @@ from typing import Final
 
 from conformance.witness.tools import Call, Specifics, Tool
 
-PATTERN: Final = 'payload "\\\n\t é€😀\u2028 of some length, repeated to its size. '
+PATTERN: Final = 'payload "\\\n\t é€😀\u2028 and plain text, so that the escapes weigh little. ' + 100 * "0"
 """What must be escaped in JSON, takes two to four bytes in UTF-8, or ends a line for careless readers."""
 
 

@@ -27,7 +27,6 @@ OFFERS: Final[Mapping[str, Mapping[str, JSON]]] = {
 
 HEADER_FORMS: Final = (
     {"Content-Type": "application/json; charset=utf-8"},
-    {"Content-Type": "Application/JSON"},
     {"Accept": "application/json;q=0.9, text/event-stream;q=0.8"},
     {"Accept": "text/event-stream,application/json"},
 )
@@ -49,8 +48,8 @@ FAULTS: Final = (
 )
 """Manners of the witness that give no result."""
 
-PAYLOADS: Final = (1_000_000, 4_000_000, 16_000_000)
-"""Characters in a body; a little more in bytes. A result carries its text twice, so it is asked for half of them."""
+PAYLOADS: Final = (800_000, 4_000_000, 16_000_000)
+"""Characters in a body; a tenth more in bytes. A result carries its text twice, so it is asked for half of them."""
 
 MOST_PAGES: Final = 20
 """Pages after which a list is not followed further: several times what the witness needs."""
