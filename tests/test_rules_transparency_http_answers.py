@@ -54,6 +54,13 @@ def test_725_a_backend_that_declares_too_much_is_to_blame():
     assert verdict("MGC725", story).charged_to is Hop.BACKEND
 
 
+def test_725_what_only_the_gateway_declares_is_its_own_promise():
+    story = declares({"logging": {}}, "logging/setLevel", **UNKNOWN)
+    story.connect(backend=True, session="b-1")
+    story.exchange(backend=True, request=request("logging/setLevel"), session="b-1", t=1.1, **UNKNOWN)
+    assert verdict("MGC725", story).charged_to is Hop.GATEWAY
+
+
 def test_725_also_over_stdio():
     story = declares({"logging": {}}, "logging/setLevel", **UNKNOWN)
     story.stdio_start(t=0.5)

@@ -211,6 +211,7 @@ _KEEP_ALIVE: Final[Mapping[str, Mapping[str, Separator]]] = {
     },
     "hang-on-upstream-error": {
         "large-payload-lost": (behind.backend_had_failed, True),
+        "sse-misread": (behind.backend_had_failed, True),
         "fault-poisons-session": (behind.backend_saw_the_call, True),
         "gateway-timeout-too-short": (client.response_stayed_open, True),
         "initialize-hang": (client.subject_is_initialize, False),

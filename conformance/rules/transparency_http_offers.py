@@ -10,6 +10,7 @@ from typing import Final
 from conformance.evidence.events import Hop
 from conformance.evidence.transcript import Exchange, Transcript
 from conformance.rules.base import Inputs, Level, Precondition, Side, fail, rule
+from conformance.rules.initialize_ordering_offer import declared_by_backend
 from conformance.rules.keep_alive_evidence import backend_answer, links_of
 from conformance.rules.preconditions import initializes
 from conformance.rules.verdicts import Pass, Verdict
@@ -71,7 +72,10 @@ def declared_is_served(inputs: Inputs) -> Verdict:
     for capability, item in asked:
         if _code(item) == METHOD_NOT_FOUND:
             behind = [backend_answer(inputs.through, link) for link in links_of(inputs.through, item)]
-            own = any((answer.error or {}).get("code") == METHOD_NOT_FOUND for answer in behind if answer is not None)
+            unknown = any(
+                (answer.error or {}).get("code") == METHOD_NOT_FOUND for answer in behind if answer is not None
+            )
+            own = unknown and declared_by_backend(inputs.through, capability)
             return fail(
                 f"{item.rpc_method} is served, as {capability} is declared",
                 f"it was answered with {METHOD_NOT_FOUND}",
