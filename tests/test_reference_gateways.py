@@ -291,6 +291,55 @@ def test_requests_outside_a_session(ending_both: Client) -> None:
     assert client.http.put(client.url).status_code == 405
 
 
+@pytest.fixture(scope="module")
+def guarded(witness: Client) -> Iterator[Client]:
+    arguments = ("--upstream", witness.url, "--token", "alices", "--token", "bobs", "--upstream-token", "its-own")
+    with gateway("terminating", *arguments) as client:
+        yield client
+
+
+def signed_in(client: Client, token: str) -> Client:
+    """Return a new client whose session the token opened; each of its requests still needs one."""
+    one = client.another()
+    response = one.request("initialize", initialize_params(), authorization=f"Bearer {token}")
+    assert response.status_code == 200
+    one.session, one.revision = response.headers["mcp-session-id"], "2025-11-25"
+    return one
+
+
+@pytest.mark.parametrize("headers", [{}, {"authorization": "Bearer nobodys"}, {"authorization": "Basic alices"}])
+def test_each_request_needs_a_token(guarded: Client, headers: dict[str, str]) -> None:
+    refused = guarded.another().request("initialize", initialize_params(), **headers)
+    assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
+    alice = signed_in(guarded, "alices")
+    assert alice.request("ping", **headers).status_code == 401
+    assert alice.request("ping", authorization="bearer alices").status_code == 200
+    old = guarded.http.get(guarded.url.replace("/mcp", "/sse"), headers=headers)
+    assert old.status_code == 401
+
+
+def test_a_session_is_its_tokens(guarded: Client) -> None:
+    alice = signed_in(guarded, "alices")
+    stolen = alice.request("ping", authorization="Bearer bobs")
+    unknown = alice.request("ping", authorization="Bearer bobs", mcp_session_id="unknown")
+    assert (stolen.status_code, stolen.json()["error"]) == (404, unknown.json()["error"])
+    assert alice.request("ping", authorization="Bearer alices").status_code == 200
+
+
+def test_an_old_clients_stream_is_its_tokens(guarded: Client) -> None:
+    sse = guarded.url.replace("/mcp", "/sse")
+    with guarded.http.stream("GET", sse, headers={"authorization": "Bearer alices"}) as stream:
+        lines = stream.iter_lines()  # kept: the stream is closed with its iterator
+        uri = next(line for line in lines if line.startswith("data: ")).removeprefix("data: ")
+        target = guarded.url.replace("/mcp", uri)
+        body = {"jsonrpc": "2.0", "method": "notifications/unknown"}
+        statuses = [
+            guarded.http.post(target, json=body, headers={"authorization": f"Bearer {token}"}).status_code
+            for token in ("bobs", "alices")
+        ]
+    assert statuses == [404, 202]
+
+
 def test_notifications_and_stray_responses_are_accepted_without_a_word(client: Client) -> None:
     for body in (
         {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 99}},

@@ -155,6 +155,14 @@ def test_a_bystander_that_was_never_served(rule_id: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize(("rule_id", "kind"), HARMS)
+def test_a_bystander_that_suffers_from_sound_requests_too(rule_id: str, kind: str) -> None:
+    story = harmed(kind, after={"sse": []})
+    story.stimulus("harm", harm="sound", client="sound", t=2.0)
+    call(story, "bystander", "beside-sound", 1.9, 0.5, sse=[])
+    assert isinstance(verdict(rule_id, story.transcript()), Inconclusive)
+
+
+@pytest.mark.parametrize(("rule_id", "kind"), HARMS)
 def test_no_harm_is_not_exercised(rule_id: str, kind: str) -> None:
     story = Story()
     story.connect("bystander", session="s-bystander")

@@ -16,6 +16,8 @@ from conformance.rules.verdicts import Inconclusive, Pass, Verdict
 QUICK: Final = "beside.quick"
 SLOW: Final = "beside.slow"
 HARM: Final = "harm"
+SOUND: Final = "sound"
+"""What the drive calls the harm that is none: another client's sound requests, for comparison."""
 BYSTANDER: Final = "bystander"
 
 
@@ -269,6 +271,8 @@ def _bystanders(inputs: Inputs, kind: str, what: str) -> Verdict:
     first = harms(inputs.through, kind)[0]
     if not served_before(inputs.through, first.t):
         return Inconclusive("the bystander was not served before it either")
+    if any(without_result(item) for item in witnesses(inputs.through, SOUND)):
+        return Inconclusive("the bystander was not served beside another client's sound requests either")
     asked = witnesses(inputs.through, kind)
     for item in asked:
         if not without_result(item):

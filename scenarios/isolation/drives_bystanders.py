@@ -9,7 +9,7 @@ from typing import Final
 
 from conformance import timing
 from conformance.evidence.events import JSON
-from conformance.rules.isolation_bystanders import BYSTANDER, HARM, QUICK, SLOW
+from conformance.rules.isolation_bystanders import BYSTANDER, HARM, QUICK, SLOW, SOUND
 from conformance.stage.scenario import ScenarioKind, scenario
 from conformance.stage.stage import Stage
 from conformance.wire.driver import McpClient
@@ -66,14 +66,14 @@ async def slow_call_beside_others(stage: Stage) -> None:
     suite=SUITE,
     kind=ScenarioKind.DESTRUCTIVE,
     brings=("bystander-of-bad-request", "bystander-of-abort", "bystander-of-disconnect"),
-    seconds=3 * timing.BYSTANDER_CALL,
+    seconds=4 * timing.BYSTANDER_CALL,
     needs_witness=True,
 )
 async def harm_beside_bystander(stage: Stage) -> None:
-    """While a bystander listens and calls, let others send what is malformed, abort their calls, and vanish."""
+    """While a bystander listens and calls, let others do what is sound, send rubbish, abort their calls, and vanish."""
     bystander = await stage.connected(BYSTANDER)
     slow = await stage.tool("slow", bystander)
-    for kind, harm in (("bad-request", _bad_requests), ("abort", _abort), ("disconnect", _disconnect)):
+    for kind, harm in ((SOUND, _sound), ("bad-request", _bad_requests), ("abort", _abort), ("disconnect", _disconnect)):
         await bystander.call(slow, {"nonce": stage.nonce(), "seconds": 0}, deadline=timing.HANG_OBSERVATION)
         client = await stage.connected(kind)
         async with bystander.listen(), asyncio.TaskGroup() as tasks:
@@ -97,6 +97,13 @@ async def _others(stage: Stage, bystander: McpClient, slow: str, kind: str) -> N
         await later.initialized()
         await later.request("tools/list", {}, deadline=timing.HANG_OBSERVATION)
         await later.delete()
+
+
+async def _sound(stage: Stage, client: McpClient, slow: str) -> None:
+    """Do no harm: what the bystander suffers beside this is not the harm's doing."""
+    await client.tools()
+    await client.call(slow, {"nonce": stage.nonce(), "seconds": 0}, deadline=timing.HANG_OBSERVATION)
+    await client.delete()
 
 
 async def _bad_requests(_stage: Stage, client: McpClient, _slow: str) -> None:
