@@ -5,7 +5,7 @@ import pytest
 from conformance.evidence.events import Hop
 from conformance.rules.all import rule_named
 from conformance.rules.base import Inputs, judge
-from conformance.rules.verdicts import Fail, Inconclusive, NotExercised, Pass
+from conformance.rules.verdicts import Fail, Inconclusive, NotApplicable, NotExercised, Pass
 from tests.evidence_builder import RESULT, Story, error, notification, request, result
 
 BACKEND = ("MGC337", "MGC338", "MGC339")
@@ -49,7 +49,7 @@ def call(story, stream, client, nonce, heard, **more):
     post(story, stream, request("tools/call", 1, arguments={"nonce": nonce}), answer, client=client, **more)
 
 
-@pytest.mark.parametrize("rule_id", [*SERVER, *BACKEND, "MGC340"])
+@pytest.mark.parametrize("rule_id", [*SERVER, *BACKEND, "MGC340", "MGC341"])
 def test_nothing_seen_is_not_exercised(rule_id):
     assert isinstance(verdict(rule_id, Story()), NotExercised)
 
@@ -190,6 +190,48 @@ def test_336_streams_one_after_the_other_are_not_two_clients():
     other = opened(story, "b")
     call(story, other, "b", "n-b", "n-b")
     assert isinstance(verdict("MGC336", story), NotExercised)
+
+
+CHANGED = notification("notifications/tools/list_changed")
+
+
+def notified(listed=True, event="message", *, arrives=True):
+    """The backend says that its tools changed while a client's stream is open."""
+    story = Story()
+    stream = opened(story)
+    tools = {"listChanged": True} if listed else {}
+    post(story, stream, request("initialize", 0), result(0, **(RESULT | {"capabilities": {"tools": tools}})))
+    behind = story.exchange(backend=True, method="GET", session="b-1", sse=[], how=None)
+    story.stimulus("tool.add", tool="x")
+    story.item(behind, CHANGED)
+    if arrives:
+        story.item(stream, CHANGED, event=event)
+    story.end(stream, "abandoned", t=story.now + 1.0)
+    return story
+
+
+def test_341_list_changed_comes_on_the_stream():
+    assert isinstance(verdict("MGC341", notified()), Pass)
+
+
+def test_341_what_is_not_declared_is_not_owed():
+    assert isinstance(verdict("MGC341", notified(listed=False, arrives=False)), NotApplicable)
+
+
+@pytest.mark.parametrize(
+    ("event", "arrives", "symptom"),
+    [("message", False, "list-changed-not-propagated"), ("notification", True, "nonconforming-sse-event")],
+)
+def test_341_list_changed_that_does_not_come_or_is_no_message(event, arrives, symptom):
+    found = verdict("MGC341", notified(event=event, arrives=arrives))
+    assert isinstance(found, Fail)
+    assert found.symptom == symptom
+
+
+def test_341_a_lag_of_the_harness_decides_nothing():
+    story = notified(arrives=False)
+    story.lag(0.9, t=0.5)
+    assert isinstance(verdict("MGC341", story), Inconclusive)
 
 
 # the gateway as client

@@ -1,4 +1,4 @@
-"""Family get_sse, the old transport: HTTP+SSE (2024-11-05 basic/transports, HTTP with SSE) towards the clients."""
+"""Family get_sse, the old transport: the two endpoints of HTTP+SSE (2024-11-05 basic/transports, HTTP with SSE)."""
 
 from __future__ import annotations
 
@@ -6,24 +6,19 @@ from conformance import timing
 from conformance.rules.base import Inputs, Level, Side, charge, fail, rule
 from conformance.rules.get_sse_evidence import SUITE, said
 from conformance.rules.get_sse_http_sse_evidence import (
+    OLD,
     SSE_BESIDE,
     SSE_ENDPOINT,
     SSE_GET,
     SSE_POST,
-    SSE_REQUEST,
     SSE_STREAM,
-    SSE_TWO_CLIENTS,
     is_success,
     leads_through,
     no_stream,
-    nonce_of,
     old_sessions,
-    pairs,
     watched,
 )
 from conformance.rules.verdicts import Inconclusive, Pass, Verdict
-
-OLD = ("2024-11-05",)
 
 
 @rule(
@@ -181,96 +176,6 @@ def endpoint_takes_posts(inputs: Inputs) -> Verdict:
                     charged_to=charge(inputs, post, lambda item: not is_success(item)),
                 )
     return Pass(f"{judged} messages were accepted at the URI that was named")
-
-
-@rule(
-    id="MGC335",
-    title="Responses come as message events on the HTTP+SSE stream",
-    suite=SUITE,
-    level=Level.PRACTICE,
-    side=Side.TRANSPARENCY,
-    requirements=("SSE24-04",),
-    when=SSE_REQUEST,
-    failure_classes=("sse-response-off-stream", "nonconforming-sse-event"),
-    revisions=OLD,
-)
-def responses_come_on_the_stream(inputs: Inputs) -> Verdict:
-    """Judge where the answer to each accepted request comes.
-
-    What it checks: an event of type message with the request's id on the stream, within RELAY_PROMPT seconds.
-    Why it matters: a client of this transport reads nothing but its stream; an answer elsewhere is a call that hangs.
-    A failing exchange: POST /messages → 200 application/json {"id": 1, "result": …}; the stream is silent
-    A conforming exchange: POST /messages → 202; stream: event: message, data: {"id": 1, "result": …}
-    Known gaps: a body that repeats an answer which also comes on the stream is not judged.
-    """
-    judged = 0
-    for session in old_sessions(inputs.through):
-        for post in session.accepted():
-            answer = session.answer_to(post)
-            judged += 1
-            if answer is not None and answer.event == "message":
-                continue
-            if answer is not None:
-                return fail(
-                    "responses are events of type message",
-                    f"the answer to {post.rpc_method} is an event of type {answer.event!r}",
-                    post,
-                    events=(answer.seq,),
-                    symptom="nonconforming-sse-event",
-                )
-            in_body = post.answer() is not None
-            if not in_body and watched(inputs.through, session, post.t) <= timing.RELAY_PROMPT:
-                return Inconclusive(f"the stream was not watched long enough for the answer to {post.rpc_method}")
-            return fail(
-                "the response comes as a message event on the stream",
-                f"the answer to {post.rpc_method} came in the body of the POST"
-                if in_body
-                else f"the answer to {post.rpc_method} never came",
-                session.stream,
-                post,
-                symptom="sse-response-off-stream",
-            )
-    return Pass(f"{judged} answers came as message events on the stream")
-
-
-@rule(
-    id="MGC336",
-    title="Each client of HTTP+SSE hears only its own responses",
-    suite=SUITE,
-    level=Level.PRACTICE,
-    side=Side.SERVER,
-    requirements=("SSE24-04",),
-    when=SSE_TWO_CLIENTS,
-    failure_classes=("response-crosswire",),
-    revisions=OLD,
-)
-def each_hears_its_own(inputs: Inputs) -> Verdict:
-    """Judge the streams of two clients that called at the same time, under equal ids.
-
-    What it checks: no stream carries the nonce of the other client's call, and each its own.
-    Why it matters: a server that keeps one stream in a variable sends everything to whoever connected last.
-    A failing exchange: A and B open /sse; A calls with nonce n-a; B's stream: {"result": … "n-a"}
-    A conforming exchange: A's stream: {"result": … "n-a"}; B's stream: {"result": … "n-b"}
-    Known gaps: an answer that reaches nobody is MGC335's.
-    """
-    missing = 0
-    for one, other in pairs(inputs.through):
-        own = {nonce for post in one.accepted() if (nonce := nonce_of(post)) is not None}
-        heard = [(str(message.result), beat) for message, beat in one.messages() if message.is_response]
-        for text, beat in heard:
-            strange = [post for post in other.accepted() if (nonce := nonce_of(post)) is not None and nonce in text]
-            if strange:
-                return fail(
-                    "a stream carries the answers to its own client's requests only",
-                    "a client's stream carries the answer to the other client's call",
-                    one.stream,
-                    *strange,
-                    events=(beat.seq,),
-                )
-        missing += sum(not any(nonce in text for text, _ in heard) for nonce in own)
-    if missing:
-        return Inconclusive(f"{missing} calls were answered on no stream; whether answers come at all is MGC335's")
-    return Pass("each client's stream carried its own answers only")
 
 
 @rule(

@@ -10,6 +10,7 @@ from urllib.parse import urljoin, urlsplit
 from conformance.evidence.transcript import Exchange, Transcript
 from conformance.rules.base import Inputs, Level, Precondition, Side, fail, rule
 from conformance.rules.get_sse_evidence import SUITE, said
+from conformance.rules.get_sse_http_sse_evidence import OLD
 from conformance.rules.verdicts import Pass, Verdict
 
 NARROWED = "2025-11-25"
@@ -94,7 +95,7 @@ BARRED = Precondition(
     requirements=("SSE24-03",),
     when=POSTS,
     failure_classes=("http-sse-backend-mishandled",),
-    revisions=("2024-11-05",),
+    revisions=OLD,
 )
 def posts_go_where_told(inputs: Inputs) -> Verdict:
     """Judge the targets of what the gateway posts to a backend of HTTP+SSE.

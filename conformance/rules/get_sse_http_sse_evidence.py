@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
 from conformance.evidence.transcript import Beat, Exchange, Message, Transcript
 from conformance.rules.base import Precondition
+from conformance.rules.get_sse_evidence import sent_by_backend
 from conformance.rules.preconditions import initializes
+
+OLD = ("2024-11-05",)
+"""The one revision of this transport."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,16 @@ def watched(transcript: Transcript, session: OldSession, t: float) -> float:
     return end - t
 
 
+def declares_list_changed(session: OldSession) -> bool:
+    """Whether the answer to initialize, on the stream, declares tools.listChanged."""
+    for message, _ in session.messages():
+        capabilities = (message.result or {}).get("capabilities")
+        if isinstance(capabilities, Mapping):
+            tools = capabilities.get("tools")
+            return isinstance(tools, Mapping) and tools.get("listChanged") is True
+    return False
+
+
 def pairs(transcript: Transcript) -> tuple[tuple[OldSession, OldSession], ...]:
     """Return every two sessions of different clients that both called with a nonce while both streams were open."""
     calling = [s for s in old_sessions(transcript) if any(nonce_of(post) for post in s.accepted())]
@@ -147,6 +161,16 @@ SSE_TWO_CLIENTS = Precondition(
     "sse-two-clients",
     "calls of two clients whose HTTP+SSE streams were open at the same time",
     lambda transcript: len(pairs(transcript)) > 0,
+)
+SSE_SERVER_MESSAGE = Precondition(
+    "sse-server-message",
+    "a list_changed that the backend sent while a client's HTTP+SSE stream was open",
+    lambda transcript: any(
+        session.stream.t < message.t < session.stream.t + watched(transcript, session, session.stream.t)
+        for session in old_sessions(transcript)
+        if session.opened
+        for message in sent_by_backend(transcript)
+    ),
 )
 SSE_BESIDE = Precondition(
     "sse-beside",

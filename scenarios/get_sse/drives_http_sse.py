@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 
 from conformance import timing
 from conformance.spec.revisions import STREAMABLE_LEGACY
@@ -67,6 +68,30 @@ async def http_sse_two_clients(stage: Stage) -> None:
                     for client in (one, other)
                 ]
                 await asyncio.gather(*asked)
+
+
+@scenario(
+    suite=SUITE,
+    kind=ScenarioKind.EXCLUSIVE,
+    brings=("sse-server-message",),
+    seconds=1.0,
+    revisions=OLD,
+    http_sse=True,
+    needs_witness=True,
+    control=False,
+)
+async def http_sse_server_message(stage: Stage) -> None:
+    """Make the backend add a tool and say so while a client of HTTP+SSE listens."""
+    client = await stage.sse_client()
+    added = f"added_{secrets.token_hex(4)}"
+    async with client.open():
+        if not client.has_endpoint:
+            return
+        await client.connect()
+        tool = await stage.tool("add_tool", client)
+        stage.step("tool.add", tool=added)
+        await client.call(tool, {"nonce": stage.nonce(), "name": added})
+        await stage.wait(1.0, "the notification travels")
 
 
 @scenario(
