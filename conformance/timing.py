@@ -178,6 +178,12 @@ it; the longest that SDK clients take by themselves: 1 s."""
 RESUMED: Final = 8.0
 """How long an answer is waited for whose stream was closed, cut or left: RECONNECT + RECONNECTED, and 2 s."""
 
+VANISHED_WATCHED: Final = 5.0
+"""How long is watched what vanished clients leave behind, beyond the time that the target says it keeps it."""
+
+LONGEST_CLAIM: Final = 60.0
+"""A claimed idle limit is waited for up to this; a longer one is not judged."""
+
 SESSION_END: Final = 5.0
 """How long after a client ended its session the gateway may take to end the backend's. Healthy: 0.2 s; a stdio child
 that ignores the end of its stdin gets SIGTERM from the Python and TypeScript SDKs after 2 s and SIGKILL after 4 s."""

@@ -340,6 +340,32 @@ _SPIN_UP: Final[Mapping[str, Mapping[str, Separator]]] = {
     },
 }
 
+_REPEATS_AND_VERSIONS: Final[Mapping[str, Mapping[str, Separator]]] = {
+    "reinitialize-breaks-session": {
+        "reinitialize-rejected": (client.session_was_valid, True),
+        "stale-session-after-restart": (client.something_was_restarted, False),
+    },
+    "session-id-adopted": {"session-not-bound-to-principal": (client.subject_is_initialize, True)},
+    "initialize-in-batch-served": {"request-before-initialize": (client.subject_answered, False)},
+    "unsupported-version-used": {
+        "era-mismatch": (scene.modern_peer, False),
+        "version-header-unchecked": (scene.wrong_version_sent, False),
+    },
+    "version-header-wrong-leg": {"version-header-dropped": (scene.version_missing, False)},
+    "version-header-demanded": {
+        "version-header-unchecked": (client.version_header_was_wrong, False),
+        "session-id-demanded": (client.subject_has_session, True),
+    },
+    "session-id-changed": {
+        "session-minted-on-error": (client.subject_refused, False),
+        "replica-affinity-missing": (client.subject_refused, False),
+    },
+    "stdio-child-killed": {
+        "container-leak-or-storm": (behind.containers_remain, False),
+        "dead-child-zombie": (client.new_sessions_work, True),
+    },
+}
+
 _ROUTES: Final[Mapping[str, Mapping[str, Separator]]] = {
     "slash-redirect": {
         "wrong-route-html": (client.subject_redirects_to_other_spelling, True),
@@ -386,5 +412,6 @@ SEPARATIONS: Final[Mapping[str, Mapping[str, Separator]]] = {
     **_FORMS,
     **_SPIN_UP,
     **_ROUTES,
+    **_REPEATS_AND_VERSIONS,
     **_EXPOSURE,
 }

@@ -79,6 +79,7 @@ class Kind(StrEnum):
     STDIO_FRAME = "stdio.frame"  # {tap, process, dir, message | text}
     STDIO_STDERR = "stdio.stderr"  # {tap, process, text}
     STDIO_EOF = "stdio.eof"  # {tap, process, dir}
+    STDIO_SIGNAL = "stdio.signal"  # {tap, process, signal}; sent to the process by whoever started it
     STDIO_EXIT = "stdio.exit"  # {tap, process, code}
     # the container engine
     ENGINE_EVENT = "engine.event"  # {action, container, image, labels, wall, exit_code}

@@ -1,7 +1,7 @@
 """Family initialize_ordering: who may say what before, during and after the handshake (basic/lifecycle).
 
 The rules stand in the modules imported here, by what is judged: the answers to sound initializes, to messages out of
-order, the gateway's own handshakes, and what is offered after them.
+order, the gateway's own handshakes, what is offered after them, repeated and crowded initializes, and versions.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from conformance.rules import (
     initialize_ordering_handshake,
     initialize_ordering_offer,
     initialize_ordering_refusal,
+    initialize_ordering_repeats,
+    initialize_ordering_versions,
 )
 
 __all__ = [
@@ -18,4 +20,6 @@ __all__ = [
     "initialize_ordering_handshake",
     "initialize_ordering_offer",
     "initialize_ordering_refusal",
+    "initialize_ordering_repeats",
+    "initialize_ordering_versions",
 ]

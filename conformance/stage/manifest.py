@@ -152,6 +152,9 @@ class Claims(_Table):
     request_timeout: Annotated[float, Field(gt=0, le=600)] | None = Field(
         default=None, description="seconds after which a call that its backend does not answer is ended with an error"
     )
+    session_idle_timeout: float | None = Field(
+        default=None, gt=0, description="seconds after which a session that nobody uses is ended"
+    )
 
 
 class Tools(_Table):

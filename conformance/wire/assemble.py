@@ -58,6 +58,10 @@ def _connection_event(parser: HttpConnection, record: SpoolRecord, redactor: Red
         yield from parser.closed(t_ns)
 
 
+_ENDINGS: Final = {"signal": (Kind.STDIO_SIGNAL, "signal"), "exit": (Kind.STDIO_EXIT, "code")}
+"""Records of how a process is made to end, and ends: the kind of event and the member that says how."""
+
+
 def assemble_stdio(lines: Iterable[bytes], redactor: Redactor) -> Iterator[Observation]:
     """Yield what stdio taps wrote; frames are cut at newlines (2025-11-25 transports, stdio)."""
     pending: dict[tuple[str, str], list[bytes]] = {}
@@ -82,8 +86,9 @@ def assemble_stdio(lines: Iterable[bytes], redactor: Redactor) -> Iterator[Obser
             yield Observation(t_ns, Point.STDIO_TAP, Kind.STDIO_STDERR, base | {"text": text})
         elif kind in {"eof-up", "eof-down"}:
             yield Observation(t_ns, Point.STDIO_TAP, Kind.STDIO_EOF, base | {"dir": kind.removeprefix("eof-")})
-        elif kind == "exit":
-            yield Observation(t_ns, Point.STDIO_TAP, Kind.STDIO_EXIT, base | {"code": record.get("code")})
+        elif kind in _ENDINGS:
+            event, member = _ENDINGS[kind]
+            yield Observation(t_ns, Point.STDIO_TAP, event, base | {member: record.get(member)})
 
 
 def _frames(begun: list[bytes], data: bytes) -> list[bytes]:

@@ -12,6 +12,7 @@ Records are JSON lines; `t_ns` is CLOCK_MONOTONIC:
     start: pid, argv, boot_id (a reader that has the same one has the same clock)
     up | down | stderr: b64, one read each, stamped as it returned
     eof-up | eof-down: by = "sender" (closed its end) or "receiver" (no longer reads)
+    signal: signal (number), passed on to the command
     exit: code (what this tap exits with), signal (number or null), error (why it could not be started, or null)
     sync: token; answers the collector's line `sync TOKEN`: all that was relayed before stands above
 
@@ -57,7 +58,7 @@ class Recorder:
         self._base = {"tap": name, "process": uuid.uuid4().hex}
         self._connect = connect
         self._queue: queue.SimpleQueue[tuple[int, dict[str, Any], bytes] | None] = queue.SimpleQueue()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal may come while the main thread records
         self._waiting = 0
         self._lost = False
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -158,6 +159,7 @@ class Signals:
 
     def __init__(self) -> None:
         self._pid: int | None = None
+        self._recorder: Recorder | None = None
         self._early: list[int] = []
         self.insisted = threading.Event()
         """A signal came after the command's end: whoever sent it wants the end now."""
@@ -165,11 +167,11 @@ class Signals:
             if signal.getsignal(number) is not signal.SIG_IGN:  # ignored signals stay ignored, as without the tap
                 signal.signal(number, self._on_signal)
 
-    def forward_to(self, pid: int) -> None:
-        """Name the command."""
-        self._pid = pid
+    def forward_to(self, pid: int, recorder: Recorder) -> None:
+        """Name the command, and who records what is sent to it."""
+        self._pid, self._recorder = pid, recorder
         for number in self._early:
-            os.kill(pid, number)
+            self._send(pid, number)
 
     def ended(self) -> None:
         """Take note that the command was reaped; its number may soon be another's."""
@@ -180,7 +182,12 @@ class Signals:
             self._early.append(number)
             self.insisted.set()
         else:
-            os.kill(self._pid, number)
+            self._send(self._pid, number)
+
+    def _send(self, pid: int, number: int) -> None:
+        if self._recorder is not None:
+            self._recorder.record("signal", monotonic_ns(), signal=number)
+        os.kill(pid, number)
 
 
 def _to_file(path: str) -> Callable[[Recorder], Callable[[bytes], None]]:
@@ -250,7 +257,7 @@ def _relay(recorder: Recorder, signals: Signals, argv: list[str]) -> int:
         recorder.record("exit", monotonic_ns(), code=code, signal=None, error=error.strerror)
         return code
     recorder.record("start", monotonic_ns(), pid=pid, argv=argv, boot_id=_boot_id())
-    signals.forward_to(pid)
+    signals.forward_to(pid, recorder)
     outputs = [Pump(recorder, "down", from_stdout, 1), Pump(recorder, "stderr", from_stderr, 2)]
     for pump in (Pump(recorder, "up", 0, to_stdin), *outputs):
         pump.start()

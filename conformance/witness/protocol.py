@@ -80,7 +80,7 @@ class Server:
             if self.script.tools_delay:
                 self._spawn(self._open_toolbox())
         result = {
-            "protocolVersion": session.revision,
+            "protocolVersion": self.script.answers_version or session.revision,
             "capabilities": self._declared,
             "serverInfo": {"name": "witness", "version": "1.0.0"},
         }

@@ -70,6 +70,7 @@ class Script:
     # lifecycle and sessions
     initialize_delay: float = 0.0
     hangs_on_initialize: bool = False
+    answers_version: str | None = None
     requires_initialized: bool = False
     stateless: bool = False
     single_session: bool = False
@@ -158,6 +159,13 @@ _ALL: Final = (
         description="Accepts initialize and never answers it, not even with headers.",
         failure_class="initialize-hang",
         hangs_on_initialize=True,
+    ),
+    Script(
+        name="unknown_version",
+        title="Initialize answered with an unknown version",
+        description="Answers initialize with protocol version 1999-01-01, and serves whoever goes on all the same.",
+        failure_class="unsupported-version-used",
+        answers_version="1999-01-01",
     ),
     Script(
         name="slow_start",

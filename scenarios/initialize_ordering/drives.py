@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
+from uuid import uuid4
 
 from conformance import timing
 from conformance.evidence.events import JSON
@@ -20,6 +22,9 @@ UNKNOWN_VERSIONS: Final = ("1.0.0", "2099-01-01", "2026-07-28")
 INVALID_HEADERS: Final = ("1999-01-01", "not-a-version")
 
 SLOW_INITIALIZE: Final = SCRIPTS["slow_initialize"].initialize_delay
+
+CROWD: Final = 6
+"""Clients that initialize at the same time."""
 
 RACES: Final = 5
 """Fresh sessions that send a request before `initialized`; one refused at random must show in so few."""
@@ -161,14 +166,15 @@ async def _names(client: McpClient) -> tuple[str, ...]:
 @scenario(
     suite=SUITE,
     kind=ScenarioKind.EXCLUSIVE,
-    brings=("invalid-version-header",),
+    brings=("invalid-version-header", "version-header-left-out"),
     revisions=STREAMABLE_LEGACY[1:],
 )
 async def version_header(stage: Stage) -> None:
-    """List the tools with MCP-Protocol-Version headers that name no revision."""
+    """List the tools with MCP-Protocol-Version headers that name no revision, and without one."""
     client = await stage.connected()
     for value in INVALID_HEADERS:
         await client.request("tools/list", {}, headers={"MCP-Protocol-Version": value})
+    await client.request("tools/list", {}, headers={"MCP-Protocol-Version": None})
     await client.request("tools/list", {})
     await client.delete()
 
@@ -180,3 +186,50 @@ async def capabilities(stage: Stage) -> None:
     for method in ("tools/list", "prompts/list", "resources/list"):
         await client.request(method, {})
     await client.delete()
+
+
+@scenario(
+    suite=SUITE,
+    kind=ScenarioKind.DESTRUCTIVE,
+    brings=("initialize-repeated", "initialize-with-foreign-id", "initializes-at-once"),
+)
+async def repeated_initialize(stage: Stage) -> None:
+    """Initialize again in a session, with an id that nobody issued, and with several clients at once."""
+    client = await stage.connected()
+    await client.initialize()
+    await client.request("tools/list", {})
+    stranger = await stage.client("stranger")
+    await stranger.initialize(headers={"Mcp-Session-Id": str(uuid4())})
+    crowd = [await stage.client(f"crowd{number}") for number in range(CROWD)]
+    async with asyncio.TaskGroup() as tasks:
+        for member in crowd:
+            tasks.create_task(member.connect())
+    for one in (client, *crowd):
+        await one.delete()
+
+
+@scenario(suite=SUITE, kind=ScenarioKind.DESTRUCTIVE, brings=("initialize-in-batch",), revisions=("2025-03-26",))
+async def batched_initialize(stage: Stage) -> None:
+    """Send an initialize in a batch, alone and beside another request."""
+    client = await stage.client()
+    params = {"protocolVersion": "2025-03-26", "capabilities": {}, "clientInfo": {"name": "batch", "version": "1"}}
+    first = {"jsonrpc": "2.0", "id": client.next_id(), "method": "initialize", "params": params}
+    await client.post([first])
+    await client.post([first, {"jsonrpc": "2.0", "id": client.next_id(), "method": "tools/list", "params": {}}])
+
+
+@scenario(
+    suite=SUITE,
+    kind=ScenarioKind.DESTRUCTIVE,
+    brings=("unknown-version-answered",),
+    witness_script="unknown_version",
+    control=False,
+)
+async def unknown_version_answered(stage: Stage) -> None:
+    """Connect to a backend that answers initialize with a version that does not exist; stop where that is told."""
+    client = await stage.client()
+    await client.initialize()
+    if client.negotiated in LEGACY:
+        await client.initialized()
+        await client.request("tools/list", {})
+        await client.delete()

@@ -24,6 +24,9 @@ TOGETHER: Final = 6
 TOGETHER_SECONDS: Final = 0.3
 """How long each of them lasts, so that they overlap also where a gateway takes 50 ms for each."""
 
+AFTER_RESTART: Final = 4
+"""Requests after a restart of the backend before it is said that nobody is served."""
+
 CLIENTS: Final = 3
 """Clients that come and go: the second meets what the first one's leaving did, the third what the second one's did."""
 
@@ -150,7 +153,7 @@ async def two_clients_calls(stage: Stage) -> None:
 @scenario(
     suite=SUITE,
     kind=ScenarioKind.IDLE,
-    brings=("session-ended-and-watched",),
+    brings=("session-ended-and-watched", "stdio-child-ended"),
     seconds=timing.SESSION_END,
     needs_witness=True,
 )
@@ -180,3 +183,55 @@ async def backend_forgets_session(stage: Stage) -> None:
         if reply.status == 404:
             break
     await client.delete()
+
+
+@scenario(suite=SUITE, kind=ScenarioKind.DESTRUCTIVE, brings=("gateway-restarted",), control=False)
+async def gateway_restarts(stage: Stage) -> None:
+    """Restart the gateway under an open session; go on with its id, then connect anew."""
+    client = await stage.connected()
+    await client.request("tools/list", {})
+    await stage.restart_gateway()
+    await client.request("tools/list", {})
+    fresh = await stage.connected("fresh")
+    await fresh.request("tools/list", {})
+    await fresh.delete()
+
+
+@scenario(suite=SUITE, kind=ScenarioKind.DESTRUCTIVE, brings=("backend-restarted",), http_backend=True, control=False)
+async def backend_restarts(stage: Stage) -> None:
+    """Restart the backend under an open session; go on in it, and connect anew where it is gone."""
+    client = await stage.connected()
+    await client.request("tools/list", {})
+    await stage.stop_backend()
+    await stage.start_backend()
+    for attempt in range(AFTER_RESTART):
+        reply = await client.request("tools/list", {}, deadline=timing.HANG_OBSERVATION)
+        if reply.result(client.last_id) is not None:
+            break
+        if reply.status == 404 or attempt:
+            client = await stage.connected(f"fresh{attempt}")
+    await client.delete()
+
+
+@scenario(
+    suite=SUITE,
+    kind=ScenarioKind.IDLE,
+    brings=("clients-vanished",),
+    seconds=timing.VANISHED_WATCHED,
+    control=False,
+)
+async def clients_vanish(stage: Stage) -> None:
+    """Let clients close their connections without DELETE; later ask with their ids."""
+    clients = [await stage.connected(f"vanishing{number}") for number in range(CLIENTS)]
+    for client in clients:
+        await client.request("tools/list", {})
+        await client.close()
+    stage.step("clients.vanished", clients=len(clients))
+    claim = stage.instance.target.claims.session_idle_timeout if stage.instance.target else None
+    longest = claim if claim is not None and claim <= timing.LONGEST_CLAIM else 0.0
+    await stage.wait(longest + timing.VANISHED_WATCHED, "sessions that nobody uses are ended as declared")
+    stage.step("clients.watched")
+    for number, client in enumerate(clients):
+        finder = await stage.client(f"finder{number}")
+        finder.session, finder.negotiated = client.session, client.negotiated
+        await finder.request("tools/list", {})
