@@ -52,6 +52,7 @@ class Session:
     initialized: asyncio.Event = field(default_factory=asyncio.Event)
     listener: Outlet | None = None
     parked: StoredStream | None = None
+    """The GET stream whose connection the server has closed, while nobody has come back for it."""
     stored: list[StoredStream] = field(default_factory=list)
     running: dict[Id, asyncio.Task[Any]] = field(default_factory=dict)
     own_tools: dict[str, Any] = field(default_factory=dict)
@@ -73,10 +74,7 @@ class Session:
         return outlet is not None and self.initialized.is_set() and outlet.send(message)
 
     def store(self, *, unasked: bool) -> StoredStream:
-        """Return a new stream that can be resumed. That of a GET (`unasked`) is not primed: it has nothing to say yet.
-
-        parked: the GET stream whose connection the server has closed, while nobody has come back for it.
-        """
+        """Return a new stream that can be resumed; that of a GET (`unasked`) is not primed."""
         stream = StoredStream(unasked=unasked, primes=not unasked and self.revision >= PRIMED_SINCE)
         self.stored.append(stream)
         return stream

@@ -26,11 +26,12 @@ class Leaving(StrEnum):
 
 @dataclass(slots=True)
 class _Entry:
-    """One event of the log: a message, or a place where the connection is left, once."""
+    """One event of the log: a message, or a place where one connection is left and the next ones go on (`passed`)."""
 
     message: JSON = None
     leaving: Leaving | None = None
     retry: int = 0
+    passed: bool = False
 
 
 class StoredStream:
@@ -91,10 +92,10 @@ class StoredStream:
                 sent += 1
                 if entry.leaving is None:
                     yield self._event(sent, entry.message, script)
-                elif entry.retry >= 0:
+                elif not entry.passed:
                     if entry.leaving is Leaving.CLOSE:
                         yield self._event(sent, None, script, retry=entry.retry)
-                    self.was_left, entry.retry = entry.leaving, -1  # not again for the connections that follow
+                    self.was_left, entry.passed = entry.leaving, True
                     return
             if self._ended:
                 return
