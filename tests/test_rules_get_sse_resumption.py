@@ -283,6 +283,14 @@ def test_324_what_the_client_had_no_time_to_read_is_due_again():
     assert isinstance(verdict("MGC324", story), Pass)
 
 
+@pytest.mark.parametrize(("headers", "hop"), [({"Last-Event-ID": "2-1"}, Hop.BACKEND), ({}, Hop.GATEWAY)])
+def test_324_a_backend_that_was_not_asked_to_resume_is_not_at_fault(headers, hop):
+    story = resumed()
+    get = back(story, 2.005, "2-1", backend=True, session="b-1", headers=headers, how=None)
+    story.end(get, "abandoned", t=8.0)
+    assert charged(verdict("MGC324", story)) is hop
+
+
 def test_324_lag_decides_nothing():
     story = resumed()
     story.lag(4.0, t=5.0)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from conformance import timing
+from conformance.evidence.events import Hop
 from conformance.evidence.transcript import Exchange, Message
 from conformance.rules.base import Inputs, Level, Side, charge, fail, rule
 from conformance.rules.get_sse_evidence import SUITE, headers_waited, later_answers, open_streams, said, without_result
@@ -55,7 +58,7 @@ def nothing_foreign_is_replayed(inputs: Inputs) -> Verdict:
                     belongs,
                     get,
                     events=(message.seq,),
-                    charged_to=charge(inputs, get, carries(message.payload)),
+                    charged_to=_charge(inputs, get, carries(message.payload)),
                 )
     if not served:
         return REFUSED if resumable(inputs.through) else NO_IDS
@@ -91,7 +94,7 @@ def id_leads_to_its_stream(inputs: Inputs) -> Verdict:
                 "only messages of another stream came",
                 origin,
                 get,
-                charged_to=charge(inputs, get, lambda item: bool(item.messages())),
+                charged_to=_charge(inputs, get, lambda item: bool(item.messages())),
             )
     if not served:
         return NotApplicable("no GET with Last-Event-ID brought a message")
@@ -135,7 +138,7 @@ def missed_messages_come(inputs: Inputs) -> Verdict:
             f"the resumed stream stayed silent for {until - get.t:.1f} s",
             origin,
             get,
-            charged_to=charge(inputs, get, lambda item: _served(item) and not item.messages()),
+            charged_to=_charge(inputs, get, lambda item: _served(item) and not item.messages()),
         )
     if not served:
         return REFUSED if resumable(inputs.through) else NO_IDS
@@ -174,7 +177,7 @@ def post_stream_is_resumed_by_get(inputs: Inputs) -> Verdict:
                 f"it was answered {said(get)}",
                 origin,
                 get,
-                charged_to=charge(inputs, get, lambda item: not _served(item)),
+                charged_to=_charge(inputs, get, lambda item: not _served(item)),
             )
     if not tried:
         return Inconclusive("nobody came back with the event ids")
@@ -212,12 +215,17 @@ def unknown_event_id_is_harmless(inputs: Inputs) -> Verdict:
                     f"the {_kind(message)} of an earlier request came again",
                     get,
                     events=(message.seq,),
-                    charged_to=charge(inputs, get, lambda item: any(m.is_response for m in item.messages())),
+                    charged_to=_charge(inputs, get, lambda item: any(m.is_response for m in item.messages())),
                 )
         later = later_answers(inputs.through, get, get.t)
         if later and without_result(later[0]):
             return fail("a session that lives on", f"tools/list was then answered {said(later[0])}", get, later[0])
     return Pass(f"answered {said(gets[0])}; nothing came again", gets[0].events)
+
+
+def _charge(inputs: Inputs, get: Exchange, same: Callable[[Exchange], bool]) -> Hop:
+    """Return whose fault a deviation in a resumed stream is: the backend's only if it was asked to resume one."""
+    return charge(inputs, get, lambda item: LAST_EVENT_ID in item.headers and same(item))
 
 
 def _served(get: Exchange) -> bool:
