@@ -152,9 +152,19 @@ def test_742_no_request_of_that_session(id: Any) -> None:
 
 def test_742_a_request_that_was_over() -> None:
     story = given_up()
+    story.exchange(session="s-1", request=call("n-0", "c-0"), t=7.99, sse=[answer("n-0", "c-0")], after=0.1)
     story.exchange(backend=True, session="b-1", request=call("n-0", 6), t=8.0, sse=[answer("n-0", 6)])
     cancel(story, 6, 10.52, backend=True)
-    assert "had been answered" in failure("MGC742", story).observed
+    assert "had been over" in failure("MGC742", story).observed
+
+
+@pytest.mark.parametrize(("t", "kind"), [(2.0, Fail), (8.0, Pass)])
+def test_742_an_answer_that_nobody_was_waiting_for_may_be_unread(t: float, kind: type[Verdict]) -> None:
+    story = given_up()
+    story.exchange(backend=True, session="b-1", request=request("tools/list", 6), t=t, sse=[result(6, tools=[])])
+    cancel(story, 6, 10.52, backend=True)
+    cancel(story, 7, 10.53, backend=True)
+    assert isinstance(verdict("MGC742", story), kind)
 
 
 def test_742_another_call() -> None:
@@ -207,6 +217,14 @@ def test_743_as_the_backend_left_its_own() -> None:
 def test_743_the_backend_was_never_told() -> None:
     found = failure("MGC743", to_the_end(given_up(ends=None, stopped=None)))
     assert (found.charged_to, found.symptom) == (Hop.GATEWAY, "cancel-not-propagated")
+
+
+def test_743_the_backend_was_quicker() -> None:
+    story = opened()
+    story.exchange(session="s-1", request=call("n-1", "c-1"), t=10.0, sse=[answer("n-1", "c-1")], after=3.0)
+    story.exchange(backend=True, session="b-1", request=call("n-1", 7), t=10.1, sse=[answer("n-1", 7)], after=0.5)
+    cancel(story, "c-1", 10.5)
+    assert isinstance(verdict("MGC743", story), Inconclusive)
 
 
 def test_743_not_watched_for_long_enough() -> None:
@@ -313,6 +331,14 @@ def test_745_the_backend_ends_it_unasked() -> None:
 def test_a_stray_cancel_ends_the_session(rule_id: str) -> None:
     found = failure(rule_id, to_the_end(stray(NAMED[rule_id]), sse=None, status=404))
     assert found.symptom == "cancel-poisons-session"
+
+
+@pytest.mark.parametrize(("until", "kind"), [(12.0, Pass), (16.0, Fail)])
+def test_745_a_call_beside_is_given_time(until: float, kind: type[Verdict]) -> None:
+    story = opened()
+    story.exchange(session="s-1", request=call("n-1", "c-1"), t=10.0, sse=[], how="abandoned", length=until - 10.0)
+    cancel(story, "c-9", 10.5)
+    assert isinstance(verdict(POINTLESS, to_the_end(story)), kind)
 
 
 # MGC748 --------------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from conformance import timing
 from conformance.evidence.events import Hop
 from conformance.evidence.transcript import BackendSession, Exchange, Message, Transcript
 from conformance.rules.base import Inputs, Level, Precondition, Side, charge, fail, rule
-from conformance.rules.session_reuse_evidence import accepted, answered_nonces, nonce_of, said, without_result
+from conformance.rules.session_reuse_evidence import accepted, answered_nonces, nonce_of, said
 from conformance.rules.transparency_cancellation_evidence import (
     SUITE,
     Cancelled,
@@ -22,7 +22,9 @@ from conformance.rules.transparency_cancellation_evidence import (
     cancelled,
     cancels,
     end_of,
+    known_over,
     lagged,
+    lost,
     meant,
     named_requests,
     sent_cancels,
@@ -66,8 +68,8 @@ def _sessionless(found: tuple[Cancelled, ...]) -> bool:
 def cancel_is_passed_on(inputs: Inputs) -> Verdict:
     """Judge whether the backend of a cancelled call hears of the cancel.
 
-    What it checks: notifications/cancelled within CANCEL_PROMPT in the backend session of the call, which the call's
-    nonce leads to, unless the backend has answered by then.
+    What it checks: notifications/cancelled in the backend session of the call, which the call's nonce leads to; that
+    none comes counts after CANCEL_PROMPT, if the backend has not answered by then.
     Why it matters: a tool that nobody stops runs on, with its side effects and its costs.
     A failing exchange: client → cancelled; gateway → backend nothing, and the tool runs to its end
     A conforming exchange: client → cancelled, its own requestId; gateway → backend cancelled, the id of its own request
@@ -115,7 +117,7 @@ def cancel_names_its_call(inputs: Inputs) -> Verdict:
     """Judge which requests the gateway cancels at its backends.
 
     What it checks: requestId is, in value and type, that of a request of the gateway's in the same backend session, not
-    answered CANCEL_RACE before, and, after a client's cancel, that of the call the client cancelled.
+    known to be over, and, after a client's cancel, that of the call the client cancelled.
     Why it matters: ids differ on the two sides; the client's own means nothing to the backend, or another call.
     A failing exchange: client → cancelled "x-1"; gateway → backend cancelled "x-1", where the call had the id 7
     A conforming exchange: client → cancelled "x-1"; gateway → backend cancelled 7
@@ -126,20 +128,20 @@ def cancel_names_its_call(inputs: Inputs) -> Verdict:
     if not judged:
         return NotApplicable("the gateway sent its backend no cancel; that it should is judged by MGC741")
     for session, item in judged:
-        trouble = _misses(session, item) or _hits_another(through, session, item)
+        trouble = _misses(through, session, item) or _hits_another(through, session, item)
         if trouble:
             return _missed(through, item, trouble)
     return Pass(f"{len(judged)} cancel(s), each of a request under way", tuple(item.seq for _, item in judged))
 
 
-def _misses(session: BackendSession, cancel: Message) -> str:
+def _misses(transcript: Transcript, session: BackendSession, cancel: Message) -> str:
     """Return in words why a cancel names nothing under way, empty when it does not."""
     request = meant(session, cancel)
     if request is None:
         return f"{cancel.params.get('requestId')!r} is the id of no request in that session"
-    answer = session.response_to(request)
-    if answer is not None and cancel.t - answer.t > timing.CANCEL_RACE:
-        return f"the request it names had been answered {cancel.t - answer.t:.1f} s before"
+    over = known_over(transcript, session, request)
+    if over is not None and cancel.t - over > timing.CANCEL_RACE:
+        return f"the request it names had been over for {cancel.t - over:.1f} s"
     return ""
 
 
@@ -177,8 +179,8 @@ def _missed(transcript: Transcript, cancel: Message, trouble: str) -> Fail:
 def cancelled_call_ends(inputs: Inputs) -> Verdict:
     """Judge what becomes of the response to a call that was cancelled.
 
-    What it checks: within CANCEL_PROMPT it ends without a response, or with an error; a result only if the backend gave
-    it before it heard of the cancel.
+    What it checks: within CANCEL_PROMPT it ends without a response, or with an error; not where the backend has a
+    result, because it was quicker or did not stop.
     Why it matters: a stream that nothing will come down any more holds a connection until somebody times out.
     A failing exchange: cancelled → 202; the call's stream stays open, silent or with comments
     A conforming exchange: cancelled → 202; the call's stream ends, or brings an error (the Python SDK's -32800)
@@ -190,6 +192,8 @@ def cancelled_call_ends(inputs: Inputs) -> Verdict:
         return NO_SESSION
     took: list[float] = []
     for item in found:
+        if _has_result(item):
+            continue
         over = _over(through, item.call)
         if over is not None and over - item.cancel.t <= timing.CANCEL_PROMPT:
             took.append(over - item.cancel.t)
@@ -206,7 +210,17 @@ def cancelled_call_ends(inputs: Inputs) -> Verdict:
             charged_to=_left_open_by(through, item),
             symptom="cancelled-call-left-open" if item.told is not None else "cancel-not-propagated",
         )
+    if not took:
+        return Inconclusive("the backend answered every call that was cancelled")
     return Pass(f"{len(took)} cancelled call(s) ended, the slowest after {max(took):.3f} s", found[0].call.events)
+
+
+def _has_result(item: Cancelled) -> bool:
+    """Whether the backend was quicker than the cancel, or did not stop for it: its result may then be relayed."""
+    answered = item.answered
+    if answered is None or answered.result is None:
+        return False
+    return item.told is not None or answered.t - item.cancel.t <= timing.CANCEL_PROMPT
 
 
 def _over(transcript: Transcript, call: Exchange) -> float | None:
@@ -255,7 +269,7 @@ def session_outlives_cancel(inputs: Inputs) -> Verdict:
         return NotExercised("a request of that session that is not cancelled")
     given_up = named_requests(through)
     for item in (*others, *given_up):
-        trouble = _trouble(item, named=item in given_up)
+        trouble = _trouble(through, item, named=item in given_up)
         if trouble:
             return fail(
                 "a result for each request that was not cancelled, and one response at most for each that was",
@@ -269,7 +283,7 @@ def session_outlives_cancel(inputs: Inputs) -> Verdict:
 
 
 def _blame(inputs: Inputs, item: Exchange, *, named: bool) -> Hop:
-    return charge(inputs, item, lambda behind: bool(_trouble(behind, named=named)))
+    return charge(inputs, item, lambda behind: bool(_trouble(inputs.through, behind, named=named)))
 
 
 def _beside(transcript: Transcript) -> tuple[Exchange, ...]:
@@ -279,11 +293,11 @@ def _beside(transcript: Transcript) -> tuple[Exchange, ...]:
     return tuple(sorted(found.values(), key=lambda item: item.seq))
 
 
-def _trouble(item: Exchange, *, named: bool) -> str:
+def _trouble(transcript: Transcript, item: Exchange, *, named: bool) -> str:
     """Return in words what is wrong with the answer to a request, empty when nothing is. named: by some cancel."""
     responses = [message for message in item.messages() if message.is_response]
     if len(responses) > 1:
         return f"it got {len(responses)} responses"
     if any(nonce != nonce_of(item) for message in responses for nonce in answered_nonces(message)):
         return CROSSED
-    return "" if named or not without_result(item) else f"it was answered {said(item)}"
+    return "" if named or not lost(transcript, item) else f"it was answered {said(item)}"

@@ -14,6 +14,7 @@ from conformance import timing
 from conformance.evidence.events import JSON
 from conformance.evidence.links import Basis, Link, links
 from conformance.evidence.transcript import BackendSession, Exchange, Message, Transcript
+from conformance.rules.session_reuse_evidence import without_result
 
 SUITE: Final = "transparency"
 CANCELLED: Final = "notifications/cancelled"
@@ -77,6 +78,14 @@ def call_of(transcript: Transcript, cancel: Exchange) -> Exchange | None:
         if same(item.request["id"], named_by(cancel)) and under_way(transcript, item, cancel.t)
     ]
     return named[-1] if named else None
+
+
+def lost(transcript: Transcript, exchange: Exchange) -> bool:
+    """Whether a request was refused or ended without a result, or was waited for as long as LOST_ANSWER in vain."""
+    if not without_result(exchange):
+        return False
+    ended = exchange.answer() is not None or exchange.how in ("complete", "fin", "rst")
+    return ended or end_of(transcript, exchange) - exchange.t >= timing.LOST_ANSWER
 
 
 def named_requests(transcript: Transcript) -> tuple[Exchange, ...]:
@@ -262,3 +271,19 @@ def meant(session: BackendSession, cancel: Message) -> Message | None:
     named = cancel.params.get("requestId")
     found = [m for m in session.up() if m.is_request and m.seq < cancel.seq and same(m.id, named)]
     return found[-1] if found else None
+
+
+def known_over(transcript: Transcript, session: BackendSession, request: Message) -> float | None:
+    """Return since when the gateway knew that a request of its was over, in seconds; None when that is not known.
+
+    That is when its client had the backend's result; what cannot be linked to a call is known RELAY_PROMPT after the
+    backend's answer, which may lie unread for a while.
+    """
+    answer = session.response_to(request)
+    if answer is None:
+        return None
+    for link in links(transcript):
+        if link.basis is Basis.NONCE and link.backend.seq == request.seq:
+            relayed = link.client.answer()
+            return relayed.t if relayed is not None and relayed.result is not None else None
+    return answer.t + timing.RELAY_PROMPT

@@ -19,6 +19,7 @@ from conformance.rules.transparency_cancellation_evidence import (
     cancels_of_initialize,
     cut_off,
     is_malformed,
+    lost,
     strays,
     told_about,
     went_on,
@@ -101,6 +102,7 @@ def malformed_cancel_is_harmless(inputs: Inputs) -> Verdict:
 
 
 def _harmless(inputs: Inputs, sent: tuple[Exchange, ...]) -> Verdict:
+    through = inputs.through
     for item in sent:
         if _upset(item):
             return fail(
@@ -111,8 +113,8 @@ def _harmless(inputs: Inputs, sent: tuple[Exchange, ...]) -> Verdict:
                 symptom="stray-cancel-does-harm",
             )
     for item in sent:
-        for other in beside(inputs.through, item):
-            if without_result(other):
+        for other in beside(through, item):
+            if lost(through, other):
                 ended = other.t < item.t
                 return fail(
                     "a result for every request of that session",
@@ -168,7 +170,7 @@ def late_answer_is_ignored(inputs: Inputs) -> Verdict:
                 crossed = f"it came in answer to {other.rpc_method or other.method}"
                 return fail(expected, crossed, item.call, other, symptom="response-crosswire")
         for other in beside(through, item.cancel):
-            if without_result(other):
+            if lost(through, other):
                 return _tripped(inputs, other, item.cancel)
     closed = sum(item.answered is None for item in found)
     return Pass(f"{len(found)} answer(s) too late, {closed} of them not waited for", found[0].call.events)

@@ -22,9 +22,10 @@ TO_CANCEL: Final = ("cancelled-call", 90_210)
 """Ids of calls to be cancelled, one of each JSON type; no gateway that counts its own requests has come so far."""
 
 UNDER_WAY: Final = 0.2
-"""How long a call is given to reach the backend, in seconds; healthy gateways take 0.02 s."""
+"""How long a call is given to reach the backend, in seconds, beside twice what a whole call takes; healthy gateways
+take 0.02 s."""
 
-RACES: Final = 24
+RACES: Final = 16
 """Calls that are cancelled about when they are answered, at once."""
 
 SPREAD: Final = 0.3
@@ -38,14 +39,30 @@ MALFORMED: Final[tuple[JSON, ...]] = (None, {}, {"requestId": None}, {"requestId
 """Params without a requestId, and with one that no request can have."""
 
 UNSTOPPABLE: Final = 1.5
-"""How long the call lasts that goes on though it was cancelled, in seconds: its answer is late by more than
-CANCEL_RACE."""
+"""How long calls go on after they have reached the backend, in seconds; so does one that was cancelled, whose answer is
+then late by more than CANCEL_RACE."""
+
+
+def _call(stage: Stage, tool: str, seconds: float) -> dict[str, JSON]:
+    return {"name": tool, "arguments": {"nonce": stage.nonce(), "seconds": seconds}}
 
 
 async def _slow(stage: Stage, client: McpClient, tool: str, request_id: JSON, seconds: float) -> Reply:
-    params: JSON = {"name": tool, "arguments": {"nonce": stage.nonce(), "seconds": seconds}}
-    deadline = UNDER_WAY + timing.CANCEL_PROMPT + 0.5
+    return await client.request("tools/call", _call(stage, tool, seconds), request_id=request_id)
+
+
+async def _given_up(stage: Stage, client: McpClient, tool: str, request_id: JSON, reached: float) -> Reply:
+    """Call what lasts too long, and stop to wait for it once it could have been cancelled."""
+    params = _call(stage, tool, reached + timing.CANCELLED_CALL)
+    deadline = reached + timing.CANCEL_PROMPT + 0.5
     return await client.request("tools/call", params, request_id=request_id, deadline=deadline)
+
+
+async def _reached(stage: Stage, client: McpClient, tool: str) -> float:
+    """Return after how long a call should have reached the backend, in seconds, from what a short one takes."""
+    begun = asyncio.get_running_loop().time()
+    await client.call(tool, {"nonce": stage.nonce(), "seconds": 0})
+    return UNDER_WAY + 2 * (asyncio.get_running_loop().time() - begun)
 
 
 async def _cancel(client: McpClient, request_id: JSON) -> Reply:
@@ -63,11 +80,12 @@ async def cancelled_calls(stage: Stage) -> None:
     """Cancel two of three calls under way; then many just as they are answered; then use the session further."""
     client = await stage.connected()
     slow, echo = await stage.tool("slow", client), await stage.tool("echo", client)
+    reached = await _reached(stage, client, slow)
     async with asyncio.TaskGroup() as tasks:
         for request_id in TO_CANCEL:
-            tasks.create_task(_slow(stage, client, slow, request_id, timing.CANCELLED_CALL))
-        tasks.create_task(_slow(stage, client, slow, "spared-call", 2 * UNDER_WAY))
-        await stage.wait(UNDER_WAY, "the calls are under way")
+            tasks.create_task(_given_up(stage, client, slow, request_id, reached))
+        tasks.create_task(_slow(stage, client, slow, "spared-call", 2 * reached))
+        await stage.wait(reached, "the calls are under way")
         for request_id in TO_CANCEL:
             await _cancel(client, request_id)
             stage.step("call.cancelled", id=request_id)
@@ -85,7 +103,9 @@ async def cancelled_calls(stage: Stage) -> None:
 async def _raced(stage: Stage, client: McpClient, tool: str, number: int) -> None:
     """Call, and cancel the call a little before or after its answer is due."""
     request_id = f"raced-{number}"
-    call = asyncio.create_task(_slow(stage, client, tool, request_id, timing.RACED_CALL))
+    params = _call(stage, tool, timing.RACED_CALL)
+    racing = client.request("tools/call", params, request_id=request_id, deadline=timing.LOST_ANSWER)
+    call = asyncio.create_task(racing)
     await asyncio.sleep(timing.RACED_CALL + SPREAD * (number / RACES - 0.2))
     await _cancel(client, request_id)
     await call
@@ -115,37 +135,41 @@ async def stray_cancels(stage: Stage) -> None:
 
 async def _pointless(stage: Stage, client: McpClient, slow: str) -> None:
     await _slow(stage, client, slow, POINTLESS[-1], 0)
+    reached = await _reached(stage, client, slow)
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(_slow(stage, client, slow, "call-beside", UNSTOPPABLE))
-        await stage.wait(UNDER_WAY, "the call is under way")
+        tasks.create_task(_slow(stage, client, slow, "call-beside", reached + UNSTOPPABLE))
+        await stage.wait(reached, "the call is under way")
         for request_id in POINTLESS:
             await _cancel(client, request_id)
 
 
 async def _malformed(stage: Stage, client: McpClient, slow: str) -> None:
+    reached = await _reached(stage, client, slow)
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(_slow(stage, client, slow, "call-beside", UNSTOPPABLE))
-        await stage.wait(UNDER_WAY, "the call is under way")
+        tasks.create_task(_slow(stage, client, slow, "call-beside", reached + UNSTOPPABLE))
+        await stage.wait(reached, "the call is under way")
         for params in MALFORMED:
             await client.notify(CANCELLED, params)
 
 
 async def _late(stage: Stage, client: McpClient, unstoppable: str) -> None:
+    reached = await _reached(stage, client, unstoppable)
     async with asyncio.TaskGroup() as tasks, client.listen():
-        tasks.create_task(_slow(stage, client, unstoppable, "late-call", UNSTOPPABLE))
-        await stage.wait(UNDER_WAY, "the call is under way")
+        tasks.create_task(_slow(stage, client, unstoppable, "late-call", reached + UNSTOPPABLE))
+        await stage.wait(reached, "the call is under way")
         await _cancel(client, "late-call")
         await stage.wait(UNSTOPPABLE, "the backend answers all the same")
 
 
 async def _leaving(stage: Stage, client: McpClient, slow: str) -> None:
     """Close one connection and reset another, each with a call under way."""
+    reached = await _reached(stage, client, slow)
     for reset in (False, True):
-        params = {"name": slow, "arguments": {"nonce": stage.nonce(), "seconds": UNSTOPPABLE}}
+        params = _call(stage, slow, reached + UNSTOPPABLE)
         message = {"jsonrpc": "2.0", "id": client.next_id(), "method": "tools/call", "params": params}
         async with raw_connection(client.url, stage.step) as connection:
             await connection.begin_post(message, client.headers())
-            await stage.wait(UNDER_WAY, "the call is under way")
+            await stage.wait(reached, "the call is under way")
             stage.step("call.cut-off", reset=reset)
             if reset:
                 connection.reset()
