@@ -101,6 +101,13 @@ def test_119_an_id_of_the_clients_own_is_taken_over(answer: dict[str, Any], symp
     assert failure("MGC119", story).symptom == symptom
 
 
+def test_119_a_clients_own_id_given_again_is_not_foreign() -> None:
+    story = Story()
+    opened(story)
+    story.exchange(session="s-1", request=asking(), response=agreeing(), issue_session="s-1")
+    assert isinstance(verdict("MGC119", story), NotExercised)
+
+
 @pytest.mark.parametrize(("status", "kind"), [(200, Pass), (503, Fail)])
 def test_120_a_crowd(status: int, kind: type[Verdict]) -> None:
     story = Story()

@@ -26,10 +26,14 @@ def repeated(transcript: Transcript) -> tuple[Exchange, ...]:
 
 
 def with_foreign_id(transcript: Transcript) -> tuple[Exchange, ...]:
-    """Return the initializes that carried a session id which the gateway had not issued."""
-    issued = {item.response_headers.get(SESSION_HEADER) for item in initializes(transcript)}
-    foreign = (item for item in posted(transcript, "initialize") if SESSION_HEADER in item.headers)
-    return tuple(item for item in foreign if _adopted(item) or item.headers[SESSION_HEADER] not in issued)
+    """Return the initializes that carried a session id which the gateway had not issued by then."""
+    issued = [(item.t, item.response_headers.get(SESSION_HEADER)) for item in initializes(transcript)]
+    return tuple(
+        item
+        for item in posted(transcript, "initialize")
+        if SESSION_HEADER in item.headers
+        and not any(t < item.t and known == item.headers[SESSION_HEADER] for t, known in issued)
+    )
 
 
 def _adopted(exchange: Exchange) -> bool:
