@@ -231,8 +231,21 @@ _KEEP_ALIVE: Final[Mapping[str, Mapping[str, Separator]]] = {
         "resumption-broken": (resumption.response_came_uninterrupted, True),
     },
     "content-altered": {"error-misclassified": (messages.errors_keep_their_kind, True)},
-    "error-misclassified": {"content-altered": (messages.errors_keep_their_kind, False)},
-    "malformed-message": {"content-altered": (messages.malformed_message_sent, True)},
+    "error-misclassified": {
+        "content-altered": (messages.errors_keep_their_kind, False),
+        "hang-on-upstream-error": (client.response_stayed_open, False),
+        "init-race-rejected": (client.initialized_was_accepted, True),
+        "tool-name-mangled": (behind.backend_saw_the_call, True),
+        "http-form-mishandled": (behind.backend_had_failed, True),
+    },
+    "malformed-message": {
+        "content-altered": (messages.malformed_message_sent, True),
+        "request-id-mishandled": (messages.malformed_message_sent, True),
+    },
+    "unsafe-retry": {
+        "gateway-timeout-too-short": (scene.call_doubled, True),
+        "container-leak-or-storm": (scene.call_doubled, True),
+    },
     "request-id-mishandled": {"response-crosswire": (client.nonces_are_right, True)},
     "head-of-line-block": {
         "response-crosswire": (client.nonces_are_right, True),

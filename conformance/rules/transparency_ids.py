@@ -15,11 +15,12 @@ from conformance.rules.transparency_messages_evidence import (
     answered_how,
     calls_posted,
     exact_id,
+    illegal_requests,
     lag_decided,
     legal_id,
     not_refused,
     not_served,
-    passed_on,
+    repeated_requests,
     requests_to_backend,
 )
 from conformance.rules.verdicts import Inconclusive, Pass, Verdict
@@ -182,17 +183,14 @@ def own_ids_are_legal(inputs: Inputs) -> Verdict:
     A conforming exchange: gateway → backend: {"id": 17, "method": "ping"}
     Known gaps: what clients sent with an illegal id is MGC703's.
     """
-    sent, passed = requests_to_backend(inputs.through), passed_on(inputs.through)
-    for message in sent:
-        client = passed.get(message.seq)
-        handed_on = client is not None and not legal_id(client.request["id"])
-        if not legal_id(message.id) and not handed_on:
-            return fail(
-                "a string or an integer as the id of each request to the backend",
-                f"{message.method} was sent with id {message.id!r}",
-                events=(message.seq,),
-                symptom=MALFORMED,
-            )
+    sent = requests_to_backend(inputs.through)
+    for message in illegal_requests(inputs.through):
+        return fail(
+            "a string or an integer as the id of each request to the backend",
+            f"{message.method} was sent with id {message.id!r}",
+            events=(message.seq,),
+            symptom=MALFORMED,
+        )
     return Pass(f"{len(sent)} request(s) to the backend, all with legal ids", (sent[0].seq,))
 
 
@@ -215,28 +213,12 @@ def own_ids_are_fresh(inputs: Inputs) -> Verdict:
     A conforming exchange: gateway → backend in one session: tools/list id 1, tools/call id 2
     Known gaps: requests to a backend that issues no session id are told apart by their connection.
     """
-    passed = passed_on(inputs.through)
-    for session in inputs.through.backend_sessions:
-        seen: dict[tuple[type, JSON], int] = {}
-        for message in session.up():
-            if not message.is_request or not legal_id(message.id):
-                continue
-            first = seen.setdefault((type(message.id), message.id), message.seq)
-            if first != message.seq and not _reused_by_client(passed.get(first), passed.get(message.seq)):
-                return fail(
-                    "a new id for each request in a backend session",
-                    f"{message.method} was sent with id {message.id!r}, which an earlier request had",
-                    events=(first, message.seq),
-                    symptom=MALFORMED,
-                )
+    for first, message in repeated_requests(inputs.through):
+        return fail(
+            "a new id for each request in a backend session",
+            f"{message.method} was sent with id {message.id!r}, which an earlier request had",
+            events=(first, message.seq),
+            symptom=MALFORMED,
+        )
     sent = requests_to_backend(inputs.through)
     return Pass(f"{len(sent)} request(s) to the backend, no id twice in a session", (sent[0].seq,))
-
-
-def _reused_by_client(first: Exchange | None, second: Exchange | None) -> bool:
-    """Whether one client itself gave two of its calls the same id in its session."""
-    return (
-        first is not None
-        and second is not None
-        and (first.tap, first.session, first.request["id"]) == (second.tap, second.session, second.request["id"])
-    )

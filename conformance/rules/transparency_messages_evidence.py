@@ -139,20 +139,49 @@ def unasked_responses(transcript: Transcript) -> tuple[Message, ...]:
     return tuple(found)
 
 
+def illegal_requests(transcript: Transcript) -> tuple[Message, ...]:
+    """Return the gateway's requests whose id is no string or integer, but for clients' calls passed on as they came."""
+    passed = passed_on(transcript)
+    return tuple(
+        message
+        for message in requests_to_backend(transcript)
+        if not legal_id(message.id) and (message.seq not in passed or legal_id(passed[message.seq].request["id"]))
+    )
+
+
+def repeated_requests(transcript: Transcript) -> tuple[tuple[int, Message], ...]:
+    """Return the gateway's requests whose id an earlier one of the backend session had, each with the earlier `seq`.
+
+    One client may itself give two of its calls the same id; passed on, they are not the gateway's fault.
+    """
+    passed, found = passed_on(transcript), list[tuple[int, Message]]()
+    for session in transcript.backend_sessions:
+        seen: dict[tuple[type, JSON], int] = {}
+        for message in session.up():
+            if not message.is_request or not legal_id(message.id):
+                continue
+            first = seen.setdefault((type(message.id), message.id), message.seq)
+            if first != message.seq and not _reused_by_client(passed.get(first), passed.get(message.seq)):
+                found.append((first, message))
+    return tuple(found)
+
+
+def _reused_by_client(first: Exchange | None, second: Exchange | None) -> bool:
+    """Whether one client itself gave two of its calls the same id in its session."""
+    return (
+        first is not None
+        and second is not None
+        and (first.tap, first.session, first.request["id"]) == (second.tap, second.session, second.request["id"])
+    )
+
+
 def malformed_from_gateway(transcript: Transcript) -> tuple[Message, ...]:
     """Return the messages of the gateway that break JSON-RPC: their form, their ids, or that they answer nothing."""
-    passed, seen = passed_on(transcript), set[tuple[str, str | None, type, JSON]]()
     found = [item for item in from_gateway(transcript) if defect(item.payload)]
     found += [answer for item in transcript.client() if (answer := answered_notification(item)) is not None]
-    found += unasked_responses(transcript)
-    for message in requests_to_backend(transcript):
-        legal = legal_id(message.id)
-        key = (message.tap, message.session, type(message.id), message.id if legal else None)
-        if message.seq not in passed and (not legal or key in seen):
-            found.append(message)
-        seen.add(key)
-    for item in transcript.client():
-        found += responses(item) if lacks_request_id(item) else ()
+    found += [answer for item in transcript.client() if lacks_request_id(item) for answer in responses(item)]
+    found += [*unasked_responses(transcript), *illegal_requests(transcript)]
+    found += [message for _, message in repeated_requests(transcript)]
     return tuple(found)
 
 
