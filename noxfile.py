@@ -1,4 +1,4 @@
-"""Sessions: `nox -s conformance -- ARGS`, `nox -s tests`, `nox -s mutants`, `nox -s broken-releases`, `nox -s lint`."""
+"""Sessions: conformance (`nox -s conformance -- ARGS`), tests, mutants, broken-releases, stability, lint, lock."""
 
 from __future__ import annotations
 
@@ -43,6 +43,13 @@ def broken_releases(session: nox.Session) -> None:
     """Show that published releases with a known defect are flagged, and the releases that mended it are not."""
     install(session)
     session.run("python", "-m", "conformance", "broken-releases", *session.posargs)
+
+
+@nox.session
+def stability(session: nox.Session) -> None:
+    """Run a target 20 times idle and 20 times with every core busy; print each verdict that flips."""
+    install(session)
+    session.run("python", "-m", "conformance", "stability", *session.posargs)
 
 
 @nox.session

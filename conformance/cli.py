@@ -24,6 +24,7 @@ from conformance.commands import (
     mutants,
     replay,
     run,
+    stability,
     teaching,
     witness,
 )
@@ -70,6 +71,7 @@ COMMANDS: Final[Mapping[str, tuple[Callable[..., ExitCode], str]]] = {
     "witness": (witness.witness, witness.EPILOG),
     "mutants": (mutants.mutants_command, mutants.EPILOG),
     "broken-releases": (broken_releases.broken_releases_command, broken_releases.EPILOG),
+    "stability": (stability.stability_command, stability.EPILOG),
     "init": (init.init, init.EPILOG),
     "doctor": (doctor.doctor, doctor.EPILOG),
     "build-base": (build_base.build_base, build_base.EPILOG),
