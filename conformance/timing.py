@@ -195,3 +195,7 @@ connections: healthy gateways send both within 0.01 s, and nothing orders two co
 AFTER_ANSWER_WATCHED: Final = 1.5
 """How long progress is watched for after the answer: five times AFTER_ANSWER, so that a loaded harness's own lag (0.4 s
 seen) does not decide."""
+
+LIFECYCLE_ANSWER: Final = 10.0
+"""How long the search waits for each answer. Slowest healthy start-up of a stdio backend on this path: 6.1 s; a search
+meets a gateway that stays silent dozens of times while it shrinks, so it does not wait as long as ANSWER."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from collections.abc import Mapping
 from typing import Final
 
 from conformance.evidence.redact import facts
@@ -33,8 +34,8 @@ def reproduce(transcript: Transcript, decisive: tuple[int, ...], rule_id: str, e
     wanted = frozenset(decisive)
     subjects = [item for item in transcript.client() if wanted & frozenset(item.events)][-_MOST:]
     answers = (item.response_headers.get("mcp-session-id") for item in transcript.client())
-    issued = frozenset(session for session in answers if session)
-    sent = [_curl(item, issued, url=_url(transcript, item)) for item in subjects]
+    issued = dict.fromkeys((session for session in answers if session), "SESSION")
+    sent = [curl(item, issued, url=_url(transcript, item)) for item in subjects]
     requests = _prologue(transcript, subjects, issued) + sent
     lines: list[str] = []
     script = transcript.header.get("witness_script")
@@ -55,15 +56,14 @@ def _opened(transcript: Transcript, subject: Exchange) -> Exchange | None:
     return next((item for item in before if item.rpc_method == "initialize"), None)
 
 
-def _prologue(transcript: Transcript, subjects: list[Exchange], issued: frozenset[str]) -> list[str]:
+def _prologue(transcript: Transcript, subjects: list[Exchange], issued: Mapping[str, str]) -> list[str]:
     """Return the initialize whose session the last of `subjects` uses, and the notification after it."""
     opened = _opened(transcript, subjects[-1]) if subjects else None
     if opened is not None and _url(transcript, opened) != "$GATEWAY":
         return []  # the session of the old transport is its stream
     if opened is None or opened in subjects:
         return []
-    session = "tr -d '\\r' | awk 'tolower($1) == \"mcp-session-id:\" {print $2}'"
-    lines = [f"SESSION=$({_curl(opened, issued, extra='-D - -o /dev/null')} | {session})"]
+    lines = [opening(opened, issued, "SESSION")]
     told = next(
         (
             item
@@ -73,7 +73,7 @@ def _prologue(transcript: Transcript, subjects: list[Exchange], issued: frozense
         None,
     )
     if told is not None and told not in subjects and told.t < subjects[-1].t:
-        lines.append(_curl(told, issued))
+        lines.append(curl(told, issued))
     return lines
 
 
@@ -85,14 +85,22 @@ def _url(transcript: Transcript, exchange: Exchange) -> str:
     return "$SSE" if exchange.method == "GET" else "$ENDPOINT"
 
 
-def _curl(exchange: Exchange, issued: frozenset[str], extra: str = "-i", url: str = "$GATEWAY") -> str:
+def opening(exchange: Exchange, issued: Mapping[str, str], variable: str) -> str:
+    """Return the command that makes an initialize and keeps the session id it gets in a shell variable."""
+    session = "tr -d '\\r' | awk 'tolower($1) == \"mcp-session-id:\" {print $2}'"
+    return f"{variable}=$({curl(exchange, issued, extra='-D - -o /dev/null')} | {session})"
+
+
+def curl(exchange: Exchange, issued: Mapping[str, str], extra: str = "-i", url: str = "$GATEWAY") -> str:
+    """Return the command that makes one request. issued: the shell variable that holds each session id."""
     words = ["curl", "-sN", extra, "-X", shlex.quote(exchange.method), f'"{url}"']
     for name in _SHOWN:
         if name in exchange.headers:
             words += ["-H", _header(name, exchange.headers[name])]
     session = exchange.headers.get("mcp-session-id")
     if session is not None:
-        words += ["-H", '"Mcp-Session-Id: $SESSION"' if session in issued else _header("Mcp-Session-Id", session)]
+        known = issued.get(session)
+        words += ["-H", f'"Mcp-Session-Id: ${known}"' if known else _header("Mcp-Session-Id", session)]
     body = _body(exchange)
     if len(body) > _LONGEST_BODY:
         words += ["--data-binary", f"@body.json  # {len(body)} characters: event {exchange.seq} of the evidence has it"]

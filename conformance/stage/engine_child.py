@@ -308,7 +308,7 @@ async def drive(plan: Plan) -> None:
     """Drive a plan: start the tap process, make the runtime, run, stop. Cells that trouble left undriven say so."""
     supplied = tuple(os.environ.get(name, "") for name in plan.secret_env)
     redactor = Redactor(supplied=tuple(value for value in supplied if value), foreign=plan.url is not None)
-    targets = {name: _target(data, plan.folders.get(name)) for name, data in plan.targets.items()}
+    targets = {name: target_of(data, plan.folders.get(name)) for name, data in plan.targets.items()}
     spool = Path(plan.work) / "spool"
     spool.mkdir(mode=0o700, parents=True, exist_ok=True)
 
@@ -334,7 +334,8 @@ async def drive(plan: Plan) -> None:
         await taps.stop()
 
 
-def _target(data: object, folder: str | None) -> TargetManifest:
+def target_of(data: object, folder: str | None) -> TargetManifest:
+    """Return the manifest that a plan holds as data, with the folder it came from."""
     target = TargetManifest.model_validate(data)
     target._folder = Path(folder) if folder else None  # noqa: SLF001 - set once, as the manifest's loader does
     return target

@@ -227,11 +227,16 @@ class Instance:
         """Return the name of a client's most recent tap."""
         return [tap for tap, owner in self.client_taps.items() if owner == client][-1]
 
-    async def collect(self, client_taps: Sequence[str]) -> list[Observation]:
-        """Return what the given client taps and the backend's side saw since the instance started, redacted."""
+    async def collect(self, client_taps: Sequence[str], *, behind: bool = True) -> list[Observation]:
+        """Return what the given client taps and the backend's side saw since the instance started, redacted.
+
+        behind: whether to read the backend's side, which costs as much as the instance is old.
+        """
         found: list[Observation] = list(self.recorder.observations)
         for tap in client_taps:
             found += await self._tap(tap, f"client:{self.client_taps[tap]}", Point.CLIENT_TAP)
+        if not behind:
+            return found
         if self.backend_tap is not None:
             found += await self._tap(self.backend_tap, BACKEND_TAP, Point.BACKEND_TAP)
         if self.stdio_collector is not None:

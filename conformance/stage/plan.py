@@ -63,7 +63,7 @@ class Plan:
     """Everything the engine child needs, as one JSON file.
 
     targets: manifests by name (as data, with the folder they came from). secret_env: environment variables whose
-    values the user supplied and which are redacted wherever they appear.
+    values the user supplied and which are redacted wherever they appear. engine: the module that the supervisor runs.
     """
 
     run_id: str
@@ -76,6 +76,7 @@ class Plan:
     url: UrlTarget | None = None
     secret_env: tuple[str, ...] = ()
     keep: bool = False
+    engine: str = "conformance.stage.engine_child"
 
     @property
     def evidence_dir(self) -> Path:

@@ -117,7 +117,7 @@ def main(argv: list[str] | None = None) -> int:
     environment = {**os.environ, RUN_VARIABLE: plan.run_id}
     with (work / "engine.log").open("wb") as log:
         child = subprocess.Popen(
-            [sys.executable, "-m", "conformance.stage.engine_child", str(plan_file)],
+            [sys.executable, "-m", plan.engine, str(plan_file)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

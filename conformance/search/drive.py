@@ -1,0 +1,142 @@
+"""Driving one sequence of steps through client taps. It never judges: what came of it is read from the taps."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from uuid import UUID, uuid5
+
+from conformance import timing
+from conformance.errors import CannotJudgeError
+from conformance.evidence.events import JSON
+from conformance.search.model import BEGIN
+from conformance.search.steps import Act, Steps
+from conformance.stage.stage import Stage
+from conformance.wire.driver import McpClient
+
+_NAMESPACE = UUID("6f1f1c0e-5b1c-4a52-9a62-0c8e6a3d7f10")
+UNKNOWN_ID = str(uuid5(_NAMESPACE, "a session id that was issued to nobody"))
+"""As random as the ids of others, and always the same, so that a sequence can be told again."""
+
+_SESSION = "Mcp-Session-Id"
+_NOT_JSON = b'{"jsonrpc": "2.0", "id": 1, "method": '
+
+
+class _Actor:
+    """One client of a sequence, and the GET streams it holds open."""
+
+    def __init__(self, stage: Stage, client: McpClient, tool: str) -> None:
+        self._stage = stage
+        self._client = client
+        self._tool = tool
+        self._streams = AsyncExitStack()
+
+    async def do(self, act: Act) -> None:
+        """Do one act and wait for its answer."""
+        client = self._client
+        match act:
+            case Act.INITIALIZE:
+                await self._initialize({_SESSION: None})
+            case Act.INITIALIZE_AGAIN:
+                await self._initialize({})
+            case Act.INITIALIZE_MALFORMED:
+                await self._ask("initialize", {_SESSION: None})
+            case Act.INITIALIZED:
+                await client.post(
+                    {"jsonrpc": "2.0", "method": "notifications/initialized"}, deadline=timing.LIFECYCLE_ANSWER
+                )
+            case Act.LIST:
+                await self._ask("tools/list", {}, {})
+            case Act.LIST_WITHOUT_ID:
+                await self._ask("tools/list", {_SESSION: None}, {})
+            case Act.LIST_UNKNOWN_ID:
+                await self._ask("tools/list", {_SESSION: UNKNOWN_ID}, {})
+            case Act.PING:
+                await self._ask("ping", {})
+            case Act.CALL:
+                await self._call()
+            case Act.MALFORMED:
+                await client.post(_NOT_JSON, deadline=timing.LIFECYCLE_ANSWER)
+            case Act.DELETE:
+                await self._delete({})
+            case Act.DELETE_WITHOUT_ID:
+                await self._delete({_SESSION: None})
+            case Act.DELETE_UNKNOWN_ID:
+                await self._delete({_SESSION: UNKNOWN_ID})
+            case Act.GET:
+                await self._listen({})
+            case Act.GET_WITHOUT_ID:
+                await self._listen({_SESSION: None})
+            case Act.GET_UNKNOWN_ID:
+                await self._listen({_SESSION: UNKNOWN_ID})
+            case Act.CLOSE:
+                await self.close()
+
+    async def close(self) -> None:
+        """Close the GET streams."""
+        await self._streams.aclose()
+
+    async def _ask(self, method: str, headers: dict[str, str | None], params: JSON = None) -> None:
+        await self._client.request(method, params, headers=headers, deadline=timing.LIFECYCLE_ANSWER)
+
+    async def _initialize(self, headers: dict[str, str | None]) -> None:
+        """Initialize; the session the client had is kept where the answer opens none."""
+        before = self._client.session
+        await self._client.initialize(headers=headers, deadline=timing.LIFECYCLE_ANSWER)
+        self._client.session = self._client.session or before
+
+    async def _call(self) -> None:
+        spec = self._stage.instance.backend.sentinel if self._stage.instance.backend else None
+        arguments = dict(spec.arguments) if spec else {}
+        if spec and spec.nonce_argument is not None:
+            arguments[spec.nonce_argument] = self._stage.nonce()
+        await self._client.call(self._tool, arguments, deadline=timing.LIFECYCLE_ANSWER)
+
+    async def _delete(self, headers: dict[str, str | None]) -> None:
+        await self._client.send("DELETE", headers=headers, deadline=timing.LIFECYCLE_ANSWER)
+
+    async def _listen(self, headers: dict[str, str | None]) -> None:
+        listening = self._client.listen(headers, deadline=timing.HEADERS_PROMPT)
+        await self._streams.enter_async_context(listening)
+
+
+async def drive(stage: Stage, sequence: Steps, *, tool: str, issues_ids: bool) -> None:
+    """Drive the steps one after the other, each client on connections of its own.
+
+    tool: name of the tool that `call` calls. issues_ids: whether the gateway was seen to give session ids.
+    """
+    stage.step(BEGIN, issues_ids=issues_ids)
+    actors: dict[str, _Actor] = {}
+    try:
+        for number, step in enumerate(sequence, start=1):
+            if step.client not in actors:
+                actors[step.client] = _Actor(stage, await stage.client(step.client), tool)
+            stage.step("search.step", number=number, client=step.client, act=str(step.act))
+            await actors[step.client].do(step.act)
+    finally:
+        for actor in actors.values():
+            await actor.close()
+
+
+async def look_around(stage: Stage) -> tuple[bool, str]:
+    """Make a whole legal lifecycle; return whether the gateway issues session ids, and the name of the tool to call.
+
+    The name is empty where it is not known which tool would be harmless. Raises CannotJudgeError when it is not served:
+    nothing could be learnt from such a gateway.
+    """
+    client = await stage.client("scout")
+    reply = await client.initialize()
+    if reply.result(client.last_id) is None:
+        raise CannotJudgeError(
+            f"initialize was not answered ({reply.trouble or reply.status}); nothing can be searched."
+        )
+    issues = client.session is not None
+    await client.initialized()
+    listed = await client.request("tools/list", {})
+    if listed.result(client.last_id) is None:
+        raise CannotJudgeError(
+            f"tools/list was not served ({listed.trouble or listed.status}); nothing can be searched."
+        )
+    spec = stage.instance.backend.sentinel if stage.instance.backend else None
+    tool = await stage.tool(spec.tool, client) if spec else ""
+    await client.delete()
+    return issues, tool
