@@ -146,6 +146,6 @@ def _print(outcome: dict[str, JSON], out: Path) -> None:
         print_line(f"the backend's own, {times} time(s): {kind}")
     late = ", out of time" if outcome["out_of_time"] else ""
     say(
-        f"{outcome['examined']} different sequences in {outcome['seconds']} s{late}; {len(outcome['found'])} kind(s) of "
-        f"departure; seed {outcome['seed']}; {out / OUTCOME}"
+        f"{outcome['examined']} different sequences in {outcome['seconds']} s{late}; "
+        f"{len(outcome['found'])} kind(s) of departure; seed {outcome['seed']}; {out / OUTCOME}"
     )

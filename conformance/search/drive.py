@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from uuid import UUID, uuid5
 
@@ -9,7 +10,7 @@ from conformance import timing
 from conformance.errors import CannotJudgeError
 from conformance.evidence.events import JSON
 from conformance.search.model import BEGIN
-from conformance.search.steps import Act, Steps
+from conformance.search.steps import LISTENS, Act, Steps
 from conformance.stage.stage import Stage
 from conformance.wire.driver import McpClient
 
@@ -17,7 +18,17 @@ _NAMESPACE = UUID("6f1f1c0e-5b1c-4a52-9a62-0c8e6a3d7f10")
 UNKNOWN_ID = str(uuid5(_NAMESPACE, "a session id that was issued to nobody"))
 """As random as the ids of others, and always the same, so that a sequence can be told again."""
 
-_SESSION = "Mcp-Session-Id"
+_WITHOUT: Mapping[str, str | None] = {"Mcp-Session-Id": None}
+_UNKNOWN: Mapping[str, str | None] = {"Mcp-Session-Id": UNKNOWN_ID}
+_STRANGERS = (
+    Act.INITIALIZE,
+    Act.INITIALIZE_MALFORMED,
+    Act.LIST_WITHOUT_ID,
+    Act.GET_WITHOUT_ID,
+    Act.DELETE_WITHOUT_ID,
+)
+_IMPOSTORS = (Act.LIST_UNKNOWN_ID, Act.GET_UNKNOWN_ID, Act.DELETE_UNKNOWN_ID)
+_DELETES = (Act.DELETE, Act.DELETE_WITHOUT_ID, Act.DELETE_UNKNOWN_ID)
 _NOT_JSON = b'{"jsonrpc": "2.0", "id": 1, "method": '
 
 
@@ -32,53 +43,41 @@ class _Actor:
 
     async def do(self, act: Act) -> None:
         """Do one act and wait for its answer."""
-        client = self._client
+        headers = _WITHOUT if act in _STRANGERS else _UNKNOWN if act in _IMPOSTORS else {}
         match act:
-            case Act.INITIALIZE:
-                await self._initialize({_SESSION: None})
-            case Act.INITIALIZE_AGAIN:
-                await self._initialize({})
+            case Act.INITIALIZE | Act.INITIALIZE_AGAIN:
+                await self._initialize(headers)
             case Act.INITIALIZE_MALFORMED:
-                await self._ask("initialize", {_SESSION: None})
+                await self._ask("initialize", headers)
             case Act.INITIALIZED:
-                await client.post(
-                    {"jsonrpc": "2.0", "method": "notifications/initialized"}, deadline=timing.LIFECYCLE_ANSWER
-                )
-            case Act.LIST:
-                await self._ask("tools/list", {}, {})
-            case Act.LIST_WITHOUT_ID:
-                await self._ask("tools/list", {_SESSION: None}, {})
-            case Act.LIST_UNKNOWN_ID:
-                await self._ask("tools/list", {_SESSION: UNKNOWN_ID}, {})
+                await self._post({"jsonrpc": "2.0", "method": "notifications/initialized"})
             case Act.PING:
-                await self._ask("ping", {})
+                await self._ask("ping", headers)
             case Act.CALL:
                 await self._call()
             case Act.MALFORMED:
-                await client.post(_NOT_JSON, deadline=timing.LIFECYCLE_ANSWER)
-            case Act.DELETE:
-                await self._delete({})
-            case Act.DELETE_WITHOUT_ID:
-                await self._delete({_SESSION: None})
-            case Act.DELETE_UNKNOWN_ID:
-                await self._delete({_SESSION: UNKNOWN_ID})
-            case Act.GET:
-                await self._listen({})
-            case Act.GET_WITHOUT_ID:
-                await self._listen({_SESSION: None})
-            case Act.GET_UNKNOWN_ID:
-                await self._listen({_SESSION: UNKNOWN_ID})
+                await self._post(_NOT_JSON)
             case Act.CLOSE:
                 await self.close()
+            case _ if act in LISTENS:
+                listening = self._client.listen(headers, deadline=timing.HEADERS_PROMPT)
+                await self._streams.enter_async_context(listening)
+            case _ if act in _DELETES:
+                await self._client.send("DELETE", headers=headers, deadline=timing.LIFECYCLE_ANSWER)
+            case _:
+                await self._ask("tools/list", headers, {})
 
     async def close(self) -> None:
         """Close the GET streams."""
         await self._streams.aclose()
 
-    async def _ask(self, method: str, headers: dict[str, str | None], params: JSON = None) -> None:
+    async def _post(self, message: JSON) -> None:
+        await self._client.post(message, deadline=timing.LIFECYCLE_ANSWER)
+
+    async def _ask(self, method: str, headers: Mapping[str, str | None], params: JSON = None) -> None:
         await self._client.request(method, params, headers=headers, deadline=timing.LIFECYCLE_ANSWER)
 
-    async def _initialize(self, headers: dict[str, str | None]) -> None:
+    async def _initialize(self, headers: Mapping[str, str | None]) -> None:
         """Initialize; the session the client had is kept where the answer opens none."""
         before = self._client.session
         await self._client.initialize(headers=headers, deadline=timing.LIFECYCLE_ANSWER)
@@ -90,13 +89,6 @@ class _Actor:
         if spec and spec.nonce_argument is not None:
             arguments[spec.nonce_argument] = self._stage.nonce()
         await self._client.call(self._tool, arguments, deadline=timing.LIFECYCLE_ANSWER)
-
-    async def _delete(self, headers: dict[str, str | None]) -> None:
-        await self._client.send("DELETE", headers=headers, deadline=timing.LIFECYCLE_ANSWER)
-
-    async def _listen(self, headers: dict[str, str | None]) -> None:
-        listening = self._client.listen(headers, deadline=timing.HEADERS_PROMPT)
-        await self._streams.enter_async_context(listening)
 
 
 async def drive(stage: Stage, sequence: Steps, *, tool: str, issues_ids: bool) -> None:

@@ -17,7 +17,7 @@ from hypothesis.strategies import SearchStrategy
 
 from conformance.errors import HarnessError
 from conformance.search.model import Departure
-from conformance.search.steps import Steps
+from conformance.search.steps import Steps, without
 
 Examine: TypeAlias = "Callable[[Steps, Collection[str]], tuple[Departure, ...]]"
 """Drives a sequence and returns its departures. The kinds it is given are known and need no confirmation."""
@@ -84,9 +84,10 @@ class Hunt:
             verbosity=Verbosity.quiet,
         )
         try:
-            return find(self.sequences, departs, settings=quiet, random=Random(self.seed))  # noqa: S311 - no secret
+            shrunk = find(self.sequences, departs, settings=quiet, random=Random(self.seed))  # noqa: S311 - no secret
         except NoSuchExample:
             return None
+        return _without_idle_steps(shrunk, departs)
 
     def _look(self, sequence: Steps, known: frozenset[str], until: float) -> tuple[Departure, ...]:
         if sequence not in self._seen:
@@ -101,3 +102,12 @@ class Hunt:
                 self._trouble = error  # Hypothesis would shrink an exception; the search is over, not the sequence
                 return ()
         return self._seen[sequence]
+
+
+def _without_idle_steps(sequence: Steps, departs: Callable[[Steps], bool]) -> Steps:
+    """Return a sequence of which no step can be left out: Hypothesis may end its shrinking before that."""
+    for position in range(len(sequence)):
+        shorter = without(sequence, position)
+        if departs(shorter):
+            return _without_idle_steps(shorter, departs)
+    return sequence

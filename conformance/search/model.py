@@ -13,7 +13,7 @@ from typing import Final
 
 from conformance.evidence.events import JSON, Hop
 from conformance.evidence.transcript import Exchange, Transcript
-from conformance.rules.session_reuse_evidence import SESSION_HEADER, accepted, lagged, said
+from conformance.rules.session_reuse_evidence import SESSION_HEADER, accepted, backend_knows, lagged, said
 from conformance.spec.catalogue import Level
 from conformance.spec.lifecycle import LIFECYCLE, STREAMS, Answer, Event, Row, State, Stream, StreamRow
 
@@ -156,7 +156,7 @@ def _departure(transcript: Transcript, item: Exchange, row: Row | StreamRow, sta
         level=row.level,
         rows=row.rows,
         source=row.source,
-        charged_to=_blame(transcript, item, answer),
+        charged_to=_blame(transcript, item, state, answer),
         events=item.events,
     )
 
@@ -174,16 +174,19 @@ def _twice(item: Exchange, state: State) -> Departure:
     )
 
 
-def _blame(transcript: Transcript, item: Exchange, answer: Answer) -> Hop:
+def _blame(transcript: Transcript, item: Exchange, state: State, answer: Answer) -> Hop:
     """Charge the backend when it answered the same to the same while the request was under way.
 
-    One step follows another, so what passes between gateway and backend meanwhile is the request's doing.
+    One step follows another, so what passes between gateway and backend meanwhile is the request's doing. A gateway
+    that serves who has no session in a live session of the backend has itself to blame.
     """
     until = item.t_end if item.t_end is not None else transcript.end
     same = (
         event_of(theirs) is event_of(item) and answer_of(theirs) is answer
         for theirs in transcript.backend
-        if theirs.method == item.method and item.t <= theirs.t <= until
+        if theirs.method == item.method
+        and item.t <= theirs.t <= until
+        and backend_knows(transcript, theirs) == (state in _ALIVE)
     )
     return Hop.BACKEND if any(same) else Hop.GATEWAY
 

@@ -10,7 +10,6 @@ from typing import Final, TypeAlias
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from conformance.errors import UsageError
 from conformance.evidence.events import JSON
 
 CLIENTS: Final = ("a", "b", "c")
@@ -53,63 +52,68 @@ class Step:
         return f"{self.client}: {self.act}"
 
 
+LISTENS: Final = (Act.GET, Act.GET_WITHOUT_ID, Act.GET_UNKNOWN_ID)
+"""Acts that may leave a stream open."""
+
 Steps: TypeAlias = tuple[Step, ...]
 
-_LEGAL: Final = (
-    *(Act.INITIALIZE,) * 6,
-    *(Act.INITIALIZED,) * 4,
+_ADVANCE: Final = None
+"""Drawn in place of an act: whatever brings the client on to a session that is ready."""
+_WEIGHED: Final = (
     *(Act.LIST,) * 4,
-    Act.PING,
-    Act.CALL,
-    *(Act.DELETE,) * 3,
-    *(Act.GET,) * 3,
-    *(Act.CLOSE,) * 2,
+    *(Act.DELETE,) * 4,
+    *(Act.GET,) * 4,
+    *(Act.CLOSE,) * 8,  # dropped where no stream is open
+    *Act,
+    *(_ADVANCE,) * 12,
 )
-"""Weights: most of a sequence is to be legal, or no session would live long enough to be harmed."""
+"""Most of a sequence is to be legal, or no session would live long enough to be harmed."""
+_LIKELY: Final = ("a", "a", "a", "b", "b", "c")
+"""Few clients in most of the steps, or none would come far."""
 
 
 def sequences(*, calls: bool) -> SearchStrategy[Steps]:
-    """Return the strategy of sequences; a shorter one and a plainer act count as smaller. calls: whether tools can be
-    called.
-    """
-    weighed = [act for act in (*_LEGAL, *Act) if calls or act is not Act.CALL]
-    step = st.builds(Step, st.sampled_from(CLIENTS), st.sampled_from(weighed))
-    short = st.lists(step, min_size=1, max_size=LONGEST)
-    deep = st.lists(step, min_size=_DEEP, max_size=LONGEST)
-    return st.one_of(short, deep).map(plain)
+    """Return the strategy of sequences: fewer steps and plainer acts are smaller. calls: whether to call tools."""
+    acts = [act for act in _WEIGHED if calls or act is not Act.CALL]
+    drawn = st.tuples(st.sampled_from(_LIKELY), st.sampled_from(acts))
+    short = st.lists(drawn, min_size=1, max_size=LONGEST)
+    deep = st.lists(drawn, min_size=_DEEP, max_size=LONGEST)
+    return st.one_of(short, deep).map(_plain)
 
 
-def plain(drawn: Sequence[Step]) -> Steps:
-    """Return the same sequence in the one spelling that is driven.
+def without(sequence: Steps, position: int) -> Steps:
+    """Return the sequence without one step, in its plain spelling."""
+    return _plain([(step.client, step.act) for step in sequence[:position] + sequence[position + 1 :]])
+
+
+def _plain(drawn: Sequence[tuple[str, Act | None]]) -> Steps:
+    """Return a sequence in the one spelling that is driven.
 
     Clients are named in the order of their first steps, and who has opened no stream closes none.
     """
     names: dict[str, str] = {}
+    following: dict[str, Act] = {}
     listening: set[str] = set()
     kept: list[Step] = []
-    for step in drawn:
-        if step.act is Act.CLOSE and step.client not in listening:
+    for drawn_client, drawn_act in drawn:
+        if drawn_act is Act.CLOSE and drawn_client not in listening:
             continue
-        if step.act in (Act.GET, Act.GET_WITHOUT_ID, Act.GET_UNKNOWN_ID):
-            listening.add(step.client)
-        elif step.act is Act.CLOSE:
-            listening.discard(step.client)
-        if step.client not in names:
-            names[step.client] = CLIENTS[len(names)]
-        kept.append(Step(names[step.client], step.act))
+        if drawn_client not in names:
+            names[drawn_client] = CLIENTS[len(names)]
+        act = drawn_act or following.get(drawn_client, Act.INITIALIZE)
+        following[drawn_client] = _AFTER.get(act, following.get(drawn_client, Act.INITIALIZE))
+        if act in LISTENS:
+            listening.add(drawn_client)
+        elif act is Act.CLOSE:
+            listening.discard(drawn_client)
+        kept.append(Step(names[drawn_client], act))
     return tuple(kept)
+
+
+_AFTER: Final = {Act.INITIALIZE: Act.INITIALIZED, Act.INITIALIZED: Act.LIST, Act.DELETE: Act.INITIALIZE}
+"""What brings a client on after an act; other acts change nothing in that."""
 
 
 def to_json(sequence: Sequence[Step]) -> list[dict[str, JSON]]:
     """Return the JSON form of a sequence."""
     return [{"client": step.client, "act": str(step.act)} for step in sequence]
-
-
-def from_json(listed: JSON) -> Steps:
-    """Return the sequence that `to_json` gave. Raises UsageError for anything else."""
-    try:
-        return tuple(Step(str(item["client"]), Act(item["act"])) for item in listed)
-    except (TypeError, KeyError, ValueError) as error:
-        raise UsageError(
-            f"the sequence is not one that a search wrote ({error!r}); write steps of client and act"
-        ) from error

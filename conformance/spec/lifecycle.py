@@ -1,4 +1,4 @@
-"""The lifecycle of a session on Streamable HTTP, legacy revisions, as tables: states, what a client does, what may come.
+"""The lifecycle of a session on Streamable HTTP, legacy revisions, as tables: states, events, tolerated answers.
 
 Two machines, after the manner of h11: `LIFECYCLE` for the session that a request names (or fails to name) and `STREAMS`
 for its standalone GET stream. A row lists every answer that is tolerated in that state and the state it leads to; any
