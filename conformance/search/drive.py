@@ -9,7 +9,7 @@ from uuid import UUID, uuid5
 from conformance import timing
 from conformance.errors import CannotJudgeError
 from conformance.evidence.events import JSON
-from conformance.search.model import BEGIN
+from conformance.search.model import BEGIN, STEP
 from conformance.search.steps import LISTENS, Act, Steps
 from conformance.stage.stage import Stage
 from conformance.wire.driver import McpClient
@@ -102,7 +102,7 @@ async def drive(stage: Stage, sequence: Steps, *, tool: str, issues_ids: bool) -
         for number, step in enumerate(sequence, start=1):
             if step.client not in actors:
                 actors[step.client] = _Actor(stage, await stage.client(step.client), tool)
-            stage.step("search.step", number=number, client=step.client, act=str(step.act))
+            stage.step(STEP, number=number, client=step.client, act=str(step.act))
             await actors[step.client].do(step.act)
     finally:
         for actor in actors.values():

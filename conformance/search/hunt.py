@@ -6,8 +6,9 @@ It knows nothing of gateways: `examine` says what came of a sequence, and is ask
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from itertools import permutations
 from random import Random
 from typing import Final, TypeAlias
 
@@ -17,13 +18,17 @@ from hypothesis.strategies import SearchStrategy
 
 from conformance.errors import HarnessError
 from conformance.search.model import Departure
-from conformance.search.steps import Steps, without
+from conformance.search.steps import CLIENTS, Step, Steps, without
 
 Examine: TypeAlias = "Callable[[Steps, Collection[str]], tuple[Departure, ...]]"
 """Drives a sequence and returns its departures. The kinds it is given are known and need no confirmation."""
 
 MOST_KINDS: Final = 8
 """After so many kinds of departure the search ends: what else is wrong shows better once those are mended."""
+
+SHRINKING: Final = 300.0
+"""How long one departure is shrunk at most, in seconds, as long as Hypothesis by itself would; then it is taken as it
+is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,7 @@ class Found:
 
 @dataclass(slots=True)
 class Hunt:
-    """One search. seconds: no sequence is begun later than this; what is being shrunk then is taken as it is."""
+    """One search. seconds: no sequence is drawn later than this; what was found by then is still shrunk."""
 
     examine: Examine
     sequences: SearchStrategy[Steps]
@@ -47,6 +52,7 @@ class Hunt:
     late: bool = False
     _seen: dict[Steps, tuple[Departure, ...]] = field(default_factory=dict)
     _trouble: HarnessError | None = None
+    _shrinking_until: float | None = None
 
     @property
     def examined(self) -> int:
@@ -63,19 +69,37 @@ class Hunt:
                 raise self._trouble
             if sequence is None:
                 break
-            for departure in self._seen[sequence]:
+            for departure in self._told(sequence, frozenset(found)) or ():
                 found.setdefault(departure.kind, Found(sequence, departure))
         return tuple(found.values())
 
     def _shortest(self, known: frozenset[str], until: float) -> Steps | None:
         """Return the shortest sequence with a departure of no known kind, None where none is found.
 
-        The same seed draws the same sequences again, and those are not driven twice.
+        What Hypothesis draws first is cut down step by step at once. Hypothesis then shrinks from there on: what
+        contains that cut is taken to depart too, so only sequences that are no longer than it are driven. The same seed
+        draws the same sequences again, and those are not driven twice.
         """
+        cut: list[Steps] = []
+        answers: dict[Steps, bool] = {}
+
+        def new(sequence: Steps) -> tuple[Departure, ...]:
+            return tuple(item for item in self._look(sequence, known, until) if item.kind not in known)
 
         def departs(sequence: Steps) -> bool:
-            return any(item.kind not in known for item in self._look(sequence, known, until))
+            if sequence not in answers:
+                answers[sequence] = judged(sequence)
+            return answers[sequence]
 
+        def judged(sequence: Steps) -> bool:
+            if cut and len(sequence) >= len(cut[-1]):
+                return _contains(sequence, cut[-1])
+            found = new(sequence)
+            if found:
+                cut.append(_cut_down(sequence[: found[0].step], lambda shorter: bool(new(shorter))))
+            return bool(found)
+
+        self._shrinking_until = None
         quiet = settings(
             max_examples=self.examples,
             database=None,
@@ -84,30 +108,65 @@ class Hunt:
             verbosity=Verbosity.quiet,
         )
         try:
-            shrunk = find(self.sequences, departs, settings=quiet, random=Random(self.seed))  # noqa: S311 - no secret
+            find(self.sequences, departs, settings=quiet, random=Random(self.seed))  # noqa: S311 - no secret
         except NoSuchExample:
             return None
-        return _without_idle_steps(shrunk, departs)
+        return cut[-1]
 
     def _look(self, sequence: Steps, known: frozenset[str], until: float) -> tuple[Departure, ...]:
-        if sequence not in self._seen:
-            if self._trouble is not None:
-                return ()
-            if self.clock() >= until:
-                self.late = True
-                return ()
-            try:
-                self._seen[sequence] = self.examine(sequence, known)
-            except HarnessError as error:
-                self._trouble = error  # Hypothesis would shrink an exception; the search is over, not the sequence
-                return ()
-        return self._seen[sequence]
+        """Return the departures of a sequence: driven now, driven before, or told by what begins in the same way."""
+        told = self._told(sequence, known)
+        if told is not None:
+            return told
+        if self._trouble is not None:
+            return ()
+        if self.clock() >= (self._shrinking_until or until):
+            self.late = True
+            return ()
+        try:
+            found = self._seen[sequence] = self.examine(sequence, known)
+        except HarnessError as error:
+            self._trouble = error  # Hypothesis would shrink an exception; the search is over, not the sequence
+            return ()
+        if self._shrinking_until is None and any(item.kind not in known for item in found):
+            self._shrinking_until = self.clock() + SHRINKING
+        return found
+
+    def _told(self, sequence: Steps, known: frozenset[str]) -> tuple[Departure, ...] | None:
+        """Return what a sequence driven before says of this one, None where none says enough.
+
+        A sequence answers for all with which it begins, and what departed at a step departs whatever follows it.
+        """
+        if sequence in self._seen:
+            return self._seen[sequence]
+        for driven, found in self._seen.items():
+            common = _common(driven, sequence)
+            so_far = tuple(item for item in found if item.step <= common)
+            if common == len(sequence) or any(item.kind not in known for item in so_far):
+                return so_far
+        return None
 
 
-def _without_idle_steps(sequence: Steps, departs: Callable[[Steps], bool]) -> Steps:
-    """Return a sequence of which no step can be left out: Hypothesis may end its shrinking before that."""
-    for position in range(len(sequence)):
+def _common(one: Steps, other: Steps) -> int:
+    """Return with how many equal steps two sequences begin."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((position for position, (left, right) in pairs if left != right), min(len(one), len(other)))
+
+
+def _cut_down(sequence: Steps, departs: Callable[[Steps], bool]) -> Steps:
+    """Return a part of a departing sequence from which no step can be left out; the last steps are tried first."""
+    for position in reversed(range(len(sequence))):
         shorter = without(sequence, position)
         if departs(shorter):
-            return _without_idle_steps(shorter, departs)
+            return _cut_down(shorter, departs)
     return sequence
+
+
+def _contains(sequence: Steps, part: Steps) -> bool:
+    """Whether the steps of `part` occur in `sequence`, in order, with whatever names its clients have there."""
+    return any(_occurs(sequence, part, dict(zip(CLIENTS, names, strict=True))) for names in permutations(CLIENTS))
+
+
+def _occurs(sequence: Steps, part: Steps, names: Mapping[str, str]) -> bool:
+    left = iter(sequence)
+    return all(Step(names[step.client], step.act) in left for step in part)

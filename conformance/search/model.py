@@ -19,6 +19,8 @@ from conformance.spec.lifecycle import LIFECYCLE, STREAMS, Answer, Event, Row, S
 
 BEGIN: Final = "search.begin"
 """Stimulus before a sequence; `issues_ids` says whether the gateway was seen to give session ids."""
+STEP: Final = "search.step"
+"""Stimulus before each step, with its `number`."""
 
 _BY_STATUS: Final = {
     400: Answer.BAD_REQUEST,
@@ -33,7 +35,11 @@ _ALIVE: Final = (State.OPENED, State.READY)
 
 @dataclass(frozen=True, slots=True)
 class Departure:
-    """An answer that the tables do not know. events: the decisive exchange's, as in a verdict."""
+    """An answer that the tables do not know.
+
+    step: number of the step that brought it, from 1; 0 where no steps were recorded. events: the decisive exchange's,
+    as in a verdict.
+    """
 
     kind: str
     expected: str
@@ -43,6 +49,7 @@ class Departure:
     source: str
     charged_to: Hop
     events: tuple[int, ...]
+    step: int = 0
 
     def to_json(self) -> dict[str, JSON]:
         """Return the JSON object of a search's report."""
@@ -135,7 +142,7 @@ def _step(machine: _Machine, transcript: Transcript, item: Exchange, event: Even
     issued = item.response_headers.get(SESSION_HEADER)
     if event in (Event.INITIALIZE, Event.INITIALIZE_MALFORMED) and answer is Answer.RESULT and issued is not None:
         if issued in machine.states and not (issued == named and state in _ALIVE):
-            found.append(_twice(item, state))
+            found.append(_twice(transcript, item, state))
         machine.states[issued] = State.OPENED
     return found
 
@@ -158,10 +165,11 @@ def _departure(transcript: Transcript, item: Exchange, row: Row | StreamRow, sta
         source=row.source,
         charged_to=_blame(transcript, item, state, answer),
         events=item.events,
+        step=_step_of(transcript, item),
     )
 
 
-def _twice(item: Exchange, state: State) -> Departure:
+def _twice(transcript: Transcript, item: Exchange, state: State) -> Departure:
     return Departure(
         kind=f"initialize in state {state}: an id that was issued before",
         expected="each session gets an id of its own",
@@ -171,7 +179,13 @@ def _twice(item: Exchange, state: State) -> Departure:
         source="basic/transports § Session Management 1",
         charged_to=Hop.GATEWAY,
         events=item.events,
+        step=_step_of(transcript, item),
     )
+
+
+def _step_of(transcript: Transcript, item: Exchange) -> int:
+    """Return the number of the step under way when an exchange began."""
+    return max((event.data["number"] for event in transcript.stimuli(STEP) if event.t <= item.t), default=0)
 
 
 def _blame(transcript: Transcript, item: Exchange, state: State, answer: Answer) -> Hop:

@@ -50,10 +50,10 @@ def _diagram(
             for answer, moved in row.answers.items():
                 if moved != state:
                     arrows[state, moved][event].append(answer)
-    lines = ["```mermaid", "stateDiagram-v2", *(f"    [*] --> {state}" for state in first)]
-    for (state, moved), events in arrows.items():
+    lines = ["```mermaid", "stateDiagram-v2", *(f"    [*] --> {begin}" for begin in first)]
+    for (before, after), events in arrows.items():
         label = "<br/>".join(f"{event} / {', '.join(answers)}" for event, answers in events.items())
-        lines.append(f"    {state} --> {moved}: {label}")
+        lines.append(f"    {before} --> {after}: {label}")
     return "\n".join([*lines, "```\n"])
 
 
