@@ -39,7 +39,8 @@ class Selection:
     """What a run is asked to do, after the command line was understood.
 
     targets and backends by manifest. rules: ids, empty for all. quick: no deliberate wait above QUICK_LIMIT seconds, no
-    scenario with a gateway of its own, and the witness alone where it is among the backends.
+    scenario with a gateway of its own, and the witness alone where it is among the backends. long: also waits above
+    LONG_LIMIT seconds.
     """
 
     targets: tuple[TargetManifest, ...]
@@ -50,6 +51,7 @@ class Selection:
     suites: tuple[str, ...] = SUITES
     rules: tuple[str, ...] = ()
     quick: bool = False
+    long: bool = False
     url: UrlTarget | None = None
     secret_env: tuple[str, ...] = ()
     allow_destructive: bool = False
@@ -94,6 +96,8 @@ def _selected(selection: Selection, revision: str, scenario: Scenario) -> bool:
     if scenario.suite not in selection.suites or revision not in scenario.revisions:
         return False
     if selection.rules and not any(rule.when.name in scenario.brings for rule in rules() if rule.id in selection.rules):
+        return False
+    if scenario.seconds > timing.LONG_LIMIT and not selection.long:
         return False
     return not (selection.quick and _is_slow(scenario))
 

@@ -16,9 +16,12 @@ KEEPALIVE_TOLERANCE: Final = 3.0
 """Added to KEEPALIVE_PERIOD for a loaded machine's timers; the shortest common idle limit of intermediaries is 30 s, so
 a beat each 18 s still protects."""
 
-IDLE_OBSERVATION: Final = 33.0
-"""How long an idle stream is watched: two keep-alive periods and the tolerance, so that an interval is seen and not
-only a first beat."""
+IDLE_OBSERVATION: Final = 62.0
+"""How long an idle stream is watched: four keep-alive periods, so that an interval is seen and not only a first beat,
+and longer than 60 s, the most common idle limit of intermediaries."""
+
+LONG_IDLE: Final = 305.0
+"""How long it is watched with --long: longer than 300 s, the longest common limit."""
 
 LONG_CALL: Final = 20.0
 """How long the slow tool call lasts in keep_alive: longer than KEEPALIVE_PERIOD + KEEPALIVE_TOLERANCE, so that a
@@ -51,6 +54,9 @@ initialize once its container runs (healthy: 0.4 to 1.1 s, under that load 7 s) 
 
 REMOVED_AFTER: Final = 15.0
 """How long after its session's end a container may remain. The engine's own stop grace is 10 s; plus tolerance."""
+
+LONG_LIMIT: Final = 90.0
+"""Scenarios whose longest deliberate wait is above this are driven with --long only."""
 
 QUICK_LIMIT: Final = 2.0
 """Scenarios whose longest deliberate wait is above this are left out by --quick."""

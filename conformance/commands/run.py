@@ -144,6 +144,9 @@ def run(
             rich_help_panel=_EXTENT,
         ),
     ] = False,
+    long: Annotated[
+        bool, typer.Option("--long", help="also what waits for five minutes", rich_help_panel=_EXTENT)
+    ] = False,
     runtime: Annotated[
         Runtime | None,
         typer.Option(help="default: containers where an engine answers, else process", rich_help_panel=_EXTENT),
@@ -204,6 +207,7 @@ def run(
         suites=suites,
         rules=tuple(item.id for item in rules),
         quick=quick,
+        long=long,
         url=subject.url,
         secret_env=subject.secret_env,
         keep=keep,

@@ -21,12 +21,28 @@ SUITE = "keep_alive"
     control=False,
 )
 async def idle_get(stage: Stage) -> None:
-    """Open a GET stream and leave it and its session alone for two keep-alive periods."""
+    """Open a GET stream and leave it and its session alone for four keep-alive periods."""
+    await _leave_alone(stage, timing.IDLE_OBSERVATION)
+
+
+@scenario(
+    suite=SUITE,
+    kind=ScenarioKind.IDLE,
+    brings=("idle-get", "stream-held"),
+    seconds=timing.LONG_IDLE,
+    control=False,
+)
+async def idle_get_long(stage: Stage) -> None:
+    """Open a GET stream and leave it and its session alone for five minutes."""
+    await _leave_alone(stage, timing.LONG_IDLE)
+
+
+async def _leave_alone(stage: Stage, seconds: float) -> None:
     client = await stage.connected()
     async with client.listen() as stream:
         stage.step("get.opened", status=stream.status)
         if stream.is_stream:
-            await stage.wait(timing.IDLE_OBSERVATION, "nothing is said on the stream but what keeps it alive")
+            await stage.wait(seconds, "nothing is said on the stream but what keeps it alive")
     await client.delete()
 
 
@@ -40,11 +56,28 @@ async def idle_get(stage: Stage) -> None:
 )
 async def long_call(stage: Stage) -> None:
     """Call a tool that says nothing for longer than a keep-alive period; ping beside it."""
+    await _call_for(stage, timing.LONG_CALL)
+
+
+@scenario(
+    suite=SUITE,
+    kind=ScenarioKind.IDLE,
+    brings=("long-call", "lasting-call", "ping", "stream-held"),
+    seconds=timing.LONG_IDLE,
+    needs_witness=True,
+    control=False,
+)
+async def long_call_long(stage: Stage) -> None:
+    """Call a tool that says nothing for five minutes; ping beside it."""
+    await _call_for(stage, timing.LONG_IDLE)
+
+
+async def _call_for(stage: Stage, seconds: float) -> None:
     client = await stage.connected()
     tool = await stage.tool("slow", client)
-    stage.step("call.long", seconds=timing.LONG_CALL)
-    arguments = {"nonce": stage.nonce(), "seconds": timing.LONG_CALL}
-    deadline = timing.LONG_CALL + timing.HANG_OBSERVATION
+    stage.step("call.long", seconds=seconds)
+    arguments = {"nonce": stage.nonce(), "seconds": seconds}
+    deadline = seconds + timing.HANG_OBSERVATION
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(client.call(tool, arguments, deadline=deadline))
         await stage.wait(1.0, "the call has reached the backend")
