@@ -476,3 +476,52 @@ def test_747_an_equal_id_in_another_session() -> None:
 
 def test_747_nobody_left() -> None:
     assert isinstance(verdict("MGC747", to_the_end(opened())), NotExercised)
+
+
+# MGC750 --------------------------------------------------------------------------------------------------------------
+
+
+def silent(*, given_up_after: float | None = None) -> Story:
+    """A call that the backend never answers, and that its gateway ends with an error, or never."""
+    story = opened()
+    story.stimulus("call.never-answered", claimed=given_up_after)
+    begun = {"session": "s-1", "request": call("n-1", "c-1"), "t": 10.0}
+    if given_up_after is None:
+        story.exchange(sse=[], how="abandoned", length=12.0, **begun)
+    else:
+        story.exchange(sse=[error("c-1", -32001)], after=given_up_after, **begun)
+    story.exchange(backend=True, session="b-1", request=call("n-1", 7), t=10.01, sse=[], how=None)
+    return story
+
+
+def test_750_what_is_given_up_is_cancelled() -> None:
+    story = silent(given_up_after=3.0)
+    cancel(story, 7, 13.05, backend=True)
+    assert isinstance(verdict("MGC750", to_the_end(story)), Pass)
+
+
+def test_750_what_is_given_up_runs_on() -> None:
+    found = failure("MGC750", to_the_end(silent(given_up_after=3.0)))
+    assert found.charged_to is Hop.GATEWAY
+
+
+def test_750_not_watched_for_long_enough() -> None:
+    assert isinstance(verdict("MGC750", silent(given_up_after=3.0)), Inconclusive)
+
+
+def test_750_what_is_kept_is_not_cancelled() -> None:
+    story = silent()
+    cancel(story, "c-1", 22.0)
+    cancel(story, 7, 22.05, backend=True)
+    assert isinstance(verdict("MGC750", to_the_end(story, t=30.0)), Pass)
+
+
+def test_750_cancelled_behind_the_clients_back() -> None:
+    story = silent()
+    cancel(story, 7, 13.0, backend=True)
+    cancel(story, "c-1", 22.0)
+    assert "left to wait" in failure("MGC750", to_the_end(story, t=30.0)).observed
+
+
+def test_750_nobody_was_silent() -> None:
+    assert isinstance(verdict("MGC750", to_the_end(opened())), NotExercised)

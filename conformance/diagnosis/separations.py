@@ -270,7 +270,9 @@ _CANCELLATION: Final[Mapping[str, Mapping[str, Separator]]] = {
         "cancel-poisons-session": (isolation.canceller_is_served, True),
         "cancelled-call-left-open": (cancellation.backend_was_told, False),
         "gateway-timeout-too-short": (scene.cancelled, True),
+        "timed-out-call-runs-on": (scene.cancelled, True),
     },
+    "timed-out-call-runs-on": {"cancel-not-propagated": (scene.cancelled, False)},
     "stray-cancel-does-harm": {"cancel-poisons-session": (client.session_served_after, True)},
     "disconnect-taken-for-cancel": {"gateway-timeout-too-short": (cancellation.client_left_a_request, True)},
     "cancelled-call-left-open": {

@@ -16,6 +16,7 @@ FAMILIES: Final = (
     "transparency",
     "transparency_cancellation",
     "transparency_cancellation_limits",
+    "transparency_cancellation_timeouts",
     "isolation",
     "spin_up",
 )

@@ -27,6 +27,7 @@ from conformance.rules.transparency_cancellation_evidence import (
     lost,
     meant,
     named_requests,
+    over_at,
     sent_cancels,
 )
 from conformance.rules.verdicts import Fail, Inconclusive, NotApplicable, NotExercised, Pass, Verdict
@@ -194,7 +195,7 @@ def cancelled_call_ends(inputs: Inputs) -> Verdict:
     for item in found:
         if _has_result(item):
             continue
-        over = _over(through, item.call)
+        over = over_at(through, item.call)
         if over is not None and over - item.cancel.t <= timing.CANCEL_PROMPT:
             took.append(over - item.cancel.t)
             continue
@@ -223,22 +224,12 @@ def _has_result(item: Cancelled) -> bool:
     return item.told is not None or answered.t - item.cancel.t <= timing.CANCEL_PROMPT
 
 
-def _over(transcript: Transcript, call: Exchange) -> float | None:
-    """Return when a call was answered or its response ended by the server, in seconds; None when neither was seen."""
-    answer = call.answer()
-    if answer is not None:
-        return answer.t
-    left = transcript.left_at(call)
-    ended = call.how in ("complete", "fin", "rst") and call.t_end is not None
-    return call.t_end if ended and (left is None or (call.t_end or 0.0) <= left) else None
-
-
 def _left_open_by(transcript: Transcript, item: Cancelled) -> Hop:
     """Charge the backend where it was told and left its own HTTP response open, which a relay hands on as it is."""
     behind = item.link.exchange
     if behind is None or item.told is None or item.answered is not None:
         return Hop.GATEWAY
-    over = _over(transcript, behind)
+    over = over_at(transcript, behind)
     return Hop.BACKEND if over is None or over - item.told.t > timing.CANCEL_PROMPT else Hop.GATEWAY
 
 

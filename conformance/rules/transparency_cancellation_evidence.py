@@ -30,6 +30,16 @@ def end_of(transcript: Transcript, exchange: Exchange) -> float:
     return exchange.t_end if exchange.t_end is not None else transcript.end
 
 
+def over_at(transcript: Transcript, call: Exchange) -> float | None:
+    """Return when a call was answered or its response ended by the server, in seconds; None when neither was seen."""
+    answer = call.answer()
+    if answer is not None:
+        return answer.t
+    left = transcript.left_at(call)
+    ended = call.how in ("complete", "fin", "rst") and call.t_end is not None
+    return call.t_end if ended and (left is None or (call.t_end or 0.0) <= left) else None
+
+
 def lagged(transcript: Transcript, start: float, end: float) -> bool:
     """Whether the harness's own lag could have decided what came between two times."""
     return transcript.lag(start, end) > max(end - start, timing.CANCEL_PROMPT) * timing.LAG_SHARE

@@ -187,6 +187,8 @@ async def silent_backend(stage: Stage) -> None:
         await client.call(echo, {"nonce": stage.nonce(), "text": "beside"})
     if waiting.result().trouble:
         await client.notify("notifications/cancelled", {"requestId": request_id})
+    else:
+        await stage.wait(timing.CANCEL_PROMPT + timing.PAUSE_NOTICED, "the backend hears that the call was given up")
     await client.delete()
 
 
