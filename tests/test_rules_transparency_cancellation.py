@@ -378,6 +378,12 @@ def test_748_the_session_breaks() -> None:
     assert (found.charged_to, found.symptom) == (Hop.GATEWAY, "cancel-poisons-session")
 
 
+def test_748_the_session_was_broken_before() -> None:
+    story = answered_late()
+    story.listing(t=10.8, status=404, sse=None)
+    assert isinstance(verdict("MGC748", to_the_end(story, status=404, sse=None)), Inconclusive)
+
+
 @pytest.mark.parametrize("asked", [{"request": call("n-2", "c-2")}, {"method": "GET"}])
 def test_748_the_answer_goes_elsewhere(asked: dict[str, Any]) -> None:
     story = answered_late()

@@ -9,22 +9,24 @@ from typing import Final
 
 from conformance.evidence.events import Hop
 from conformance.evidence.links import links
-from conformance.evidence.transcript import Exchange
+from conformance.evidence.transcript import Exchange, Transcript
 from conformance.rules.base import Inputs, Level, Precondition, Side, charge, fail, rule
 from conformance.rules.session_reuse_evidence import answered_nonces, nonce_of, said, without_result
 from conformance.rules.transparency_cancellation_evidence import (
     SUITE,
+    Cancelled,
     abandoned_initializes,
     beside,
     cancels_of_initialize,
     cut_off,
+    end_of,
     is_malformed,
     lost,
     strays,
     told_about,
     went_on,
 )
-from conformance.rules.verdicts import Fail, NotApplicable, Pass, Verdict
+from conformance.rules.verdicts import Fail, Inconclusive, NotApplicable, Pass, Verdict
 
 SERVER_ERROR: Final = 500
 
@@ -169,11 +171,20 @@ def late_answer_is_ignored(inputs: Inputs) -> Verdict:
                 expected = "the late answer on no stream but the cancelled call's own"
                 crossed = f"it came in answer to {other.rpc_method or other.method}"
                 return fail(expected, crossed, item.call, other, symptom="response-crosswire")
-        for other in beside(through, item.cancel):
-            if lost(through, other):
-                return _tripped(inputs, other, item.cancel)
+        harmed = [other for other in beside(through, item.cancel) if lost(through, other)]
+        if harmed and harmed[0].t < _late_at(through, item):
+            return Inconclusive("the session had come to harm before the answer came; MGC744 judges that")
+        if harmed:
+            return _tripped(inputs, harmed[0], item.cancel)
     closed = sum(item.answered is None for item in found)
     return Pass(f"{len(found)} answer(s) too late, {closed} of them not waited for", found[0].call.events)
+
+
+def _late_at(transcript: Transcript, item: Cancelled) -> float:
+    """Return when the backend answered, or its gateway had gone, in seconds."""
+    if item.answered is not None:
+        return item.answered.t
+    return end_of(transcript, item.link.exchange) if item.link.exchange is not None else item.cancel.t
 
 
 def _carries(exchange: Exchange, nonce: str | None) -> bool:

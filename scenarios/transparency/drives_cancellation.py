@@ -158,6 +158,7 @@ async def _late(stage: Stage, client: McpClient, unstoppable: str) -> None:
         tasks.create_task(_slow(stage, client, unstoppable, "late-call", reached + UNSTOPPABLE))
         await stage.wait(reached, "the call is under way")
         await _cancel(client, "late-call")
+        await client.tools()
         await stage.wait(UNSTOPPABLE, "the backend answers all the same")
 
 
