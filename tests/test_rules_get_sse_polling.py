@@ -55,6 +55,13 @@ def test_313_315_a_short_recording_shows_nothing(rule_id, how):
     assert isinstance(verdict(rule_id, watched(story, t=3.0)), Inconclusive)
 
 
+@pytest.mark.parametrize(("rule_id", "how"), [("MGC313", "complete"), ("MGC315", "rst")])
+def test_313_315_nobody_comes_back_in_a_session_that_its_client_ended(rule_id, how):
+    story, _ = closed(how=how)
+    story.exchange(method="DELETE", session="s-1", t=1.5)
+    assert isinstance(verdict(rule_id, watched(story)), Inconclusive)
+
+
 @pytest.mark.parametrize("rule_id", ["MGC313", "MGC315"])
 def test_313_315_lag_decides_nothing(rule_id):
     story, _ = closed(how="complete" if rule_id == "MGC313" else "rst")

@@ -129,8 +129,9 @@ def _not_resumed(inputs: Inputs, left: Exchange, what: str) -> Fail | Inconclusi
     asked = retry_of(left)
     due = ended + (timing.RECONNECT if asked is None else asked) + timing.RECONNECTED
     gave_up = [item for item in inputs.through.client() if item.t <= ended and _answered_within(item, ended, due)]
-    if not gave_up and inputs.through.end < due:
-        return Inconclusive("the recording ended before a gateway that waits had to come back")
+    deleted = (item.t for item in inputs.through.client() if item.method == "DELETE" and item.t >= ended)
+    if not gave_up and min(deleted, default=inputs.through.end) < due:
+        return Inconclusive("the session or the recording ended before a gateway that waits had to come back")
     if inputs.through.lag(ended, inputs.through.end) > timing.RECONNECTED * timing.LAG_SHARE:
         return Inconclusive("the harness itself lagged while the reconnection was awaited")
     return fail(wanted, f"{what}, and the gateway did not come back for it", *gave_up[:1], left)

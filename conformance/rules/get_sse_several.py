@@ -76,7 +76,7 @@ def streams_run_side_by_side(inputs: Inputs) -> Verdict:
     side=Side.SERVER,
     requirements=("MULTI-02",),
     when=SEVERAL,
-    failure_classes=("server-messages-not-relayed",),
+    failure_classes=("server-messages-garbled",),
 )
 def progress_on_one_stream(inputs: Inputs) -> Verdict:
     """Judge on how many streams of a session each progress report of its calls arrives.

@@ -33,8 +33,9 @@ def _call(client: McpClient, tool: str, nonce: str, **arguments: JSON) -> dict[s
 async def _to_the_answer(client: McpClient, message: dict[str, JSON]) -> Position:
     """Make a call, come back for its answer as often as its stream is closed or cut, and return how far that went."""
     position = await resuming.post(client, message, seconds=timing.RESUMED)
-    if not position.answered and position.last_event_id is not None:
-        await asyncio.sleep(position.pause)
+    if not position.answered:
+        # Also where there is nothing to come back with: the gateway may come back for its own stream.
+        await asyncio.sleep(position.pause + (0 if position.last_event_id else SETTLE))
         await resuming.resume(client, position, seconds=timing.RESUMED)
     return position
 
