@@ -85,7 +85,13 @@ LISTINGS: Final[Mapping[What, Listing]] = {
     ),
     What.REQUIREMENTS: Listing(
         records.requirement_records,
-        {"level": _text("level"), "rules": _joined("rules"), "excused": _text("excused"), "text": _text("text")},
+        {
+            "level": _text("level"),
+            "coverage": _text("coverage"),
+            "rules": _joined("rules"),
+            "excused": _text("excused"),
+            "text": _text("text"),
+        },
     ),
     What.FAILURE_CLASSES: Listing(
         records.failure_class_records,

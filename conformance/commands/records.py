@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from conformance.coverage import coverage_of, covering_mutants
 from conformance.diagnosis.failure_classes import failure_classes
 from conformance.rules.all import rules
 from conformance.spec.catalogue import excuses, requirements
@@ -92,13 +93,15 @@ def rule_records() -> list[dict[str, JSON]]:
 
 
 def requirement_records() -> list[dict[str, JSON]]:
-    """Return every row of the catalogue with the rules that cite it, or the reason why none will."""
+    """Return every row of the catalogue with the rules that cite it and how it stands: covered, excused or open."""
     return [
         {
             "id": row.id,
             "level": str(row.level),
             "revisions": [str(revision) for revision in row.revisions],
             "rules": [rule.id for rule in rules() if row.id in rule.requirements],
+            "coverage": str(coverage_of(row)),
+            "mutants": list(covering_mutants().get(row.id, ())),
             "excused": excuses().get(row.id),
             "text": row.text,
             "source": row.source,
