@@ -85,7 +85,7 @@ def test_requirement_finds_by_id_and_says_so_when_there_is_none() -> None:
 
 def test_every_excuse_has_a_reason_of_the_vocabulary() -> None:
     assert set(excuses().values()) <= set(Excuse)
-    assert set(excuses()) <= {row.id for row in spec_rows()}
+    assert set(excuses()) <= {row.id for row in requirements()}
 
 
 def test_the_meaning_of_every_reason_is_written_down() -> None:
