@@ -53,6 +53,13 @@ def stability(session: nox.Session) -> None:
 
 
 @nox.session
+def search(session: nox.Session) -> None:
+    """Show that the search finds nothing on healthy gateways, and faults in the fewest steps."""
+    install(session, *DEVELOPMENT)
+    session.run("python", "-m", "pytest", "tests", "-m", "search", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style and types."""
     install(session, *DEVELOPMENT)
