@@ -1,4 +1,4 @@
-"""Sessions: conformance (`nox -s conformance -- ARGS`), tests, mutants, broken-releases, stability, search, lint, lock."""
+"""Sessions: conformance (`-- ARGS`), tests, mutants, broken-releases, stability, search, lint, lock."""
 
 from __future__ import annotations
 
