@@ -62,12 +62,20 @@ def test_a_gateway_without_sessions_is_not_judged(number: int) -> None:
 # MGC201 --------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("session", ["1868a90c-0cf5", '{"a":"~!"}', Redactor(foreign=True).token("1868a90c")])
+@pytest.mark.parametrize(
+    "session",
+    ["1868a90c-0cf5", '{"a":"~!"}', Redactor(foreign=True).token("1868a90c")],
+    ids=["uuid", "json", "redacted"],
+)
 def test_201_visible(session: str) -> None:
     assert isinstance(verdict("MGC201", connected(session).transcript()), Pass)
 
 
-@pytest.mark.parametrize("session", ["two words", "caf\xe9", "tab\tbed", Redactor(foreign=True).token("two  words\t")])
+@pytest.mark.parametrize(
+    "session",
+    ["two words", "caf\xe9", "tab\tbed", Redactor(foreign=True).token("two  words\t")],
+    ids=["space", "accent", "tab", "redacted"],
+)
 def test_201_not_visible(session: str) -> None:
     found = failure("MGC201", connected(session))
     assert (found.charged_to, found.symptom) == (Hop.GATEWAY, "session-id-demanded")

@@ -253,6 +253,13 @@ def test_744_the_backends_session_is_dead() -> None:
     assert failure("MGC744", story).charged_to is Hop.BACKEND
 
 
+def test_744_a_call_that_its_cancel_overtook_was_cancelled() -> None:
+    story = given_up()
+    cancel(story, "late", 11.0)
+    story.exchange(session="s-1", request=call("n-5", "late"), t=11.2, sse=[], how="abandoned", length=6.0)
+    assert isinstance(verdict("MGC744", to_the_end(story)), Pass)
+
+
 def test_744_a_cancelled_call_is_answered_twice() -> None:
     story = opened()
     twice = [answer("n-1", "c-1"), error("c-1", -32800)]

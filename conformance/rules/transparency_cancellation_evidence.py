@@ -99,12 +99,16 @@ def lost(transcript: Transcript, exchange: Exchange) -> bool:
 
 
 def named_requests(transcript: Transcript) -> tuple[Exchange, ...]:
-    """Return the requests that a cancel of their own session names, also those that were answered by then."""
+    """Return the requests that a cancel of their own session names.
+
+    Also those that were answered by then, and those that their cancel has overtaken: two connections keep no order, and
+    a receiver may know of either first.
+    """
     found = {
         item.id: item
         for cancel in cancels(transcript)
         for item in requests(transcript, cancel)
-        if same(item.request["id"], named_by(cancel)) and item.t < cancel.t
+        if same(item.request["id"], named_by(cancel)) and item.t < cancel.t + timing.CANCEL_PROMPT
     }
     return tuple(found.values())
 
