@@ -232,6 +232,43 @@ def test_219_after_a_restart_of_the_backend(answers: list[int], kind: type[Verdi
     assert isinstance(verdict("MGC219", story), kind)
 
 
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        ({"response": error(2)}, Pass),
+        ({"response": result(2, tools=[{"name": "t"}])}, Pass),
+        ({"response": result(2, tools=[], _meta={"unavailable": "b"})}, Pass),
+        ({"response": LISTED}, Fail),
+        ({"status": 502}, NotExercised),
+    ],
+)
+def test_222_while_the_backend_is_down(answer: dict[str, Any], kind: type[Verdict]) -> None:
+    story = Story()
+    opened(story)
+    story.stimulus("backend.stop")
+    lists(story, **answer)
+    story.stimulus("backend.start")
+    assert isinstance(verdict("MGC222", story), kind)
+
+
+@pytest.mark.parametrize(
+    ("claim", "waited", "answer", "kind"),
+    [
+        (25.0, 5.0, {"response": agreeing()}, Pass),
+        (25.0, 5.0, {"status": 504}, Pass),
+        (25.0, 40.0, {"status": None, "how": "abandoned"}, Fail),
+        (25.0, 10.0, {"status": None, "how": "abandoned"}, Inconclusive),
+        (None, 40.0, {"status": None, "how": "abandoned"}, NotApplicable),
+    ],
+)
+def test_127_a_backend_that_never_answers(claim: Any, waited: float, answer: Any, kind: type[Verdict]) -> None:
+    story = Story()
+    story.exchange(backend=True, request=asking(), status=None, how=None, t=0.1)
+    story.exchange(request=asking(), t=0.0, after=waited, length=0.0, **answer)
+    claims = {"sessions": "stateful", "request_timeout": claim}
+    assert isinstance(verdict("MGC127", story, claims=claims), kind)
+
+
 def vanished(waited: float, **answer: Any) -> Story:
     story = Story()
     opened(story)

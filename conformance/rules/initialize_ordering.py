@@ -12,6 +12,7 @@ from conformance.rules import (
     initialize_ordering_offer,
     initialize_ordering_refusal,
     initialize_ordering_repeats,
+    initialize_ordering_silence,
     initialize_ordering_versions,
 )
 
@@ -21,5 +22,6 @@ __all__ = [
     "initialize_ordering_offer",
     "initialize_ordering_refusal",
     "initialize_ordering_repeats",
+    "initialize_ordering_silence",
     "initialize_ordering_versions",
 ]

@@ -26,6 +26,13 @@ def lists_after(transcript: Transcript, t: float | None) -> tuple[Exchange, ...]
     return tuple(sorted(found, key=lambda item: item.t))
 
 
+def lists_meanwhile(transcript: Transcript) -> tuple[Exchange, ...]:
+    """Return the clients' tools/list that were answered between the stop of the backend and its next start."""
+    until = step_at(transcript, "backend.start")
+    found = lists_after(transcript, step_at(transcript, "backend.stop"))
+    return tuple(item for item in found if until is not None and item.t < until and item.answer() is not None)
+
+
 def listed(exchange: Exchange) -> bool:
     """Whether a request has a result."""
     answer = exchange.answer()
@@ -49,6 +56,11 @@ BACKEND_RESTARTED = Precondition(
     lambda transcript: bool(
         step_at(transcript, "backend.stop") and lists_after(transcript, step_at(transcript, "backend.ready"))
     ),
+)
+BACKEND_DOWN = Precondition(
+    "backend-down",
+    "tools/list answered while the backend was stopped",
+    lambda transcript: bool(lists_meanwhile(transcript)),
 )
 CLIENTS_VANISHED = Precondition(
     "clients-vanished",
@@ -160,6 +172,34 @@ def backend_restart_is_survived(inputs: Inputs) -> Verdict:
         *asked[-2:],
         symptom="stale-session-after-restart",
     )
+
+
+@rule(
+    id="MGC222",
+    title="A backend that is down is not told as one without tools",
+    suite=SUITE,
+    level=Level.PRACTICE,
+    side=Side.TRANSPARENCY,
+    requirements=("SESS-09",),
+    when=BACKEND_DOWN,
+    failure_classes=("silent-partial-aggregate",),
+)
+def down_is_not_empty(inputs: Inputs) -> Verdict:
+    """Judge tools/list while the gateway's backend is stopped.
+
+    What it checks: the answer is an error, names tools, or says in `_meta` that something is missing.
+    Why it matters: a client that is told of an empty list drops its tools, and nobody looks for the fault.
+    A failing exchange: backend stopped; POST tools/list → {"tools": []}
+    A conforming exchange: backend stopped; POST tools/list → {"error": {"code": -32000, …}}
+    Known gaps: what `_meta` says is not read; which of several backends is missing is not judged.
+    """
+    asked = lists_meanwhile(inputs.through)
+    for item in asked:
+        answer = item.answer()
+        result = answer.result if answer is not None else None
+        if result is not None and result.get("tools") == [] and not result.get("_meta"):
+            return fail("an error, or a sign that something is missing", "the list was empty and said no more", item)
+    return Pass(f"tools/list was answered {said(asked[0])} while the backend was down", asked[0].events)
 
 
 @rule(

@@ -233,3 +233,19 @@ async def unknown_version_answered(stage: Stage) -> None:
         await client.initialized()
         await client.request("tools/list", {})
         await client.delete()
+
+
+@scenario(
+    suite=SUITE,
+    kind=ScenarioKind.DESTRUCTIVE,
+    brings=("backend-never-initialized",),
+    seconds=timing.HANG_OBSERVATION,
+    witness_script="hang_on_initialize",
+    control=False,
+)
+async def silent_backend_initialize(stage: Stage) -> None:
+    """Connect while the backend never answers initialize, for as long as the target claims to wait."""
+    claimed = stage.instance.target.claims.request_timeout if stage.instance.target else None
+    watched = timing.HANG_OBSERVATION if claimed is None else min(claimed, timing.CLAIM_OBSERVED)
+    client = await stage.client()
+    await client.initialize(deadline=watched + 2 * timing.CLAIM_TOLERANCE)

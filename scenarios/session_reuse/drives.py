@@ -197,12 +197,19 @@ async def gateway_restarts(stage: Stage) -> None:
     await fresh.delete()
 
 
-@scenario(suite=SUITE, kind=ScenarioKind.DESTRUCTIVE, brings=("backend-restarted",), http_backend=True, control=False)
+@scenario(
+    suite=SUITE,
+    kind=ScenarioKind.DESTRUCTIVE,
+    brings=("backend-restarted", "backend-down"),
+    http_backend=True,
+    control=False,
+)
 async def backend_restarts(stage: Stage) -> None:
     """Restart the backend under an open session; go on in it, and connect anew where it is gone."""
     client = await stage.connected()
     await client.request("tools/list", {})
     await stage.stop_backend()
+    await client.request("tools/list", {}, deadline=timing.HANG_OBSERVATION)
     await stage.start_backend()
     for attempt in range(AFTER_RESTART):
         reply = await client.request("tools/list", {}, deadline=timing.HANG_OBSERVATION)
