@@ -205,3 +205,6 @@ seen) does not decide."""
 LIFECYCLE_ANSWER: Final = 10.0
 """How long the search waits for each answer. Slowest healthy start-up of a stdio backend on this path: 6.1 s; a search
 meets a gateway that stays silent dozens of times while it shrinks, so it does not wait as long as ANSWER."""
+
+CLOSE_NOTICED: Final = 0.3
+"""How long the search waits after it closed a GET stream: what a server does because of it, it does within 0.05 s."""

@@ -13,6 +13,7 @@ SHORTEST = {
     "get_without_session_opens": {"stranger: stream": 1},
     "session_outlives_delete": {"ended: result": 3, "ended: 2xx": 3, "ended: stream": 3},
     "init_malformed_ends_all": {"opened: 404": 3, "ready: 404": 4},
+    "get_close_ends_session": {"opened: 404": 4, "ready: 404": 5},
 }
 """Mutants: by the state and the answer that departs, how many steps it takes; which event meets it is chance."""
 
@@ -31,7 +32,7 @@ def test_healthy_gateways_are_clean(capsys, tmp_path, target, seed):
 
 @pytest.mark.parametrize("mutant", SHORTEST)
 def test_faults_are_found_and_shrunk(capsys, tmp_path, mutant):
-    shown = searched(capsys, tmp_path, f"mutant:{mutant}", "--seed", "3", "--examples", "100")
+    shown = searched(capsys, tmp_path, f"mutant:{mutant}", "--seed", "3", "--examples", "200")
     assert shown.code == ExitCode.UNEXPECTED, shown.out
     assert shown.json["found"]
     for item in shown.json["found"]:

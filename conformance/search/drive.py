@@ -59,6 +59,7 @@ class _Actor:
                 await self._post(_NOT_JSON)
             case Act.CLOSE:
                 await self.close()
+                await self._stage.wait(timing.CLOSE_NOTICED, "the server notices that its stream is closed")
             case _ if act in LISTENS:
                 listening = self._client.listen(headers, deadline=timing.HEADERS_PROMPT)
                 await self._streams.enter_async_context(listening)
