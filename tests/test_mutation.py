@@ -3,8 +3,12 @@
 import pytest
 
 from conformance import mutation
+from conformance.commands import mutants as commands
+from conformance.errors import UsageError
 from conformance.mutation import Outcome, judge_healthy, judge_mutant
-from conformance.stage.mutants import Base, Mutant
+from conformance.rules.all import rule_named
+from conformance.stage.mutants import Base, Mutant, mutants
+from conformance.stage.scenario import SUITES
 
 MUTANT = Mutant(
     "m",
@@ -72,3 +76,29 @@ def test_a_variant_need_not_serve_http_sse(target, scenario, verdict, outcome):
 
 def test_the_committed_list_can_be_read():
     assert all(len(row) == 3 for row in mutation.expected_not_applicable())
+
+
+@pytest.mark.parametrize("shard", ["0/2", "3/2", "2", "a/b", "1/0"])
+def test_a_shard_is_k_of_n(shard):
+    with pytest.raises(UsageError, match="write it as K/N"):
+        commands._sharded((MUTANT,), shard)
+
+
+def test_shards_share_all_mutants():
+    every = mutants()
+    assert sorted(item.id for part in "123" for item in commands._sharded(every, f"{part}/3")) == [m.id for m in every]
+
+
+def test_own_suites_drive_a_mutant_where_its_rules_are():
+    batches = commands._batches(mutants(), ("passthrough",), own_suites=True)
+    assert sorted(item.id for batch in batches for item in batch.mutants) == [item.id for item in mutants()]
+    for batch in batches:
+        for item in batch.mutants:
+            own = {rule.suite for rule in map(rule_named, item.rules)} - {"spin_up"}
+            assert not own or set(batch.suites) == own
+
+
+def test_without_own_suites_every_mutant_meets_every_suite_once():
+    batches = commands._batches(mutants(), ("passthrough",), own_suites=False)
+    assert len({batch.revision for batch in batches}) == len(batches)
+    assert all(len(batch.suites) == len(SUITES) - 1 for batch in batches)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -29,6 +30,7 @@ SPIN_UP = "spin_up"
 EPILOG = teaching.epilog(
     ("mutants", "every mutant and both reference gateways"),
     ("mutants get_answers_400 --own-suites", "one of them, quickly: what it breaks elsewhere is not seen"),
+    ("mutants --shard 2/8", "an eighth of them"),
     codes=(0, 1, 3, 4),
 )
 
@@ -39,6 +41,9 @@ def mutants_command(
     own_suites: Annotated[
         bool, typer.Option("--own-suites", help="drive only the suites of the rules named for them: faster, shows less")
     ] = False,
+    shard: Annotated[
+        str, typer.Option(metavar="K/N", help="the K-th of N parts of them, so that several machines share the work")
+    ] = "1/1",
     out: Annotated[Path, typer.Option(metavar="DIR", help="folder for the evidence")] = Path("reports/latest/mutants"),
 ) -> ExitCode:
     """Drive every mutant gateway and print which rules caught it and what it was classified as.
@@ -46,20 +51,15 @@ def mutants_command(
     A mutant is a reference gateway with one fault. It must fail the rules named for it, as the failure class named for
     it, and no other. The reference gateways and the benign variants must fail nothing.
     """
-    chosen = _chosen(ids or [])
+    chosen = _sharded(_chosen(ids or []), shard)
     references = REFERENCES if not ids else ()
     findings: list[Finding] = []
     plain = [item for item in chosen if not _spins_up(item)]
-    own = {rule.suite for item in plain for rule in map(rule_named, item.rules) if rule is not None}
-    suites = tuple(suite for suite in SUITES if suite != SPIN_UP and (suite in own or not own_suites))
-    for revision in sorted({LATEST, *(item.revision for item in plain)}, reverse=True):
-        here = [item for item in plain if item.revision == revision]
-        # HTTP+SSE is a transport of its own, and its rules hold in one revision only
-        sound = references if revision == LATEST or revision not in STREAMABLE_LEGACY else ()
-        if names := [*sound, *(item.target for item in here)]:
-            records = _drive(names, suites, "process", out / "process" / revision, revision)
-            findings += [judge_healthy(name, "healthy", records[name]) for name in sound]
-            findings += [_judge(item, records[item.target]) for item in here]
+    for number, batch in enumerate(_batches(plain, references, own_suites=own_suites), 1):
+        names = [*batch.sound, *(item.target for item in batch.mutants)]
+        records = _drive(names, batch.suites, "process", out / "process" / str(number), batch.revision)
+        findings += [judge_healthy(name, "healthy", records[name]) for name in batch.sound]
+        findings += [_judge(item, records[item.target]) for item in batch.mutants]
     spinning = [item for item in chosen if _spins_up(item)]
     healthy = ("terminating",) if not ids and not own_suites else ()
     if (spinning or healthy) and engine_answers():
@@ -86,6 +86,42 @@ def _chosen(ids: Sequence[str]) -> tuple[Mutant, ...]:
             hint = teaching.nearest(name, tuple(known), "`list mutants` shows them.")
             raise UsageError(f"There is no mutant {name!r}; {hint}")
     return tuple(known[name] for name in ids) if ids else tuple(known.values())
+
+
+def _sharded(chosen: tuple[Mutant, ...], shard: str) -> tuple[Mutant, ...]:
+    """Return the K-th of N parts. Raises UsageError for a shard that is not K/N with 1 <= K <= N."""
+    part, _, parts = shard.partition("/")
+    if not (part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
+        raise UsageError(f"--shard {shard}: write it as K/N with K from 1 to N, for instance 2/8.")
+    return chosen[int(part) - 1 :: int(parts)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """What is driven together: gateways, healthy ones among them, over some suites in one revision."""
+
+    revision: str
+    suites: tuple[str, ...]
+    sound: tuple[str, ...] = ()
+    mutants: tuple[Mutant, ...] = ()
+
+
+def _batches(chosen: Sequence[Mutant], references: tuple[str, ...], *, own_suites: bool) -> list[_Batch]:
+    """Return the batches: a revision each, and with `own_suites` also a batch for each set of suites."""
+    everything = tuple(suite for suite in SUITES if suite != SPIN_UP)
+    groups: dict[tuple[str, tuple[str, ...]], list[Mutant]] = defaultdict(list)
+    for item in chosen:
+        own = {rule.suite for rule in map(rule_named, item.rules) if rule is not None}
+        suites = tuple(suite for suite in everything if suite in own) if own_suites and own else everything
+        groups[item.revision, suites].append(item)
+    # HTTP+SSE is a transport of its own, and its rules hold in one revision only.
+    apart = {revision for revision, _ in groups if revision not in STREAMABLE_LEGACY}
+    healthy = [_Batch(revision, everything, sound=references) for revision in sorted({LATEST, *apart}) if references]
+    if not own_suites:
+        driven = {batch.revision: batch.sound for batch in healthy}
+        merged = [_Batch(key[0], key[1], driven.pop(key[0], ()), tuple(items)) for key, items in sorted(groups.items())]
+        return [*(batch for batch in healthy if batch.revision in driven), *merged]
+    return [*healthy, *(_Batch(*key, mutants=tuple(items)) for key, items in sorted(groups.items()))]
 
 
 def _spins_up(mutant: Mutant) -> bool:
