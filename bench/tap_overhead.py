@@ -17,14 +17,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from conformance.wire.tap import TapProcess, TcpAddress  # noqa: E402 - runs from a checkout without installing
+from bench.measuring import Spread  # noqa: E402 - runs from a checkout without installing
+from conformance.wire.tap import TapProcess, TcpAddress  # noqa: E402
 
 PING: Final = b"x" * 512
 """As long as a small JSON-RPC request with its HTTP head."""
@@ -39,27 +40,6 @@ class Round:
     p50: float
     p99: float
     throughput: float
-
-
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """Median over the rounds, with the smallest and the largest."""
-
-    median: float
-    smallest: float
-    largest: float
-
-    @classmethod
-    def of(cls, values: list[float]) -> Spread:
-        """Return the spread of some values."""
-        return cls(statistics.median(values), min(values), max(values))
-
-    def scaled(self, factor: float) -> Spread:
-        """Return the same spread in another unit."""
-        return Spread(self.median * factor, self.smallest * factor, self.largest * factor)
-
-    def __str__(self) -> str:
-        return f"{self.median:8.3f}  ({self.smallest:.3f} … {self.largest:.3f})"
 
 
 def serve(listener: socket.socket) -> None:
@@ -192,7 +172,7 @@ def main() -> None:
     with server() as direct:
         found = summarize(asyncio.run(compare(direct, chosen.rounds, chosen.pings, chosen.bulk_mb * 1_000_000)))
     if chosen.json:
-        print(json.dumps({name: asdict(spread) for name, spread in found.items()}))
+        print(json.dumps({name: spread.to_json() for name, spread in found.items()}))
         return
     print(f"{chosen.rounds} rounds, direct and tapped in turn; median (smallest … largest)")
     for name, spread in found.items():

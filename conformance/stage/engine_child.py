@@ -15,14 +15,14 @@ import sys
 import time
 import traceback
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from conformance.errors import CannotJudgeError, HarnessError
 from conformance.evidence.events import JSON, Kind
-from conformance.evidence.log import write_evidence
+from conformance.evidence.log import Observation, write_evidence
 from conformance.evidence.redact import Redactor
 from conformance.evidence.window import within
 from conformance.stage.engine_cleanup import sweep_dead_runs
@@ -242,11 +242,16 @@ class Engine:
             seen += self.watch.of(instance.engine.image)
         begin = min((o.t_ns for o in stage.recorder.observations), default=0)
         await instance.close_client_taps(stage.taps)
-        header = self._header(stage.cell, scenario, instance)
+        observations = within(seen, begin)
+        header = self._header(stage.cell, scenario, instance, observations)
         footer = {"complete": not error, "error": error}
-        write_evidence(self.plan.evidence_file(stage.cell), header, within(seen, begin), footer)
+        write_evidence(self.plan.evidence_file(stage.cell), header, observations, footer)
 
-    def _header(self, cell: Cell, scenario: Scenario, instance: Instance | None) -> dict[str, JSON]:
+    def _header(
+        self, cell: Cell, scenario: Scenario, instance: Instance | None, observations: Sequence[Observation] = ()
+    ) -> dict[str, JSON]:
+        now_ns = time.monotonic_ns()
+        first_ns = min((item.t_ns for item in observations), default=now_ns)
         target, backend = self.targets.get(cell.target), instance.backend if instance else None
         return {
             "cell": cell.id,
@@ -270,7 +275,7 @@ class Engine:
             "gateway": describe(instance.gateway) if instance else {},
             "backend": describe(instance.server) if instance else {},
             "redaction": "foreign" if self.redactor.foreign else "supplied",
-            "started": time.time(),
+            "started": time.time() - (now_ns - first_ns) / 1e9,
         }
 
     def not_exercised(self, cell: Cell, why: str) -> None:
@@ -282,9 +287,10 @@ class Engine:
     def failed(self, cell: Cell, error: BaseException, recorder: Recorder | None = None) -> None:
         """Write a cell's failed marker: evidence that says why nothing was driven, and how far the start came."""
         said = str(error) if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
-        header = self._header(cell, scenarios()[cell.scenario], None)
+        observations = recorder.observations if recorder else ()
+        header = self._header(cell, scenarios()[cell.scenario], None, observations)
         footer = {"complete": False, "error": self.redactor.text(said)}
-        write_evidence(self.plan.evidence_file(cell), header, recorder.observations if recorder else (), footer)
+        write_evidence(self.plan.evidence_file(cell), header, observations, footer)
         self.say("failed", cell=cell.id, error=self.redactor.text(said))
 
 

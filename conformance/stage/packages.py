@@ -148,9 +148,12 @@ def ensure_npm_env(packages: Sequence[str], *, lock: Path | None = None, on_prog
     return folder / "node_modules"
 
 
-def node_command(*, on_progress: Progress) -> Path:
-    """Return a Node of version 20 or later: the machine's, else the one that PyPI has. Raises CannotJudgeError."""
-    return _machine_node() or _wheel_node(on_progress) / "bin" / "node"
+def node_command(*, oldest: int = OLDEST_NODE, on_progress: Progress) -> Path:
+    """Return a Node of major version `oldest` or later: the machine's, else the one that PyPI has (24).
+
+    Raises CannotJudgeError.
+    """
+    return _machine_node(oldest) or _wheel_node(on_progress) / "bin" / "node"
 
 
 def find_python(versions: str) -> Path:
@@ -169,13 +172,13 @@ def find_python(versions: str) -> Path:
     )
 
 
-def _machine_node() -> Path | None:
+def _machine_node(oldest: int = OLDEST_NODE) -> Path | None:
     found = shutil.which("node")
     if found is None or shutil.which("npm") is None:
         return None
     told = subprocess.run([found, "--version"], capture_output=True, text=True, check=False).stdout
     version = re.match(r"v(\d+)\.", told)
-    return Path(found) if version and int(version[1]) >= OLDEST_NODE else None
+    return Path(found) if version and int(version[1]) >= oldest else None
 
 
 def _wheel_node(on_progress: Progress) -> Path:
