@@ -11,15 +11,13 @@ import typer
 
 from conformance.commands import teaching
 from conformance.commands.console import print_json, print_table, say
+from conformance.commands.driving import records_of
 from conformance.errors import ExitCode, UsageError
 from conformance.progress import Record
 from conformance.release_pairs import PairFinding, PairOutcome, judge_pair
-from conformance.report.progress import LiveProgress
-from conformance.report.terminal import make_console
-from conformance.running import Selection, cells_of, drive_and_judge
+from conformance.running import Selection
 from conformance.stage.broken_releases import BrokenRelease, broken_releases
 from conformance.stage.manifest import load_backend
-from conformance.stage.scenario import scenarios
 
 EPILOG = teaching.epilog(
     ("broken-releases", "every pair; the packages are installed on first use"),
@@ -72,14 +70,8 @@ def _drive(releases: Sequence[BrokenRelease], suites: tuple[str, ...], out: Path
         suites=suites,
     )
     records: dict[str, list[Record]] = defaultdict(list)
-    known = scenarios()
-    with LiveProgress(make_console(), {cell.id: known[cell.scenario].seconds for cell in cells_of(selection)}) as live:
-
-        def take(record: Record) -> None:
-            records[str(record["target"])].append(record)
-            live.result({**record, "expectation": ""})
-
-        drive_and_judge(selection, on_result=take, on_progress=live.engine)
+    for record in records_of(selection):
+        records[str(record["target"])].append(record)
     return records
 
 

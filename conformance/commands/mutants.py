@@ -12,19 +12,18 @@ import typer
 
 from conformance.commands import teaching
 from conformance.commands.console import print_json, print_table, say
+from conformance.commands.driving import records_of
 from conformance.errors import ExitCode, UsageError
 from conformance.mutation import GOOD, REFERENCES, Finding, Outcome, judge_healthy, judge_mutant
 from conformance.progress import Record
-from conformance.report.progress import LiveProgress
-from conformance.report.terminal import make_console
 from conformance.rules.all import rule_named
-from conformance.running import Selection, cells_of, drive_and_judge
+from conformance.running import Selection
 from conformance.spec.revisions import STREAMABLE_LEGACY
 from conformance.stage.engine_probe import engine_answers
 from conformance.stage.manifest import load_backend, load_target
 from conformance.stage.mutants import LATEST, Mutant, mutants
 from conformance.stage.plan import RuntimeName
-from conformance.stage.scenario import SUITES, scenarios
+from conformance.stage.scenario import SUITES
 
 SPIN_UP = "spin_up"
 EPILOG = teaching.epilog(
@@ -142,14 +141,8 @@ def _drive(
         revisions=(revision,),
     )
     records: dict[str, list[Record]] = defaultdict(list)
-    known = scenarios()
-    with LiveProgress(make_console(), {cell.id: known[cell.scenario].seconds for cell in cells_of(selection)}) as live:
-
-        def take(record: Record) -> None:
-            records[str(record["target"])].append(record)
-            live.result({**record, "expectation": ""})
-
-        drive_and_judge(selection, on_result=take, on_progress=live.engine)
+    for record in records_of(selection):
+        records[str(record["target"])].append(record)
     return records
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -12,14 +13,13 @@ import typer
 
 from conformance.commands import teaching
 from conformance.commands.console import print_json, print_table, say
+from conformance.commands.driving import records_of
 from conformance.errors import ExitCode, UsageError
 from conformance.progress import Record
-from conformance.report.progress import LiveProgress
-from conformance.report.terminal import make_console
-from conformance.running import Selection, cells_of, drive_and_judge
+from conformance.running import Selection
 from conformance.stability import Condition, every_core_busy, flips, is_stable
 from conformance.stage.manifest import load_backend, load_target
-from conformance.stage.scenario import SUITES, scenarios
+from conformance.stage.scenario import SUITES
 
 TIMES = 20
 SPIN_UP = "spin_up"
@@ -54,7 +54,7 @@ def stability_command(
     conditions = [Condition("idle"), Condition("loaded")]
     for condition in conditions:
         for number in range(1, times + 1):
-            say(f"{condition.name}, run {number} of {times}")
+            print(f"{condition.name}, run {number} of {times}", file=sys.stderr, flush=True)
             busy = every_core_busy(os.cpu_count() or 1) if condition.name == "loaded" else nullcontext()
             with busy:
                 condition.add(_run(names, suites, out / condition.name / str(number), quick=quick))
@@ -71,16 +71,7 @@ def _run(names: Sequence[str], suites: tuple[str, ...], out: Path, *, quick: boo
         suites=suites,
         quick=quick,
     )
-    records: list[Record] = []
-    known = scenarios()
-    with LiveProgress(make_console(), {cell.id: known[cell.scenario].seconds for cell in cells_of(selection)}) as live:
-
-        def take(record: Record) -> None:
-            records.append(record)
-            live.result({**record, "expectation": ""})
-
-        drive_and_judge(selection, on_result=take, on_progress=live.engine)
-    return records
+    return records_of(selection)
 
 
 def _print(conditions: Sequence[Condition], *, as_json: bool) -> None:

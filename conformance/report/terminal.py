@@ -29,15 +29,16 @@ _STYLES: Final = {
 }
 
 
-def make_console() -> Console:
-    """Return a console on standard output for text that is shown as it stands: no markup, no emoji codes.
+def make_console(*, stderr: bool = False) -> Console:
+    """Return a console on standard output, or error, for text shown as it stands: no markup, no emoji codes.
 
-    rich itself honours NO_COLOR and COLUMNS and leaves colours out where standard output is no terminal. Characters
-    that standard output cannot encode are spelled out instead of ending the program.
+    rich itself honours NO_COLOR and COLUMNS and leaves colours out where the stream is no terminal. Characters that the
+    stream cannot encode are spelled out instead of ending the program.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
-    return Console(markup=False, emoji=False, highlight=False)
+    stream = sys.stderr if stderr else sys.stdout
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
+    return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
 
 
 def render(report: Report, badges: Iterable[Badge | NoBadge], out: Path, console: Console) -> None:
