@@ -24,7 +24,7 @@ from conformance.stage.plan import UrlTarget
 from conformance.stage.recorder import Recorder
 from conformance.stage.runtime import Ready, Running, Runtime
 from conformance.stage.scenario import SpinUp
-from conformance.wire.assemble import assemble_stdio, assemble_tap
+from conformance.wire.assemble import TapAssembler, assemble_stdio, assemble_tap
 from conformance.wire.spool import read_spool
 from conformance.wire.tap import TapProcess
 from conformance.wire.tap_address import TcpAddress
@@ -64,6 +64,10 @@ class Instance:
     """Whether a sentinel exchange succeeded and nothing was driven since."""
     client_taps: dict[str, str] = field(default_factory=dict)
     _ended: asyncio.Task[None] | None = None
+    _assembler: TapAssembler | None = None
+    _assembled: int = 0
+    """How far the backend tap's spool was read, in bytes."""
+    _seen_behind: list[Observation] = field(default_factory=list)
     _secrets: dict[str, str] = field(default_factory=dict)
     _values: dict[str, str | Sequence[str]] = field(default_factory=dict)
 
@@ -230,7 +234,7 @@ class Instance:
     async def collect(self, client_taps: Sequence[str], *, behind: bool = True) -> list[Observation]:
         """Return what the given client taps and the backend's side saw since the instance started, redacted.
 
-        behind: whether to read the backend's side, which costs as much as the instance is old.
+        behind: whether to read the backend's side; a stdio backend's costs as much as the instance is old.
         """
         found: list[Observation] = list(self.recorder.observations)
         for tap in client_taps:
@@ -238,7 +242,7 @@ class Instance:
         if not behind:
             return found
         if self.backend_tap is not None:
-            found += await self._tap(self.backend_tap, BACKEND_TAP, Point.BACKEND_TAP)
+            found += await self._behind(self.backend_tap)
         if self.stdio_collector is not None:
             size = await self.taps.sync(self.stdio_collector)
             lines = self.taps.spool_path(self.stdio_collector).read_bytes()[:size].splitlines()
@@ -246,6 +250,17 @@ class Instance:
         if self.engine is not None:
             found += await self._tap(self.engine.tap, ENGINE_TAP, Point.ENGINE_TAP)
         return found
+
+    async def _behind(self, tap: str) -> list[Observation]:
+        """Return what the backend tap saw since the instance started. Only what is new is read and parsed."""
+        size = await self.taps.sync(tap)
+        if self._assembler is None:
+            self._assembler = TapAssembler(BACKEND_TAP, Point.BACKEND_TAP, self.redactor)
+        if size > self._assembled:  # not when another cell's evidence, collected meanwhile, has reached further
+            new = read_spool(self.taps.spool_path(tap), self._assembled, size)
+            self._seen_behind += self._assembler.feed(new)
+            self._assembled = size
+        return self._seen_behind
 
     async def _tap(self, tap: str, label: str, point: Point) -> list[Observation]:
         size = await self.taps.sync(tap)

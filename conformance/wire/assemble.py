@@ -16,20 +16,34 @@ from conformance.wire.spool import Direction, RecordKind, SpoolRecord
 _DIRECTION: Final = {Direction.UP: "up", Direction.DOWN: "down"}
 
 
+class TapAssembler:
+    """Tells what the relay tap named `tap` saw, also of a spool that still grows: each record is parsed once."""
+
+    def __init__(self, tap: str, point: Point, redactor: Redactor) -> None:
+        self._tap = tap
+        self._point = point
+        self._redactor = redactor
+        self._connections: dict[int, HttpConnection] = {}
+
+    def feed(self, records: Iterable[SpoolRecord]) -> Iterator[Observation]:
+        """Yield what these records, which follow those fed before, say in the order the tap saw it."""
+        tap, point = self._tap, self._point
+        for record in records:
+            if record.kind is RecordKind.TOXIC:
+                yield Observation(record.t_ns, point, Kind.STIMULUS, {"name": "toxics", "tap": tap, **_json(record)})
+                continue
+            if record.kind is RecordKind.LAG:
+                yield Observation(record.t_ns, point, Kind.LAG, {"tap": tap, **_json(record)})
+                continue
+            parser = self._connections.get(record.conn)
+            if parser is None:
+                parser = self._connections[record.conn] = HttpConnection(tap, record.conn, point, self._redactor)
+            yield from _connection_event(parser, record, self._redactor)
+
+
 def assemble_tap(tap: str, point: Point, records: Iterable[SpoolRecord], redactor: Redactor) -> Iterator[Observation]:
     """Yield what the relay tap named `tap` saw, in the order it saw it."""
-    connections: dict[int, HttpConnection] = {}
-    for record in records:
-        if record.kind is RecordKind.TOXIC:
-            yield Observation(record.t_ns, point, Kind.STIMULUS, {"name": "toxics", "tap": tap, **_json(record)})
-            continue
-        if record.kind is RecordKind.LAG:
-            yield Observation(record.t_ns, point, Kind.LAG, {"tap": tap, **_json(record)})
-            continue
-        parser = connections.get(record.conn)
-        if parser is None:
-            parser = connections[record.conn] = HttpConnection(tap, record.conn, point, redactor)
-        yield from _connection_event(parser, record, redactor)
+    yield from TapAssembler(tap, point, redactor).feed(records)
 
 
 def _json(record: SpoolRecord) -> dict[str, JSON]:

@@ -106,7 +106,7 @@ async def idle_session(stage: Stage) -> None:
 
 @scenario(
     suite=SUITE,
-    kind=ScenarioKind.EXCLUSIVE,
+    kind=ScenarioKind.IDLE,
     brings=("connection-reuse",),
     seconds=sum(timing.SOCKET_PAUSES),
     control=False,
@@ -154,7 +154,7 @@ async def ping(stage: Stage) -> None:
 
 @scenario(
     suite=SUITE,
-    kind=ScenarioKind.EXCLUSIVE,
+    kind=ScenarioKind.IDLE,
     brings=("progress",),
     seconds=timing.PROGRESS_CALL,
     needs_witness=True,

@@ -58,7 +58,7 @@ async def unended_event(stage: Stage) -> None:
 
 @scenario(
     suite=SUITE,
-    kind=ScenarioKind.EXCLUSIVE,
+    kind=ScenarioKind.IDLE,
     brings=("late-first-event",),
     seconds=LATE,
     needs_witness=True,
