@@ -27,6 +27,7 @@ from conformance.errors import EvidenceError
 MAGIC: Final = b"MCPTAP1\n"
 _HEADER: Final = struct.Struct("<QIBBI")
 _COUNT: Final = struct.Struct("<I")
+_FORWARDED: Final = struct.Struct(_HEADER.format + "I")
 _BATCH_BYTES: Final = 1 << 20
 _BATCHES_WAITING: Final = 64
 
@@ -67,6 +68,10 @@ class RecordKind(IntEnum):
     """How late the tap's own loop ran [JSON: what = sample | max, seconds, over]."""
     END = 11
     """The spool was closed in order [empty]."""
+
+
+_DATA: Final = int(RecordKind.DATA)
+_SENT: Final = int(RecordKind.FORWARDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +155,17 @@ class SpoolWriter:
         self._batch += _HEADER.pack(t_ns, conn, direction, RecordKind.FORWARDED, _COUNT.size + len(edited))
         self._batch += _COUNT.pack(count)
         self._batch += edited
+
+    def relayed(self, read_ns: int, sent_ns: int, conn: int, direction: Direction, data: bytes) -> None:
+        """Append the DATA and the FORWARDED record of bytes that were sent on whole and at once."""
+        count = len(data)
+        self._batch += (
+            _HEADER.pack(read_ns, conn, direction, _DATA, count)
+            + data
+            + _FORWARDED.pack(sent_ns, conn, direction, _SENT, _COUNT.size, count)
+        )
+        if len(self._batch) >= _BATCH_BYTES:
+            self.flush()
 
     def line(self, line: bytes) -> None:
         """Append one line (ending in LF) to a line spool."""

@@ -30,6 +30,7 @@ from conformance.wire.tap_address import TcpAddress, TlsOptions, address_from_js
 from conformance.wire.tap_collector import Collector
 from conformance.wire.tap_listener import Tap
 from conformance.wire.tap_relay import ResetWatch
+from conformance.wire.tap_selector import RelaySelector
 from conformance.wire.tap_tls import tls_sides
 from conformance.wire.toxics import from_json
 
@@ -48,13 +49,13 @@ _T = TypeVar("_T")
 class TapServer:
     """Carries out the requests."""
 
-    def __init__(self, spool_dir: Path) -> None:
+    def __init__(self, spool_dir: Path, selector: RelaySelector) -> None:
         self._dir = spool_dir
         self._thread = SpoolThread()
         self._taps: dict[str, Tap] = {}
         self._collectors: dict[str, Collector] = {}
         self._spools: dict[str, SpoolWriter] = {}
-        self._watch = ResetWatch(asyncio.get_running_loop())
+        self._watch = ResetWatch(asyncio.get_running_loop(), selector)
         self._commands: dict[str, Callable[..., Awaitable[Any]]] = {
             "open_tap": self.open_tap,
             "open_collector": self.open_collector,
@@ -193,10 +194,10 @@ async def _sample_lag(server: TapServer) -> None:
             largest, since = 0.0, now
 
 
-async def _serve(spool_dir: Path) -> None:
+async def _serve(spool_dir: Path, selector: RelaySelector) -> None:
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_die)
-    server = TapServer(spool_dir)
+    server = TapServer(spool_dir, selector)
     requests = asyncio.StreamReader(limit=1 << 24)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(requests), sys.stdin)
     stopping = asyncio.Event()
@@ -230,7 +231,9 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    asyncio.run(_serve(Path(sys.argv[1])))
+    selector = RelaySelector()
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner:
+        runner.run(_serve(Path(sys.argv[1]), selector))
 
 
 if __name__ == "__main__":

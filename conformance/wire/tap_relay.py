@@ -1,7 +1,7 @@
 """One relayed connection: two legs, each copying bytes, FIN and RST from its source to its sink.
 
-All of it runs in event-loop callbacks: a readable source is read, stamped and sent on within one callback, so that the
-relay adds microseconds. A leg stops reading while its receiver does not take what was read.
+All of it runs in callbacks of one thread: a readable source is read, stamped and sent on within one callback, so that
+the relay adds microseconds. A leg stops reading while its receiver does not take what was read.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ from typing import Final, Literal
 from conformance.wire.spool import Direction, RecordKind, SpoolWriter
 from conformance.wire.tap_endpoint import PlainEndpoint, reason
 from conformance.wire.tap_plan import LegPlan, Plan
+from conformance.wire.tap_selector import RelaySelector
 from conformance.wire.tap_stages import Stage, Unit, UnitKind, push
 
 READ_SIZE: Final = 1 << 18
+FIRST_READ_SIZE: Final = 1 << 14
+"""Read at once where the last read was shorter than this: the buffer for a large read costs more than a small read."""
 QUEUE_LIMIT: Final = 1 << 18
 """Bytes read and not yet sent above which a leg stops reading. (A latency toxic thus carries 256 KiB per delay.)"""
 RESET_PATIENCE: Final = 0.2
@@ -33,7 +36,8 @@ _SLOW_TICK: Final = 0.05
 class ResetWatch:
     """Notices resets on sockets that are not being read, so that a stalled receiver does not hide them."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, selector: RelaySelector) -> None:
+        self.selector = selector
         self._epoll = select.epoll()
         self._watched: dict[int, Callable[[], None]] = {}
         loop.add_reader(self._epoll.fileno(), self._on_event)
@@ -69,6 +73,12 @@ class Leg:
         self.done = False  # FIN was passed on
         self._connection = connection
         self._loop = connection.loop
+        self._selector = connection.watch.selector
+        self._number = connection.number
+        self._relayed = connection.relayed
+        self._send_on = sink.send
+        self._receive = source.recv
+        self._size = FIRST_READ_SIZE
         self._queue: deque[Unit] = deque()
         self._queued = 0
         self._stages: list[Stage] = []
@@ -113,9 +123,9 @@ class Leg:
         self._reading = wanted
         if wanted:
             self._connection.watch.forget(fd)
-            self._loop.add_reader(fd, self._on_readable)
+            self._selector.read(fd, self._on_readable)
             return
-        self._loop.remove_reader(fd)
+        self._selector.let_go(fd)
         if not self._reset_seen:
             self._connection.watch.watch(fd, self._on_reset)
         if wait > 0:
@@ -126,7 +136,7 @@ class Leg:
         fd = self.source.fileno()
         self._source_ended = True
         self._connection.watch.forget(fd)
-        self._loop.remove_reader(fd)
+        self._selector.let_go(fd)
         self._loop.remove_writer(self.sink.fileno())
         for timer in (self._timer, self._overtaking):
             if timer is not None:
@@ -157,24 +167,52 @@ class Leg:
         self._not_before = 0.0
         self.pace()
 
-    def _on_readable(self) -> None:
-        size = READ_SIZE if self._rate is None else max(1, int(self._rate * _SLOW_TICK))
+    def _on_readable(self) -> bool:
+        """Read once and pass on what came; return whether that was all, so that nothing was scheduled or let go."""
+        size = self._size if self._rate is None else max(1, int(self._rate * _SLOW_TICK))
         try:
-            data = self.source.recv(size)
+            data = self._receive(size)
         except (BlockingIOError, InterruptedError):
-            return
+            return True
         except OSError as error:
             self._on_reset(error)
-            return
+            return False
         now = monotonic_ns()
+        straight = False
         if data:
-            self._connection.record(now, self.direction, RecordKind.DATA, data)
             self._connection.last_activity = now
+            self._size = FIRST_READ_SIZE if len(data) < FIRST_READ_SIZE else READ_SIZE
             if self._rate is not None:
                 self._not_before = self._loop.time() + len(data) / self._rate
-            self._feed(Unit(now, UnitKind.DATA, data))
+            straight = self._sent_straight_on(now, data)
+            if not straight:
+                self._connection.record(now, self.direction, RecordKind.DATA, data)
+                self._feed(Unit(now, UnitKind.DATA, data))
         if not data or self.source.at_end:
             self._on_end(now)
+            return False
+        return straight and not self._writing
+
+    def _sent_straight_on(self, now: int, data: bytes) -> bool:
+        """Send what was just read and record both, where nothing stands between; False when it was not sent.
+
+        This is the way of nearly all bytes. The record is made after the send, so that nobody waits for it.
+        """
+        if self._queue or self._stages or self._edited or self._writing or self._sink_dead or self._rate is not None:
+            return False
+        try:
+            sent = self._send_on(data)
+        except OSError:  # also: would block; it will again, or fail again, on the long way
+            return False
+        if sent < len(data):
+            self._connection.record(now, self.direction, RecordKind.DATA, data)
+            self._connection.forwarded(monotonic_ns(), self.direction, sent, b"")
+            self._enqueue([Unit(now, UnitKind.DATA, memoryview(data)[sent:])])
+            return True
+        self._relayed(now, monotonic_ns(), self._number, self.direction, data)
+        if not self.sink.flush():
+            self._drain()
+        return True
 
     def _on_end(self, now: int) -> None:
         if self._source_ended:
@@ -322,10 +360,11 @@ class Connection:
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.watch = watch
+        self.number = number
+        self.relayed = spool.relayed
         self.closed = False
         self.last_activity = monotonic_ns()
         self.on_closed: Callable[[], None] = lambda: None
-        self._number = number
         self._spool = spool
         self._up = Leg(self, Direction.UP, client, server)
         self._down = Leg(self, Direction.DOWN, server, client)
@@ -353,11 +392,11 @@ class Connection:
 
     def record(self, t_ns: int, direction: Direction, kind: RecordKind, payload: bytes = b"") -> None:
         """Append a record about this connection."""
-        self._spool.record(t_ns, self._number, direction, kind, payload)
+        self._spool.record(t_ns, self.number, direction, kind, payload)
 
     def forwarded(self, t_ns: int, direction: Direction, count: int, edited: bytes) -> None:
         """Append a FORWARDED record."""
-        self._spool.forwarded(t_ns, self._number, direction, count, edited)
+        self._spool.forwarded(t_ns, self.number, direction, count, edited)
 
     def acted(self, toxic: str) -> None:
         """Record that a toxic acted on this connection."""
