@@ -123,6 +123,8 @@ def _backends(selection: Selection, target: TargetManifest, scenario: Scenario) 
     faces = set(target.fronts)
     if scenario.late_backend or scenario.http_backend:
         faces &= {"http"}  # a stdio backend is the gateway's own child: it cannot come later, and speaks no HTTP
+    if scenario.stdio_backend:
+        faces &= {"stdio"}
     if scenario.needs_witness and scenario.backend_face == "http":
         faces &= {str(face) for face in SCRIPTS[scenario.witness_script].faces}
     backends = selection.backends

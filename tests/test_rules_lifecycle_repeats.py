@@ -272,7 +272,7 @@ def test_127_a_backend_that_never_answers(claim: Any, waited: float, answer: Any
 def vanished(waited: float, **answer: Any) -> Story:
     story = Story()
     opened(story)
-    story.stimulus("clients.vanished", t=1.0)
+    story.stimulus("clients.vanished", t=1.0, clients=1)
     story.stimulus("clients.watched", t=1.0 + waited)
     story.at(2.0 + waited)
     lists(story, "finder", **answer)
@@ -285,13 +285,23 @@ def vanished(waited: float, **answer: Any) -> Story:
         (3.0, vanished(8.0, status=404), Pass),
         (3.0, vanished(8.0), Fail),
         (300.0, vanished(5.0), NotExercised),
-        (None, vanished(5.0), NotApplicable),
+        (None, vanished(5.0), Pass),
     ],
     ids=["ended", "kept", "not waited for", "not declared"],
 )
 def test_220_vanished_clients(claim: float | None, story: Story, kind: type[Verdict]) -> None:
     claims = {"sessions": "stateful", "session_idle_timeout": claim}
     assert isinstance(verdict("MGC220", story, claims=claims), kind)
+
+
+@pytest.mark.parametrize(("sessions", "deleted", "kind"), [(1, 0, Pass), (2, 0, Fail), (3, 2, Pass)])
+def test_220_what_is_left_behind_is_counted(sessions: int, deleted: int, kind: type[Verdict]) -> None:
+    story = vanished(5.0)
+    for number in range(sessions):
+        story.exchange(backend=True, request=asking(), response=agreeing(), issue_session=f"b-{number}", t=0.5)
+    for number in range(deleted):
+        story.exchange(backend=True, method="DELETE", session=f"b-{number}", t=0.9)
+    assert isinstance(verdict("MGC220", story), kind)
 
 
 def child(*events: tuple[Kind, dict[str, Any]]) -> Story:

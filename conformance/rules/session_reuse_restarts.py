@@ -12,6 +12,7 @@ from conformance.rules.verdicts import Inconclusive, NotApplicable, NotExercised
 _ERROR, _SERVER_ERROR = 400, 500
 VANISHED = "clients.vanished"
 WATCHED = "clients.watched"
+LEAK = "session-leak"
 
 
 def step_at(transcript: Transcript, name: str) -> float | None:
@@ -213,20 +214,24 @@ def down_is_not_empty(inputs: Inputs) -> Verdict:
     failure_classes=("session-leak",),
 )
 def vanished_sessions_end(inputs: Inputs) -> Verdict:
-    """Judge the sessions of clients that closed their connections and never came back.
+    """Judge what is left of clients that closed their connections and never came back.
 
-    What it checks: where the target declares how long it keeps a session that nobody uses, the ids of the vanished are
-    refused after that time. How many backend sessions and processes were left then is said in either case.
+    What it checks: one backend session and one process at most for each of them; and where the target declares how long
+    it keeps a session that nobody uses, the ids of the vanished are refused after that time.
     Why it matters: most clients never send DELETE; what they leave behind adds up to the host's memory.
-    A failing exchange: `session_idle_timeout = 30`; five clients vanish; 35 s later POST with their id → 200
+    A failing exchange: `session_idle_timeout = 30`; three clients vanish; 35 s later POST with their id → 200
     A conforming exchange: … → 404
-    Known gaps: a target that declares no limit may keep them for ever.
+    Known gaps: a target that declares no limit may keep one session for each of them for ever.
     """
     through = inputs.through
+    gone = int(through.stimuli(VANISHED)[-1].data.get("clients", 0))
+    sessions, processes = _left_behind(through)
+    left = f"left behind by {gone} clients: {sessions} backend sessions over HTTP, {processes} processes"
+    if max(sessions, processes) > gone:
+        return fail("one backend session and one process at most for each client that vanished", left, symptom=LEAK)
     limit = through.header.get("claims", {}).get("session_idle_timeout")
-    left = _left_behind(through)
     if limit is None:
-        return NotApplicable(f"the target declares no session_idle_timeout; left behind when last seen: {left}")
+        return Pass(f"no session_idle_timeout is declared; {left}")
     probes = [item for item in lists_after(through, step_at(through, WATCHED)) if SESSION_HEADER in item.headers]
     waited = (step_at(through, WATCHED) or 0.0) - (step_at(through, VANISHED) or 0.0)
     if waited < limit:
@@ -237,19 +242,21 @@ def vanished_sessions_end(inputs: Inputs) -> Verdict:
     if kept:
         return fail(
             f"sessions that nobody used for {limit} s are refused",
-            f"{len(kept)} of {len(probes)} were served {waited:.0f} s after their clients left; left behind: {left}",
+            f"{len(kept)} of {len(probes)} were served {waited:.0f} s after their clients left; {left}",
             kept[0],
+            symptom=LEAK,
         )
-    return Pass(f"{len(probes)} sessions were refused {waited:.0f} s after their clients had gone; left behind: {left}")
+    return Pass(f"{len(probes)} sessions were refused {waited:.0f} s after their clients had gone; {left}")
 
 
-def _left_behind(transcript: Transcript) -> str:
-    """Return in words what still stood at the backend's side when the vanished were last looked for."""
-    until = step_at(transcript, WATCHED) or transcript.end
-    opened = {i.response_headers[SESSION_HEADER] for i in transcript.backend if SESSION_HEADER in i.response_headers}
-    deleted = {i.headers.get(SESSION_HEADER) for i in transcript.backend if i.method == "DELETE" and i.t <= until}
-    running = sum(item.t_exit is None or item.t_exit > until for item in transcript.processes)
-    return f"{len(opened - deleted)} backend sessions over HTTP, {running} processes"
+def _left_behind(transcript: Transcript) -> tuple[int, int]:
+    """Return how many backend sessions over HTTP and how many processes, begun by the drive, stood when watched."""
+    begun, until = step_at(transcript, "scenario.begin") or 0.0, step_at(transcript, WATCHED) or transcript.end
+    behind = [item for item in transcript.backend if begun <= item.t <= until]
+    opened = {i.response_headers[SESSION_HEADER] for i in behind if SESSION_HEADER in i.response_headers}
+    deleted = {i.headers.get(SESSION_HEADER) for i in behind if i.method == "DELETE"}
+    running = [p for p in transcript.processes if begun <= p.t <= until and (p.t_exit is None or p.t_exit > until)]
+    return len(opened - deleted), len(running)
 
 
 @rule(

@@ -61,6 +61,7 @@ class Scenario:
     brings: names of the preconditions it brings about. witness_script: the backend is the witness with this script
     (and the instance is fresh). needs_witness: it calls the witness's own tools. http_backend: it has a
     meaning only where the gateway reaches its backend over HTTP. seconds: its longest deliberate wait.
+    stdio_backend: it has a meaning only where the gateway runs its backend as a child on stdio.
     http_sse: it uses the gateway's HTTP+SSE endpoint, and is not exercised where the target names none. backend_face:
     `sse` where the backend speaks HTTP+SSE alone (and the instance is fresh).
     credentials: it has a meaning only where the target demands credentials and names those of two users.
@@ -78,6 +79,7 @@ class Scenario:
     witness_script: str
     needs_witness: bool
     http_backend: bool
+    stdio_backend: bool
     http_sse: bool
     credentials: bool
     backend_face: ServedFace
@@ -106,6 +108,7 @@ def scenario(
     witness_script: str = "correct",
     needs_witness: bool = False,
     http_backend: bool = False,
+    stdio_backend: bool = False,
     http_sse: bool = False,
     credentials: bool = False,
     backend_face: ServedFace = "http",
@@ -131,6 +134,7 @@ def scenario(
             witness_script=witness_script,
             needs_witness=needs_witness or scripted,
             http_backend=http_backend or backend_face == "sse",
+            stdio_backend=stdio_backend,
             http_sse=http_sse,
             credentials=credentials,
             backend_face=backend_face,

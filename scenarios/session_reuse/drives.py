@@ -153,7 +153,7 @@ async def two_clients_calls(stage: Stage) -> None:
 @scenario(
     suite=SUITE,
     kind=ScenarioKind.IDLE,
-    brings=("session-ended-and-watched", "stdio-child-ended"),
+    brings=("session-ended-and-watched",),
     seconds=timing.SESSION_END,
     needs_witness=True,
 )
@@ -222,7 +222,7 @@ async def backend_restarts(stage: Stage) -> None:
 
 @scenario(
     suite=SUITE,
-    kind=ScenarioKind.IDLE,
+    kind=ScenarioKind.DESTRUCTIVE,
     brings=("clients-vanished",),
     seconds=timing.VANISHED_WATCHED,
     control=False,
@@ -242,3 +242,19 @@ async def clients_vanish(stage: Stage) -> None:
         finder = await stage.client(f"finder{number}")
         finder.session, finder.negotiated = client.session, client.negotiated
         await finder.request("tools/list", {})
+
+
+@scenario(
+    suite=SUITE,
+    kind=ScenarioKind.IDLE,
+    brings=("stdio-child-ended",),
+    seconds=timing.SESSION_END,
+    stdio_backend=True,
+    control=False,
+)
+async def stdio_child_ends(stage: Stage) -> None:
+    """End a session whose backend is a child on stdio, and watch how the child is ended."""
+    client = await stage.connected()
+    await client.request("tools/list", {})
+    await client.delete()
+    await stage.wait(timing.SESSION_END, "the child ends with the session it was started for")
