@@ -158,13 +158,11 @@ class SpoolWriter:
 
     def relayed(self, read_ns: int, sent_ns: int, conn: int, direction: Direction, data: bytes) -> None:
         """Append the DATA and the FORWARDED record of bytes that were sent on whole and at once."""
-        count = len(data)
-        self._batch += (
-            _HEADER.pack(read_ns, conn, direction, _DATA, count)
-            + data
-            + _FORWARDED.pack(sent_ns, conn, direction, _SENT, _COUNT.size, count)
-        )
-        if len(self._batch) >= _BATCH_BYTES:
+        count, batch = len(data), self._batch
+        batch += _HEADER.pack(read_ns, conn, direction, _DATA, count)
+        batch += data
+        batch += _FORWARDED.pack(sent_ns, conn, direction, _SENT, _COUNT.size, count)
+        if len(batch) >= _BATCH_BYTES:
             self.flush()
 
     def line(self, line: bytes) -> None:
