@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from conformance import timing
 from conformance.evidence.events import Hop
-from conformance.evidence.transcript import Exchange, Message
+from conformance.evidence.transcript import Exchange, Message, Transcript
 from conformance.rules.base import Inputs, Level, Side, charge, fail, rule
 from conformance.rules.get_sse_evidence import SUITE, headers_waited, later_answers, open_streams, said, without_result
 from conformance.rules.get_sse_resumption_evidence import (
@@ -20,11 +20,14 @@ from conformance.rules.get_sse_resumption_evidence import (
     resumes,
     unknown_ids,
 )
+from conformance.rules.preconditions import session_gets
 from conformance.rules.verdicts import Inconclusive, NotApplicable, Pass, Verdict
 from conformance.spec.revisions import Revision
 
 NO_IDS = NotApplicable("the streams that were left carry no event ids: nothing can be resumed")
 REFUSED = NotApplicable("every GET with Last-Event-ID was refused: nothing is replayed")
+
+_NOT_FOUND = 404
 
 
 @rule(
@@ -206,6 +209,8 @@ def unknown_event_id_is_harmless(inputs: Inputs) -> Verdict:
     """
     gets = unknown_ids(inputs.through)
     for get in gets:
+        if any(item.status in (None, _NOT_FOUND) for item in _plain_before(inputs.through, get)):
+            return Inconclusive("a GET without an event id had not been served in that session either")
         if get.status is None and headers_waited(inputs.through, get) > timing.HEADERS_PROMPT:
             return fail("an answer to GET with an unknown event id", "none came", get)
         for message in get.messages():
@@ -226,6 +231,15 @@ def unknown_event_id_is_harmless(inputs: Inputs) -> Verdict:
 def _charge(inputs: Inputs, get: Exchange, same: Callable[[Exchange], bool]) -> Hop:
     """Return whose fault a deviation in a resumed stream is: the backend's only if it was asked to resume one."""
     return charge(inputs, get, lambda item: LAST_EVENT_ID in item.headers and same(item))
+
+
+def _plain_before(transcript: Transcript, get: Exchange) -> tuple[Exchange, ...]:
+    """Return the GETs of the same session before this one that named no event."""
+    return tuple(
+        item
+        for item in session_gets(transcript)
+        if item.tap == get.tap and item.t < get.t and LAST_EVENT_ID not in item.headers
+    )
 
 
 def _served(get: Exchange) -> bool:
