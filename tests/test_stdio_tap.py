@@ -129,14 +129,24 @@ def test_signals_are_forwarded(tmp_path: Path, number: signal.Signals) -> None:
         f"import signal, sys\nsignal.signal({int(number)}, lambda *_: sys.exit(3))\nprint('ready', flush=True)\n"
         "while True: signal.pause()"
     )
-    with subprocess.Popen(
-        argv(tmp_path / "s.jsonl", *python(program)), stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as tap:
-        assert tap.stdout is not None
-        tap.stdout.readline()
-        tap.send_signal(number)
-        assert tap.wait(30) == 3
-    assert read(tmp_path / "s.jsonl")[-1]["code"] == 3
+    before = signal.signal(number, signal.SIG_DFL)  # what is ignored here (nohup) a child would ignore as well
+    try:
+        tap = subprocess.Popen(
+            argv(tmp_path / "s.jsonl", *python(program)), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+    finally:
+        signal.signal(number, before)
+    with tap:
+        try:
+            assert tap.stdout is not None
+            tap.stdout.readline()
+            tap.send_signal(number)
+            assert tap.wait(30) == 3
+        finally:
+            tap.kill()
+    records = read(tmp_path / "s.jsonl")
+    assert records[-1]["code"] == 3
+    assert [item["signal"] for item in records if item["kind"] == "signal"] == [number]
 
 
 def test_a_signal_before_the_command_is_not_lost_and_ends_as_128_plus_n(tmp_path: Path) -> None:
