@@ -336,6 +336,13 @@ def test_328_it_is_answered():
     assert isinstance(verdict("MGC328", story), Fail)
 
 
+def test_328_where_no_get_is_served_nothing_follows():
+    story = connected()
+    story.exchange(method="GET", session="s-1", status=404, t=1.0)
+    back(story, 2.0, "never-given", status=None, how="abandoned", after=0.0, length=6.0, sse=None)
+    assert isinstance(verdict("MGC328", story), Inconclusive)
+
+
 # Several streams.
 
 

@@ -209,8 +209,8 @@ def unknown_event_id_is_harmless(inputs: Inputs) -> Verdict:
     """
     gets = unknown_ids(inputs.through)
     for get in gets:
-        if any(item.status in (None, _NOT_FOUND) for item in _plain_before(inputs.through, get)):
-            return Inconclusive("a GET without an event id had not been served in that session either")
+        if any(_unserved(inputs.through, item) for item in _plain_before(inputs.through, get)):
+            return Inconclusive("a GET without an event id had not been served in time in that session either")
         if get.status is None and headers_waited(inputs.through, get) > timing.HEADERS_PROMPT:
             return fail("an answer to GET with an unknown event id", "none came", get)
         for message in get.messages():
@@ -240,6 +240,11 @@ def _plain_before(transcript: Transcript, get: Exchange) -> tuple[Exchange, ...]
         for item in session_gets(transcript)
         if item.tap == get.tap and item.t < get.t and LAST_EVENT_ID not in item.headers
     )
+
+
+def _unserved(transcript: Transcript, get: Exchange) -> bool:
+    """Whether a GET was not found, or had to wait for its answer longer than is fit."""
+    return get.status == _NOT_FOUND or headers_waited(transcript, get) > timing.HEADERS_PROMPT
 
 
 def _served(get: Exchange) -> bool:
