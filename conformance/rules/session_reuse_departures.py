@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 from conformance.evidence.events import Kind
-from conformance.evidence.transcript import Exchange, Transcript
+from conformance.evidence.transcript import Transcript
 from conformance.rules.base import Inputs, Level, Precondition, Side, charge, fail, rule
-from conformance.rules.session_reuse_evidence import SUITE, said
+from conformance.rules.session_reuse_evidence import SUITE, posted, said, without_result
 from conformance.rules.verdicts import Inconclusive, Pass, Verdict
-
-
-def handshakes(transcript: Transcript) -> tuple[Exchange, ...]:
-    """Return the clients' initialize requests in the order in which they were sent."""
-    asked = (item for item in transcript.client() if item.rpc_method == "initialize")
-    return tuple(sorted(asked, key=lambda item: item.t))
 
 
 def was_ready(transcript: Transcript) -> bool:
@@ -23,16 +17,12 @@ def was_ready(transcript: Transcript) -> bool:
     )
 
 
-def unserved(exchange: Exchange) -> bool:
-    """Whether an initialize has no result."""
-    answer = exchange.answer()
-    return answer is None or answer.result is None
-
-
 COME_AND_GONE = Precondition(
     "clients-come-and-go",
     "a client that ended its session, and another that initialized after that",
-    lambda transcript: len(handshakes(transcript)) > 1 and any(x.method == "DELETE" for x in transcript.client()),
+    lambda transcript: (
+        len(posted(transcript, "initialize")) > 1 and any(x.method == "DELETE" for x in transcript.client())
+    ),
 )
 
 
@@ -56,9 +46,9 @@ def departures_harm_nobody(inputs: Inputs) -> Verdict:
     A conforming exchange: initialize (A) → 200, DELETE (A) → 200, initialize (B) → 200
     Known gaps: clients that leave without DELETE are not part of it.
     """
-    asked = handshakes(inputs.through)
+    asked = posted(inputs.through, "initialize")
     for position, item in enumerate(asked):
-        if not unserved(item):
+        if not without_result(item):
             continue
         if position == 0 and not was_ready(inputs.through):
             return Inconclusive(f"the first client was not served either: its initialize was answered {said(item)}")
@@ -67,7 +57,7 @@ def departures_harm_nobody(inputs: Inputs) -> Verdict:
             "a client is served after another has ended its session",
             f"after {before} before it had ended its session, initialize was answered {said(item)}",
             *asked[max(0, position - 1) : position + 1],
-            charged_to=charge(inputs, item, unserved),
+            charged_to=charge(inputs, item, without_result),
             symptom="one-client-kills-all",
         )
     return Pass(f"{len(asked)} clients came and went, each was served", asked[-1].events)

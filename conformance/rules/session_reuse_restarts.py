@@ -5,7 +5,14 @@ from __future__ import annotations
 from conformance.evidence.events import Kind
 from conformance.evidence.transcript import Exchange, StdioProcess, Transcript
 from conformance.rules.base import Inputs, Level, Precondition, Side, charge, fail, rule
-from conformance.rules.session_reuse_evidence import SESSION_HEADER, SUITE, issued_ids, said, sessionless
+from conformance.rules.session_reuse_evidence import (
+    SESSION_HEADER,
+    SUITE,
+    issued_ids,
+    said,
+    sessionless,
+    without_result,
+)
 from conformance.rules.session_reuse_ids import ISSUED
 from conformance.rules.verdicts import Inconclusive, NotApplicable, NotExercised, Pass, Verdict
 
@@ -38,12 +45,6 @@ def _answered_meanwhile(transcript: Transcript) -> bool:
     """Whether a request that the gateway began while its backend was stopped was answered: engines reuse addresses."""
     begin, until = step_at(transcript, "backend.stop") or 0.0, step_at(transcript, "backend.start") or 0.0
     return any(begin < item.t < until and item.status is not None for item in transcript.backend)
-
-
-def listed(exchange: Exchange) -> bool:
-    """Whether a request has a result."""
-    answer = exchange.answer()
-    return answer is not None and answer.result is not None
 
 
 def ended_children(transcript: Transcript) -> tuple[StdioProcess, ...]:
@@ -142,10 +143,10 @@ def gateway_restart_is_survived(inputs: Inputs) -> Verdict:
     Known gaps: which 4xx it is, is MGC204's and MGC205's.
     """
     stale, *fresh = lists_after(inputs.through, step_at(inputs.through, "gateway.start"))
-    if not listed(stale) and not _ERROR <= (stale.status or 0) < _SERVER_ERROR:
+    if without_result(stale) and not _ERROR <= (stale.status or 0) < _SERVER_ERROR:
         return fail("a result or a 4xx for the id of before the restart", f"it was answered {said(stale)}", stale)
     for item in fresh:
-        if not listed(item):
+        if without_result(item):
             return fail("a result for a client that initialized after the restart", f"it got {said(item)}", item)
     return Pass(f"the old id was answered {said(stale)}, a new client was served", stale.events)
 
@@ -171,7 +172,7 @@ def backend_restart_is_survived(inputs: Inputs) -> Verdict:
     """
     asked = lists_after(inputs.through, step_at(inputs.through, "backend.ready"))
     for number, item in enumerate(asked, 1):
-        if listed(item):
+        if not without_result(item):
             return Pass(f"request {number} of {len(asked)} after the restart had a result", item.events)
     return fail(
         "a result after the backend was restarted",
@@ -246,7 +247,7 @@ def vanished_sessions_end(inputs: Inputs) -> Verdict:
         return NotExercised(f"a wait of {limit} s, as long as the target says it keeps idle sessions")
     if not probes:
         return Inconclusive("nobody asked with the id of a client that had vanished")
-    kept = [item for item in probes if listed(item)]
+    kept = [item for item in probes if not without_result(item)]
     if kept:
         return fail(
             f"sessions that nobody used for {limit} s are refused",

@@ -9,6 +9,7 @@ from conformance.evidence.events import JSON
 from conformance.evidence.transcript import Exchange, Message, Transcript
 from conformance.rules.base import Inputs, Level, Precondition, Side, fail, rule
 from conformance.rules.keep_alive_evidence import backend_answer, calls, links_of
+from conformance.rules.transparency_messages_evidence import arguments_of
 from conformance.rules.verdicts import Inconclusive, NotExercised, Pass, Verdict
 
 SUITE: Final = "streaming"
@@ -19,9 +20,7 @@ UNENDED: Final = "sse-unended"
 
 def manner_of(exchange: Exchange) -> str | None:
     """Return the manner in which a call asked the witness to answer, None where it asked for none."""
-    params = exchange.request.get("params") if isinstance(exchange.request, Mapping) else None
-    arguments = params.get("arguments") if isinstance(params, Mapping) else None
-    manner = arguments.get("manner") if isinstance(arguments, Mapping) else None
+    manner = arguments_of(exchange).get("manner")
     return manner if isinstance(manner, str) else None
 
 

@@ -7,6 +7,7 @@ from urllib.parse import urljoin, urlsplit
 
 from conformance.evidence.transcript import Exchange, Transcript
 from conformance.rules.base import Inputs, Level, Precondition, Side, charge, fail, rule
+from conformance.rules.initialize_ordering_evidence import without_result
 from conformance.rules.verdicts import Inconclusive, Pass, Verdict
 
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
@@ -19,12 +20,6 @@ def spellings(transcript: Transcript) -> tuple[Exchange, ...]:
         if item.rpc_method == "initialize":
             first.setdefault(item.target, item)
     return tuple(first.values()) if len(first) > 1 and len({path.rstrip("/") for path in first}) == 1 else ()
-
-
-def served(exchange: Exchange) -> bool:
-    """Whether an initialize has a result."""
-    answer = exchange.answer()
-    return answer is not None and answer.result is not None
 
 
 def leads_to(exchange: Exchange, path: str) -> bool:
@@ -62,11 +57,11 @@ def both_spellings_are_served(inputs: Inputs) -> Verdict:
     Known gaps: paths that differ in more than the slash, and a Location that depends on X-Forwarded-Proto.
     """
     declared, other = spellings(inputs.through)[:2]
-    if not served(declared):
+    if without_result(declared):
         return Inconclusive(f"initialize at {declared.target}, the endpoint itself, was answered {declared.status}")
     if other.status is None:
         return Inconclusive(f"initialize at {other.target} had no response, so no route answered")
-    if served(other):
+    if not without_result(other):
         return Pass(f"initialize was served at {declared.target} and at {other.target}", other.events)
     redirected = leads_to(other, declared.target)
     return fail(
@@ -74,6 +69,6 @@ def both_spellings_are_served(inputs: Inputs) -> Verdict:
         f"it was answered {other.status}" + (f" with Location {declared.target}" if redirected else ""),
         declared,
         other,
-        charged_to=charge(inputs, other, lambda item: not served(item)),
+        charged_to=charge(inputs, other, without_result),
         symptom="slash-redirect" if redirected else "wrong-route-html",
     )
