@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
     import docker
 
-    from conformance.stage.manifest import BackendManifest, ServedFace, TargetManifest
+    from conformance.stage.manifest import BackendManifest, TargetManifest
+    from conformance.stage.manifest_tables import ServedFace
     from conformance.stage.plan import Plan
     from conformance.stage.runtime import OnEvent
     from conformance.wire.tap_address import TcpAddress

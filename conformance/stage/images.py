@@ -24,7 +24,8 @@ from conformance.errors import CannotJudgeError
 from conformance.stage.base_image import Progress, ensure_base
 from conformance.stage.image_build import build_image, files_below, image_exists
 from conformance.stage.labels import IMAGE_LABEL, run_labels
-from conformance.stage.manifest import BackendManifest, Install, TargetManifest
+from conformance.stage.manifest import BackendManifest, TargetManifest
+from conformance.stage.manifest_tables import Install
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -18,7 +18,8 @@ from conformance.evidence.redact import Redactor
 from conformance.stage.attached import Attached, attach
 from conformance.stage.engine_side import ENGINE_TAP, EngineSide
 from conformance.stage.launch import generate_secrets
-from conformance.stage.manifest import BackendManifest, ServedFace, TargetManifest
+from conformance.stage.manifest import BackendManifest, TargetManifest
+from conformance.stage.manifest_tables import ServedFace
 from conformance.stage.placeholders import expand
 from conformance.stage.plan import UrlTarget
 from conformance.stage.recorder import Recorder

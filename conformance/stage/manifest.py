@@ -11,183 +11,44 @@ import re
 import shlex
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from conformance.errors import UsageError
 from conformance.paths import FIXTURES, SCHEMAS
 from conformance.stage import placeholders
 from conformance.stage.attached import URL_TARGET
 from conformance.stage.manifest_errors import did_you_mean, first_problem
+from conformance.stage.manifest_tables import (
+    Claims,
+    Container,
+    Endpoint,
+    Face,
+    Faces,
+    HttpFace,
+    Install,
+    Ready,
+    Sentinel,
+    ServedFace,
+    SpinUp,
+    Start,
+    Table,
+    Tools,
+)
 from conformance.stage.plan import DIRECT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-Face = Literal["http", "stdio"]
-"""How a gateway reaches its backend: a Streamable HTTP URL, or a command that speaks MCP on stdin and stdout."""
-
-ServedFace = Literal["http", "sse"]
-"""The transport of a backend that is reached by a URL: Streamable HTTP, or HTTP+SSE of 2024-11-05."""
-
 MUTANT_PREFIX: Final = "mutant:"
 RESERVED: Final = {DIRECT: "the control run", URL_TARGET: "the gateway of --url"}
 """Target names of cells that have no manifest."""
-READY_SECONDS: Final = 30.0
-"""Default of `ready.seconds`: the slowest gateway on record needs 12 s, on a loaded 2-core machine up to twice that."""
-
-_PYPI_PIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9._,-]+\])?==[A-Za-z0-9][A-Za-z0-9.+!_-]*")
-_NPM_PIN = re.compile(r"(@[a-z0-9._~-]+/)?[a-z0-9._~-]+@[0-9]+\.[0-9]+\.[0-9]+([-+][A-Za-z0-9.+-]+)?")
-_PYTHON_RANGE = re.compile(r"(>=|<)3\.[0-9]+(,(>=|<)3\.[0-9]+)?")
 _SECRET_NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 _SECRET_RECIPE = re.compile(r"generate:hex:([1-9][0-9]{0,3})")
 
 
-def _pypi_pin(value: str) -> str:
-    if not _PYPI_PIN.fullmatch(value):
-        raise ValueError(f"{value!r} is not pinned; write it as NAME==VERSION.")
-    return value
-
-
-def _npm_pin(value: str) -> str:
-    if not _NPM_PIN.fullmatch(value):
-        raise ValueError(f"{value!r} is not pinned; write it as NAME@MAJOR.MINOR.PATCH.")
-    return value
-
-
-def _python_range(value: str) -> str:
-    if not _PYTHON_RANGE.fullmatch(value):
-        raise ValueError(f"{value!r} is not a range of Python versions; write it as >=3.12 or >=3.11,<3.14.")
-    return value
-
-
-def _url_path(value: str) -> str:
-    if not value.startswith("/"):
-        raise ValueError(f"{value!r} is not a path; write it from the first slash on, as /mcp.")
-    return value
-
-
-# A TOML array is a Python list: only the container is taken leniently, its elements stay strict.
-StringList = Annotated[tuple[str, ...], Field(strict=False)]
-Command = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
-UrlPath = Annotated[str, AfterValidator(_url_path)]
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-
-class Install(_Table):
-    """What is installed from the package registries, exactly pinned."""
-
-    pypi: Annotated[tuple[Annotated[str, AfterValidator(_pypi_pin)], ...], Field(strict=False)] = Field(
-        default=(), description="PyPI packages, each NAME==VERSION"
-    )
-    npm: Annotated[tuple[Annotated[str, AfterValidator(_npm_pin)], ...], Field(strict=False)] = Field(
-        default=(), description="npm packages, each NAME@VERSION"
-    )
-    python: Annotated[str, AfterValidator(_python_range)] = Field(
-        default=">=3.11", description="Python versions the PyPI packages run on, as >=3.12 or >=3.11,<3.14"
-    )
-
-
-class ConfigFile(_Table):
-    """A file written before the start."""
-
-    path: str = Field(description="where, usually {config_dir}/NAME")
-    content: str = Field(description="its text; placeholders are replaced, {{name}} gives a literal {name}")
-
-
-class Start(_Table):
-    """How the gateway is started, as a child process or as a container's command."""
-
-    command: Command = Field(description="argument list; a program of the installed packages goes by its bare name")
-    env: dict[str, str] = Field(default={}, description="environment variables")
-    files: Annotated[tuple[ConfigFile, ...], Field(strict=False)] = Field(
-        default=(), description="files written before the start"
-    )
-
-
-class Endpoint(_Table):
-    """Where the gateway serves MCP."""
-
-    path: UrlPath = Field(default="/mcp", description="path of the Streamable HTTP endpoint")
-    sse_path: UrlPath | None = Field(
-        default=None, description="path where GET opens the stream of HTTP+SSE (2024-11-05), if the gateway serves it"
-    )
-    streamable: bool = Field(
-        default=True, description="whether it serves Streamable HTTP; one that does not is reached by HTTP+SSE alone"
-    )
-    headers: dict[str, str] = Field(default={}, description="headers each request needs, such as Authorization")
-    other_headers: dict[str, str] = Field(
-        default={},
-        description="the same headers for a second user; where given, suite isolation judges how credentials are kept",
-    )
-
-    @model_validator(mode="after")
-    def _is_reachable(self) -> Self:
-        if not self.streamable and self.sse_path is None:
-            raise ValueError("streamable is false, so sse_path must say where HTTP+SSE is served.")
-        return self
-
-
-class Ready(_Table):
-    """When the gateway counts as started: its `initialize` is answered."""
-
-    seconds: Annotated[float, Field(gt=0, le=600)] = Field(
-        default=READY_SECONDS, description="longest start-up that is waited for, in seconds"
-    )
-
-
-class Claims(_Table):
-    """What the target says of itself; a claimed thing that is missing is a failure."""
-
-    sessions: Literal["stateful", "stateless"] = Field(
-        default="stateful", description="whether initialize hands out an Mcp-Session-Id"
-    )
-    relays_credentials: bool = Field(
-        default=False, description="whether it hands its clients' credentials on to the backend by design"
-    )
-    request_timeout: Annotated[float, Field(gt=0, le=600)] | None = Field(
-        default=None, description="seconds after which a call that its backend does not answer is ended with an error"
-    )
-    session_idle_timeout: float | None = Field(
-        default=None, gt=0, description="seconds after which a session that nobody uses is ended"
-    )
-
-
-class Tools(_Table):
-    """How the gateway renames its backend's tools."""
-
-    pattern: str = Field(default="{tool}", description="name a client sees; {tool} is the backend's own name")
-
-    @model_validator(mode="after")
-    def _has_tool(self) -> Self:
-        if placeholders.names_in(self.pattern) != {"tool"}:
-            raise ValueError(f"tools.pattern {self.pattern!r} must hold {{tool}} and no other placeholder.")
-        return self
-
-
-class Container(_Table):
-    """How the target runs in a container."""
-
-    dockerfile: str = Field(default="Dockerfile", description="file in the manifest's folder")
-    engine_socket: bool = Field(
-        default=False, description="hand the gateway the (tapped) engine socket: it can then do anything on this engine"
-    )
-    spin_up: bool = Field(default=False, description="the gateway can start its backend as a container itself")
-
-
-class SpinUp(_Table):
-    """How the gateway is started where it starts its backend's container itself."""
-
-    command: Command = Field(
-        description="argument list; {image} is the backend's image, {backend_command} is docker run -i --rm IMAGE"
-    )
-
-
-class TargetManifest(_Table):
+class TargetManifest(Table):
     """A gateway under test."""
 
     name: str = Field(pattern=r"^(mutant:)?[a-z0-9][a-z0-9._-]*$", description="as in --target; the folder's name")
@@ -270,54 +131,7 @@ class TargetManifest(_Table):
         return self
 
 
-class HttpFace(_Table):
-    """A backend served over HTTP."""
-
-    command: Command = Field(description="argument list; it must listen at {host}:{port}")
-    env: dict[str, str] = Field(default={}, description="environment variables")
-    path: UrlPath = Field(default="/mcp", description="path of its endpoint")
-
-
-class StdioFace(_Table):
-    """A backend that a gateway starts and speaks to on stdin and stdout."""
-
-    command: Command = Field(description="argument list")
-
-
-class Faces(_Table):
-    """How the backend can be reached."""
-
-    http: HttpFace | None = None
-    stdio: StdioFace | None = None
-    sse: HttpFace | None = Field(default=None, description="HTTP+SSE (2024-11-05) and nothing else")
-
-    @model_validator(mode="after")
-    def _has_one(self) -> Self:
-        if self.http is None and self.stdio is None:
-            raise ValueError("a backend needs [faces.http] or [faces.stdio].")
-        return self
-
-
-class Sentinel(_Table):
-    """A read-only tool that is called to see whether the backend still answers."""
-
-    tool: str = Field(description="name of the tool")
-    arguments: dict[str, Any] = Field(default={}, description="arguments of the call")
-    nonce_argument: str | None = Field(
-        default=None, description="argument whose text comes back in the result, so that a call can be told from others"
-    )
-    nonce_returned: Literal["text", "structured"] | None = Field(
-        default=None, description="where it comes back: inside the first text content, or in structuredContent"
-    )
-
-    @model_validator(mode="after")
-    def _nonce_is_whole(self) -> Self:
-        if (self.nonce_argument is None) != (self.nonce_returned is None):
-            raise ValueError("nonce_argument and nonce_returned go together; give both or neither.")
-        return self
-
-
-class BackendManifest(_Table):
+class BackendManifest(Table):
     """An MCP server that gateways are put before."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", description="as in --backend; the folder's name")

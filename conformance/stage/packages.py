@@ -25,7 +25,8 @@ from conformance.paths import cache_dir
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from conformance.stage.manifest import BackendManifest, Install, TargetManifest
+    from conformance.stage.manifest import BackendManifest, TargetManifest
+    from conformance.stage.manifest_tables import Install
 
 Progress: TypeAlias = "Callable[[str], None]"
 """Told one line for each installation that really happens."""

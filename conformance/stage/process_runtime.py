@@ -29,7 +29,8 @@ from conformance.wire.tap_address import TcpAddress
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from conformance.stage.manifest import BackendManifest, ServedFace, TargetManifest
+    from conformance.stage.manifest import BackendManifest, TargetManifest
+    from conformance.stage.manifest_tables import ServedFace
     from conformance.stage.plan import Plan
     from conformance.stage.runtime import OnEvent
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from conformance.evidence.events import JSON, Kind
-from conformance.stage.manifest import BackendManifest, ServedFace, TargetManifest
+from conformance.stage.manifest import BackendManifest, TargetManifest
+from conformance.stage.manifest_tables import ServedFace
 from conformance.wire.tap_address import TcpAddress
 
 OnEvent: TypeAlias = "Callable[[Kind, dict[str, JSON]], None]"

@@ -19,7 +19,7 @@ from conformance.paths import ROOT, SCENARIOS
 from conformance.spec.revisions import STREAMABLE_LEGACY
 
 if TYPE_CHECKING:
-    from conformance.stage.manifest import ServedFace
+    from conformance.stage.manifest_tables import ServedFace
     from conformance.stage.stage import Stage
 
 SUITES: Final = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from conformance import timing
-from conformance.stage.manifest import Sentinel
+from conformance.stage.manifest_tables import Sentinel
 from conformance.stage.scenario import ScenarioKind, SpinUp, scenario
 from conformance.stage.stage import Stage
 
