@@ -67,29 +67,33 @@ def cells_of(selection: Selection) -> tuple[Cell, ...]:
     Suite spin_up has cells in every runtime: where the runtime starts no containers they say that they were not
     exercised, and why.
     """
-    if selection.url is not None:
-        return tuple(sorted(_url_cells(selection)))
-    cells: set[Cell] = set()
+    cells: set[Cell] = set(_url_cells(selection, selection.url)) if selection.url is not None else set()
     for target in selection.targets:
         for revision in selection.revisions:
             for scenario in scenarios().values():
                 if _selected(selection, revision, scenario) and _speaks(target, revision):
                     for backend in _backends(selection, target, scenario):
                         cells.add(Cell(target.name, selection.runtime, backend, revision, revision, scenario.name))
-    controls = {cell.control for cell in cells if scenarios()[cell.scenario].control}
+    controls = {cell.control for cell in cells if scenarios()[cell.scenario].control and cell.backend != UNSEEN}
     return tuple(sorted(cells | controls))
 
 
-def _url_cells(selection: Selection) -> Iterator[Cell]:
-    """Yield the cells for a gateway that already runs: what needs no backend of ours and, unless allowed, no harm."""
+def _url_cells(selection: Selection, url: UrlTarget) -> Iterator[Cell]:
+    """Yield the cells for a gateway that already runs: what asks nothing of its start and, unless allowed, no harm.
+
+    The witness behind it is there where the user pointed its upstream at it, and then always well-behaved.
+    """
     for revision in selection.revisions:
         for scenario in scenarios().values():
-            unreachable = scenario.needs_witness or scenario.late_backend or scenario.http_sse or scenario.credentials
-            if unreachable or not _selected(selection, revision, scenario):
+            scripted = scenario.witness_script != "correct" or scenario.backend_face != "http"
+            started = scenario.late_backend or scenario.http_sse or scenario.credentials or scenario.stdio_backend
+            if scripted or started or scenario.spin_up is not None or not _selected(selection, revision, scenario):
                 continue
-            harmful = scenario.kind is ScenarioKind.DESTRUCTIVE and not selection.allow_destructive
-            if scenario.spin_up is None and not harmful:
-                yield Cell(URL_TARGET, selection.runtime, UNSEEN, revision, revision, scenario.name)
+            if (scenario.needs_witness or scenario.http_backend) and not url.witness:
+                continue
+            if scenario.kind is not ScenarioKind.DESTRUCTIVE or selection.allow_destructive:
+                backend = WITNESS if url.witness else UNSEEN
+                yield Cell(URL_TARGET, selection.runtime, backend, revision, revision, scenario.name)
 
 
 def _selected(selection: Selection, revision: str, scenario: Scenario) -> bool:

@@ -104,6 +104,29 @@ def test_a_url_is_one_sided_and_says_what_that_costs(asked, capsys, monkeypatch,
     assert "MGC301" not in said
 
 
+def test_a_url_whose_upstream_is_the_witness_is_two_sided(asked, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        listen = f"127.0.0.1:{server.getsockname()[1]}"
+    url = "http://127.0.0.1:9/mcp"
+    shown = cli(capsys, "run", "--url", url, "--witness-listen", listen)
+    assert shown.code == 0
+    (selection,) = asked
+    assert selection.url == UrlTarget(url, {}, listen)
+    assert [backend.name for backend in selection.backends] == ["witness"]
+    assert f"upstream must point there; a gateway that is not up yet at {url} is waited for" in shown.err
+    said = next(line for line in shown.err.splitlines() if line.startswith("two-sided"))
+    assert "MGC311" not in said  # judges the gateway as a client
+    assert "MGC113" in said  # wants a backend that is not there yet
+
+
+def test_a_taken_witness_address_is_told_before_anything_starts(asked, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        listen = f"127.0.0.1:{server.getsockname()[1]}"
+        shown = cli(capsys, "run", "--url", "http://127.0.0.1:9/mcp", "--witness-listen", listen)
+    assert f"{listen} cannot be listened on" in shown.sentence(ExitCode.USAGE)
+    assert asked == []
+
+
 def test_an_allowed_harm_reaches_the_selection(asked, capsys, listening):
     assert cli(capsys, "run", "--url", listening, "--allow-destructive").code == 0
     assert asked[0].allow_destructive
@@ -118,6 +141,9 @@ BAD = {
     "unknown revision": (("--revision", "2025-11-26"), "did you mean '2025-11-25'?"),
     "two ways": (("--target", "mcp-proxy", "--url", "http://127.0.0.1:9/mcp"), "exclude each other"),
     "header without url": (("--header-env", "A=B"), "--header-env goes with --url"),
+    "witness without url": (("--witness-listen", "127.0.0.1:8900"), "--witness-listen goes with --url"),
+    "witness nowhere": (("--url", "http://h/", "--witness-listen", "8900"), "write HOST:PORT"),
+    "witness at any port": (("--url", "http://h/", "--witness-listen", "127.0.0.1:0"), "needs a port"),
     "env without command": (("--env", "A=B"), "--env goes with --command"),
     "path without command": (("--path", "/x"), "--path goes with --command"),
     "missing variable": (

@@ -51,6 +51,16 @@ def test_foreign_traffic_keeps_vocabulary_only():
     assert "key=1" not in redactor.target("/mcp?key=1")
 
 
+def test_what_harness_and_witness_say_to_each_other_stays_plain():
+    redactor = Redactor(supplied=("hunter2-hunter2",), foreign=True, own_conversation=True)
+    written = redactor.json({"params": {"name": "echo", "arguments": {"text": "hunter2-hunter2"}}})
+    assert written["params"]["name"] == "echo"
+    assert "hunter2" not in json.dumps(written)
+    assert redactor.header("Mcp-Session-Id", "abc") == redactor.header("Last-Event-ID", "abc") == "abc"
+    assert facts(redactor.header("Set-Cookie", "route=7")) is not None
+    assert "hunter2" not in redactor.body("<p>hunter2-hunter2</p>")
+
+
 @given(st.text(alphabet=st.characters(min_codepoint=33, max_codepoint=126), min_size=8), st.text(), st.text())
 def test_no_secret_survives_wherever_it_stands(secret, before, after):
     written = Redactor(supplied=(secret,)).text(before + secret + after)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from conformance.report.validate import validate_file
+from tests.gateway_process import free_port, gateway
 from tests.witness_process import http_witness
 
 SECRET = "sk-0123456789abcdef-user-supplied"
@@ -100,3 +101,21 @@ def test_a_running_gateway_is_judged_and_the_users_secret_is_written_nowhere(tmp
     written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()) + done.stdout + done.stderr
     assert SECRET.encode() not in written
     assert b"redacted:" in written
+
+
+def test_a_running_gateway_whose_upstream_is_the_witness_is_judged_from_both_sides(tmp_path):
+    listen = f"127.0.0.1:{free_port()}"
+    with gateway("passthrough", "--upstream", f"http://{listen}/mcp") as running:
+        done = run(tmp_path, "--url", running.url, "--witness-listen", listen, "--quick")
+    assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
+    records = [json.loads(line) for line in (tmp_path / "report.jsonl").read_text().splitlines()]
+    results = {record["rule"]: record for record in records if record["kind"] == "result"}
+    assert (results["MGC311"]["verdict"], results["MGC311"]["backend"]) == ("pass", "witness")
+
+
+def test_a_running_gateway_with_another_upstream_is_not_judged_by_it(tmp_path):
+    listen = f"127.0.0.1:{free_port()}"
+    with http_witness() as elsewhere, gateway("passthrough", "--upstream", elsewhere.url) as running:
+        done = run(tmp_path, "--url", running.url, "--witness-listen", listen, "--quick")
+    assert done.returncode == 3
+    assert f"nothing arrived at the witness at http://{listen}/mcp" in done.stdout.decode()

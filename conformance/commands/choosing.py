@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
@@ -21,6 +22,7 @@ from conformance.stage.attached import URL_TARGET, parse_url
 from conformance.stage.manifest import BackendManifest, TargetManifest, load_backend, load_target
 from conformance.stage.plan import UrlTarget
 from conformance.stage.scenario import SUITES
+from conformance.witness import parse_listen
 
 DEFAULT_TARGETS: Final = ("fastmcp-proxy", "mcp-proxy", "supergateway")
 DEFAULT_BACKENDS: Final = ("witness", "everything")
@@ -90,8 +92,11 @@ def chosen_expectations(targets: Sequence[TargetManifest], baseline: Path | None
     return Expectations(tuple(known), fail_on)
 
 
-def url_target(url: str, header_env: Sequence[str]) -> UrlTarget:
-    """Return a gateway that already runs. header_env: NAME=VARIABLE each. Raises UsageError."""
+def url_target(url: str, header_env: Sequence[str], witness_listen: str = "") -> UrlTarget:
+    """Return a gateway that already runs. header_env: NAME=VARIABLE each. Raises UsageError.
+
+    witness_listen: HOST:PORT where the witness is to be for it, empty for nowhere; it must be free.
+    """
     if "@" in urlsplit(url).netloc:
         raise UsageError("--url must not hold credentials; give them with --header-env 'Authorization=VARIABLE'.")
     parse_url(url)
@@ -103,7 +108,21 @@ def url_target(url: str, header_env: Sequence[str]) -> UrlTarget:
         if not os.environ.get(variable):
             raise UsageError(f"--header-env: the environment variable {variable} is not set; export it and try again.")
         headers[name] = variable
-    return UrlTarget(url, headers)
+    if witness_listen:
+        _refuse_taken(witness_listen)
+    return UrlTarget(url, headers, witness_listen)
+
+
+def _refuse_taken(listen: str) -> None:
+    """Raise UsageError when nothing can listen at HOST:PORT."""
+    host, port = parse_listen(listen)
+    if not port:
+        raise UsageError("--witness-listen needs a port that the gateway's upstream can name, such as 127.0.0.1:8900.")
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as error:
+        why = error.strerror or error
+        raise UsageError(f"--witness-listen {listen} cannot be listened on ({why}); name another.") from error
 
 
 def command_environment(given: Sequence[str]) -> tuple[dict[str, str], tuple[str, ...]]:

@@ -10,7 +10,8 @@ from conformance.errors import CannotJudgeError
 from conformance.rules.all import rules
 from conformance.rules.base import Rule, Side
 from conformance.running import Selection, cells_of
-from conformance.stage.attached import parse_url
+from conformance.stage.attached import STARTED_SECONDS, parse_url
+from conformance.stage.plan import UrlTarget
 from conformance.stage.scenario import scenarios
 
 PROBE_SECONDS: Final = 10.0
@@ -28,14 +29,26 @@ def refuse_unreachable(url: str) -> None:
         ) from error
 
 
+def waiting_for(target: UrlTarget) -> str:
+    """Return what the user of a gateway whose upstream is to be the witness has to do now."""
+    return (
+        f"the witness listens at http://{target.witness}/mcp from now on: the gateway's upstream must point there; "
+        f"a gateway that is not up yet at {target.url} is waited for, {STARTED_SECONDS:g} s"
+    )
+
+
 def not_judged(selection: Selection) -> tuple[Rule, ...]:
     """Return the selected rules that it costs to know the URL only.
 
-    They need a tap on the backend's side or a control run, or a scenario that needs our own backend or could do harm.
+    They need a tap on the backend's side or a control run (both are there where its upstream is the witness), or a
+    scenario that needs a start of the gateway's or could do harm.
     """
+    behind = selection.url is not None and bool(selection.url.witness)
     driven = {cell.scenario for cell in cells_of(replace(selection, quick=False))}
     brought = {name for scenario in driven for name in scenarios()[scenario].brings}
     wanted = [rule for rule in rules() if rule.suite in selection.suites and rule.id in (selection.rules or {rule.id})]
     return tuple(
-        rule for rule in wanted if rule.side is not Side.SERVER or rule.needs_control or rule.when.name not in brought
+        rule
+        for rule in wanted
+        if rule.when.name not in brought or (not behind and (rule.side is not Side.SERVER or rule.needs_control))
     )

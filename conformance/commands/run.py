@@ -13,7 +13,7 @@ import typer
 from conformance.commands import choosing, teaching
 from conformance.commands.console import say
 from conformance.commands.first_baseline import write_baseline as write_first_baseline
-from conformance.commands.one_sided import not_judged, refuse_unreachable
+from conformance.commands.one_sided import not_judged, refuse_unreachable, waiting_for
 from conformance.commands.runtime_choice import choose_runtime
 from conformance.errors import ExitCode, UsageError
 from conformance.execution import execute
@@ -31,6 +31,10 @@ EPILOG = teaching.epilog(
     (
         "run --url https://gateway.example/mcp --header-env Authorization=GATEWAY_AUTH",
         "judge one that runs already, from its clients' side only",
+    ),
+    (
+        "run --url http://127.0.0.1:8080/mcp --witness-listen 127.0.0.1:8900",
+        "from both sides: its upstream is to be http://127.0.0.1:8900/mcp",
     ),
     codes=(0, 1, 2, 3, 4, 5),
 )
@@ -98,6 +102,15 @@ def run(
             rich_help_panel=_RUNNING,
         ),
     ] = False,
+    witness_listen: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="with --url: serve the witness here for the gateway's upstream, so that both sides are seen; what "
+            "they say to each other is then kept in the evidence",
+            rich_help_panel=_RUNNING,
+        ),
+    ] = None,
     command: Annotated[
         str | None,
         typer.Option(
@@ -179,7 +192,15 @@ def run(
     Without --target, --url or --command: the three pinned gateways.
     """
     _one_of({"--target": target, "--url": url, "--command": command})
-    _goes_with("--url", url, {"--header-env": header_env, "--allow-destructive": allow_destructive})
+    _goes_with(
+        "--url",
+        url,
+        {
+            "--header-env": header_env,
+            "--allow-destructive": allow_destructive,
+            "--witness-listen": witness_listen,
+        },
+    )
     _goes_with("--command", command, {"--env": env, "--path": path != "/mcp"})
     if url is not None and (backend or runtime):
         raise UsageError("--url judges what already runs; leave out --backend and --runtime.")
@@ -189,7 +210,7 @@ def run(
     suites = choosing.chosen_suites(suite or ())
     revisions = choosing.chosen_revisions(revision or ())
     if url is not None:
-        subject = _running(url, header_env or [])
+        subject = _running(url, header_env or [], witness_listen or "")
     elif command is not None:
         subject = _started(command, env or [], path, backend or [])
     else:
@@ -215,9 +236,13 @@ def run(
         expectations=expectations,
     )
     if subject.url is not None:
-        refuse_unreachable(subject.url.url)
+        if subject.url.witness:
+            say(waiting_for(subject.url))
+        else:
+            refuse_unreachable(subject.url.url)
         lost = ", ".join(item.id for item in not_judged(selection)) or "none"
-        say(f"one-sided: only the URL is known, so these rules are not judged: {lost}")
+        seen = "two-sided: but for its start" if subject.url.witness else "one-sided: only the URL is known"
+        say(f"{seen}, so these rules are not judged: {lost}")
     status = execute(selection)
     if write_baseline is not None and status is not ExitCode.INTERRUPTED:
         written = write_first_baseline(write_baseline, out / "report.jsonl")
@@ -225,9 +250,10 @@ def run(
     return status
 
 
-def _running(url: str, header_env: Sequence[str]) -> Subject:
-    found = choosing.url_target(url, header_env)
-    return Subject((), (), found, tuple(found.header_env.values()))
+def _running(url: str, header_env: Sequence[str], witness_listen: str) -> Subject:
+    found = choosing.url_target(url, header_env, witness_listen)
+    backends = choosing.chosen_backends(("witness",)) if witness_listen else ()
+    return Subject((), backends, found, tuple(found.header_env.values()))
 
 
 def _started(command: str, env: Sequence[str], path: str, backends: Sequence[str]) -> Subject:

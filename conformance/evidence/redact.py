@@ -59,6 +59,9 @@ PLAIN_HEADERS: Final = frozenset(
 )
 """Headers kept plain in traffic of a gateway that the harness did not start; all others become tokens."""
 
+CONVERSATION_HEADERS: Final = frozenset(("mcp-session-id", "last-event-id"))
+"""Headers that repeat what stands in bodies of a conversation between the harness and its witness."""
+
 PLAIN_KEYS: Final = frozenset(
     {"jsonrpc", "method", "protocolVersion", "type", "nonce", "code", "progressToken", "requestId", "level"},
 )
@@ -100,11 +103,14 @@ class Redactor:
     """Replaces secrets in everything that is about to be written.
 
     supplied: values the user gave. foreign: the traffic is not the harness's own stage, so keep vocabulary only.
+    own_conversation: of foreign traffic, what the harness and its witness say to each other stays plain: bodies, and the
+    headers that name their sessions and events. Every other header is the deployment's.
     own: values the harness made itself (nonces, client names), plain even in foreign traffic.
     """
 
     supplied: tuple[str, ...] = ()
     foreign: bool = False
+    own_conversation: bool = False
     own: Collection[str] = ()
     key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
 
@@ -141,7 +147,8 @@ class Redactor:
 
     def header(self, name: str, value: str) -> str:
         """Return what may be written of one HTTP header's value."""
-        if self.foreign and name.lower() not in PLAIN_HEADERS:
+        known = name.lower() in PLAIN_HEADERS or (self.own_conversation and name.lower() in CONVERSATION_HEADERS)
+        if self.foreign and not known:
             return self.token(value)
         return self.text(value)
 
@@ -155,7 +162,7 @@ class Redactor:
     def json(self, value: JSON, key: str = "") -> JSON:
         """Return what may be written of a JSON value; structure, numbers and vocabulary stay."""
         if isinstance(value, str):
-            if self.foreign and key not in PLAIN_KEYS and value not in self.own:
+            if self.foreign and not self.own_conversation and key not in PLAIN_KEYS and value not in self.own:
                 return self.token(value)
             return self.text(value)
         if isinstance(value, Mapping):
@@ -166,7 +173,7 @@ class Redactor:
 
     def body(self, value: str) -> str:
         """Return what may be written of a body that is not JSON; a foreign one is reduced to its token."""
-        return self.token(value) if self.foreign and value else self.text(value)
+        return self.token(value) if self.foreign and not self.own_conversation and value else self.text(value)
 
     def plain(self, value: Any) -> JSON:
         """Return `value` with supplied secrets replaced; for what the harness itself reports (argv, inspect, logs)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -18,7 +18,10 @@ URL_TARGET: Final = "url"
 """Target name of its cells."""
 UNSEEN: Final = "unseen"
 """Backend name of its cells: nothing is known of what stands behind it."""
+STARTED_SECONDS: Final = 60.0
+"""How long a gateway whose upstream is the witness may take until it listens: its user starts it meanwhile."""
 _CONNECT_SECONDS: Final = 10.0
+_PAUSE_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,8 @@ def parse_url(url: str) -> tuple[TcpAddress, str, bool]:
 async def attach(target: UrlTarget) -> Attached:
     """Return how to reach the gateway, after its port accepted a connection.
 
+    One whose upstream is the witness is waited for: its user starts it once the witness listens.
+
     Raises CannotJudgeError when it does not, and UsageError for a header whose environment variable is not set.
     """
     address, path, secure = parse_url(target.url)
@@ -57,14 +62,21 @@ async def attach(target: UrlTarget) -> Attached:
         if variable not in os.environ:
             raise UsageError(f"--header-env {name}={variable}: {variable} is not set; export it first")
         headers[name] = os.environ[variable]
+    until = time.monotonic() + (STARTED_SECONDS if target.witness else 0.0)
+    while why := await _refusal(address):
+        if time.monotonic() >= until:
+            raise CannotJudgeError(f"The gateway at {address} cannot be reached ({why}); start it, or correct --url.")
+        await asyncio.sleep(_PAUSE_SECONDS)
+    tls = TlsOptions(server_name=address.host) if secure else TlsOptions()
+    return Attached(address, path, "tls-originate" if secure else "tcp", tls, headers)
+
+
+async def _refusal(address: TcpAddress) -> str:
+    """Try to connect; return why it failed, empty when it did not."""
     try:
         async with asyncio.timeout(_CONNECT_SECONDS):
             _, writer = await asyncio.open_connection(address.host, address.port)
-        writer.close()
-    except (OSError, TimeoutError, socket.gaierror) as error:
-        why = str(error) or f"no answer within {_CONNECT_SECONDS:g} s"
-        raise CannotJudgeError(
-            f"The gateway at {address} cannot be reached ({why}); start it, or correct --url."
-        ) from error
-    tls = TlsOptions(server_name=address.host) if secure else TlsOptions()
-    return Attached(address, path, "tls-originate" if secure else "tcp", tls, headers)
+    except (OSError, TimeoutError) as error:
+        return str(error) or f"no answer within {_CONNECT_SECONDS:g} s"
+    writer.close()
+    return ""

@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import Final
 
 from conformance.errors import CannotJudgeError, HarnessError
-from conformance.evidence.events import JSON, Kind
+from conformance.evidence.events import JSON, Kind, Point
 from conformance.evidence.log import Observation, write_evidence
 from conformance.evidence.redact import Redactor
 from conformance.evidence.window import within
+from conformance.stage.attached import UNSEEN, URL_TARGET
 from conformance.stage.engine_cleanup import sweep_dead_runs
 from conformance.stage.engine_log import EngineLog
 from conformance.stage.engine_probe import engine_answers
@@ -65,48 +66,79 @@ class Engine:
 
     async def run(self) -> None:
         """Prepare what the plan needs, then drive every cell."""
-        if self.plan.url is not None:
-            await self._attached()
-            return
-        backends = {cell.backend: load_backend(cell.backend) for cell in self.plan.cells}
+        backends = {cell.backend: load_backend(cell.backend) for cell in self.plan.cells if cell.backend != UNSEEN}
         for target in self.targets.values():
             self.say("preparing", target=target.name)
             await self.runtime.prepare(target, tuple(backends.values()))
-        if not self.targets:
+        if not self.targets and backends:
             await self.runtime.prepare(None, tuple(backends.values()))
         spins_up = any(scenarios()[cell.scenario].spin_up for cell in self.plan.cells)
         if spins_up and self.runtime.name == "containers":
             self.watch = await EngineLog.start(self.plan.run_id, self.redactor)
-        groups: dict[tuple[str, ...], list[Cell]] = defaultdict(list)
-        for cell in self.plan.cells:
-            if self._lacks_http_sse(cell):
-                self.not_exercised(cell, "HTTP+SSE at the gateway: its manifest names no endpoint.sse_path")
-                continue
-            groups[cell.target, cell.backend, cell.revision, cell.backend_revision].append(cell)
+        attached = [cell for cell in self.plan.cells if cell.target == URL_TARGET]
         async with asyncio.TaskGroup() as tasks:
-            for cells in groups.values():
+            if attached:
+                tasks.create_task(self._attached(attached, backends.get(attached[0].backend)))
+            for cells in self._groups():
                 for lane in _lanes(cells):
                     tasks.create_task(self.lane(lane, backends[lane[0].backend]))
         if self.watch is not None:
             await self.watch.stop()
         self.say("driven")
 
+    def _groups(self) -> Iterable[list[Cell]]:
+        """Return the cells of what is started here, by what they have in common; those that cannot be driven say so."""
+        groups: dict[tuple[str, ...], list[Cell]] = defaultdict(list)
+        for cell in self.plan.cells:
+            if self._lacks_http_sse(cell):
+                self.not_exercised(cell, "HTTP+SSE at the gateway: its manifest names no endpoint.sse_path")
+            elif cell.target != URL_TARGET:
+                groups[cell.target, cell.backend, cell.revision, cell.backend_revision].append(cell)
+        return groups.values()
+
     def _lacks_http_sse(self, cell: Cell) -> bool:
         """Whether a cell needs the gateway's HTTP+SSE endpoint, and the target names none."""
         target = self.targets.get(cell.target)
         return scenarios()[cell.scenario].http_sse and (target is None or target.endpoint.sse_path is None)
 
-    async def _attached(self) -> None:
+    async def _attached(self, cells: list[Cell], backend: BackendManifest | None) -> None:
         """Drive a gateway that already runs: its cells one after another, the idle ones last and at once.
 
-        It is somebody's: nothing else may be going on there because of us while a scenario runs alone.
+        It is somebody's: nothing else may be going on there because of us while a scenario runs alone. backend: the
+        witness, where the gateway's upstream points at it; None where nothing is known of what stands behind.
         """
-        idle = [cell for cell in self.plan.cells if scenarios()[cell.scenario].kind is ScenarioKind.IDLE]
-        alone = [cell for cell in self.plan.cells if cell not in idle]
-        for cells in (alone, idle):
-            if cells:
-                await self.lane(cells, None)
-        self.say("driven")
+        async with self.live:
+            instance = await self.started(cells, backend)
+            if instance is None:
+                return
+            try:
+                if backend is not None and (trouble := await self._unreached(cells[0], instance)):
+                    for cell in cells:
+                        self.failed(cell, CannotJudgeError(trouble))
+                    return
+                idle = [cell for cell in cells if scenarios()[cell.scenario].kind is ScenarioKind.IDLE]
+                for cell in cells:
+                    if cell not in idle:
+                        await self.cell(cell, instance)
+                await asyncio.gather(*(self.cell(cell, instance) for cell in idle))
+            finally:
+                await instance.stop()
+
+    async def _unreached(self, cell: Cell, instance: Instance) -> str:
+        """Return what keeps calls through a gateway that already runs from the witness; empty when one arrives."""
+        stage = Stage(cell, instance, Recorder(self.redactor))
+        trouble = ""
+        try:
+            await stage.sentinel("before")
+        except CannotJudgeError as error:
+            trouble = f"{error}; "
+        await stage.close()
+        await instance.close_client_taps(stage.taps)
+        instance.healthy = not trouble
+        witness = f"the witness at http://{self.plan.url.witness if self.plan.url else ''}/mcp"
+        if not any(seen.point is Point.BACKEND_TAP for seen in await instance.collect(())):
+            return f"{trouble}nothing arrived at {witness}: point the gateway's upstream there."
+        return trouble and f"{trouble}the gateway does speak to {witness}: see what it makes of the tool echo there."
 
     async def lane(self, cells: list[Cell], backend: BackendManifest | None) -> None:
         """Drive cells that share an instance: all at once when idle, else one after another."""
@@ -121,31 +153,13 @@ class Engine:
     async def on_instance(self, cells: list[Cell], backend: BackendManifest | None) -> list[Cell]:
         """Start an instance and drive cells on it; return those left when the instance stopped being healthy."""
         scenario = scenarios()[cells[0].scenario]
-        target = self.targets.get(cells[0].target)
         if scenario.spin_up is not None and self.runtime.name == "process":
             for cell in cells:
                 self.not_exercised(cell, "containers that the gateway starts: the process runtime starts none")
             return []
-        recorder = Recorder(self.redactor)
         async with self.live:
-            try:
-                async with self.starting:
-                    instance = await Instance.start(
-                        self.runtime,
-                        self.taps,
-                        target,
-                        backend,
-                        url=self.plan.url,
-                        script=scenario.witness_script,
-                        recorder=recorder,
-                        redactor=self.redactor,
-                        spin_up=scenario.spin_up,
-                        late_backend=scenario.late_backend,
-                        backend_face=scenario.backend_face,
-                    )
-            except Exception as error:  # noqa: BLE001 - whatever kept it from starting is told for every cell
-                for cell in cells:
-                    self.failed(cell, error, recorder)
+            instance = await self.started(cells, backend)
+            if instance is None:
                 return []
             try:
                 if scenario.kind is ScenarioKind.IDLE:
@@ -160,6 +174,30 @@ class Engine:
                     self.keep(instance, cells[0])
                 else:
                     await instance.stop()
+
+    async def started(self, cells: Sequence[Cell], backend: BackendManifest | None) -> Instance | None:
+        """Start an instance for cells that share it; None when it does not start, which each one's evidence says."""
+        scenario = scenarios()[cells[0].scenario]
+        recorder = Recorder(self.redactor)
+        try:
+            async with self.starting:
+                return await Instance.start(
+                    self.runtime,
+                    self.taps,
+                    self.targets.get(cells[0].target),
+                    backend,
+                    url=self.plan.url if cells[0].target == URL_TARGET else None,
+                    script=scenario.witness_script,
+                    recorder=recorder,
+                    redactor=self.redactor,
+                    spin_up=scenario.spin_up,
+                    late_backend=scenario.late_backend,
+                    backend_face=scenario.backend_face,
+                )
+        except Exception as error:  # noqa: BLE001 - whatever kept it from starting is told for every cell
+            for cell in cells:
+                self.failed(cell, error, recorder)
+            return None
 
     def keep(self, instance: Instance, cell: Cell) -> None:
         """Leave an instance up and say where it is and where its log so far stands."""
@@ -313,7 +351,11 @@ def _lanes(cells: Iterable[Cell]) -> list[list[Cell]]:
 async def drive(plan: Plan) -> None:
     """Drive a plan: start the tap process, make the runtime, run, stop. Cells that trouble left undriven say so."""
     supplied = tuple(os.environ.get(name, "") for name in plan.secret_env)
-    redactor = Redactor(supplied=tuple(value for value in supplied if value), foreign=plan.url is not None)
+    redactor = Redactor(
+        supplied=tuple(value for value in supplied if value),
+        foreign=plan.url is not None,
+        own_conversation=plan.url is not None and bool(plan.url.witness),
+    )
     targets = {name: target_of(data, plan.folders.get(name)) for name, data in plan.targets.items()}
     spool = Path(plan.work) / "spool"
     spool.mkdir(mode=0o700, parents=True, exist_ok=True)

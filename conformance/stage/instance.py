@@ -29,6 +29,7 @@ from conformance.wire.assemble import TapAssembler, assemble_stdio, assemble_tap
 from conformance.wire.spool import read_spool
 from conformance.wire.tap import TapProcess
 from conformance.wire.tap_address import TcpAddress
+from conformance.witness import parse_listen
 
 BACKEND_TAP = "backend:main"
 STDIO_TAP = "stdio:main"
@@ -96,6 +97,8 @@ class Instance:
         self.name = f"i{next(_numbers)}"
         try:
             if url is not None:
+                if backend is not None:
+                    await self._start_behind(url.witness)
                 self.attached = await attach(url)
                 self.headers = dict(self.attached.headers)
             elif backend is not None:
@@ -139,6 +142,14 @@ class Instance:
         self.headers = {name: expand(value, self._secrets) for name, value in endpoint.headers.items()}
         self.other_headers = {name: expand(value, self._secrets) for name, value in endpoint.other_headers.items()}
         await self.start_gateway(ready=self._ready(late_backend=late_backend))
+
+    async def _start_behind(self, listen: str) -> None:
+        """Start the backend of a gateway that already runs; its tap listens where the gateway's upstream points."""
+        await self.start_backend()
+        tap = f"{self.name}:backend"
+        upstream = self.server.address if self.server else None
+        await self.taps.open_tap(tap, listen=TcpAddress(*parse_listen(listen)), upstream=upstream)
+        self.backend_tap = tap
 
     async def start_backend(self) -> None:
         """Start (or start again) the backend's HTTP face and point the backend tap at it."""

@@ -52,10 +52,16 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class UrlTarget:
-    """A gateway that already runs. header_env: header names and the environment variables that hold their values."""
+    """A gateway that already runs.
+
+    header_env: header names and the environment variables that hold their values. witness: HOST:PORT where the tap
+    before the witness listens, for a gateway whose upstream is pointed there; empty where nothing is known of what
+    stands behind it.
+    """
 
     url: str
     header_env: Mapping[str, str] = field(default_factory=dict)
+    witness: str = ""
 
 
 @dataclass(frozen=True, slots=True)

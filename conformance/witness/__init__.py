@@ -7,7 +7,7 @@ Needs the standard library and h11 only, so that the package can be copied alone
 
 from __future__ import annotations
 
-from conformance.witness.runner import run_http, run_stdio
+from conformance.witness.runner import parse_listen, run_http, run_stdio
 from conformance.witness.scripts import SCRIPTS, Face, Script, find_script
 
-__all__ = ["SCRIPTS", "Face", "Script", "find_script", "run_http", "run_stdio"]
+__all__ = ["SCRIPTS", "Face", "Script", "find_script", "parse_listen", "run_http", "run_stdio"]
