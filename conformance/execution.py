@@ -16,7 +16,7 @@ from conformance.diagnosis.rootcause import Diagnosis, diagnose
 from conformance.errors import ExitCode
 from conformance.evidence.events import JSON
 from conformance.evidence.transcript import Transcript
-from conformance.expectations import COUNTED
+from conformance.expectations import COUNTED, Unmet
 from conformance.judging import Judgement, judge_files, transcript
 from conformance.paths import SCHEMAS
 from conformance.progress import Record
@@ -65,9 +65,11 @@ def execute(selection: Selection) -> ExitCode:
             judged = drive_and_judge(selection, on_result=take, on_progress=live.engine)
         for diagnosis in diagnoses(judged.records, out):
             writer.diagnosis(diagnosis.to_json())
-        status = exit_code(judged)
+        standard = _is_standard(selection) and not selection.quick
+        unmet = selection.expectations.unmet(judged.records, whole=standard)
+        status = exit_code(judged, unmet)
         whole = not judged.interrupted and not judged.trouble
-        writer.footer(exit_code=status, complete=whole)
+        writer.footer(exit_code=status, complete=whole, unmet=[item.to_json() for item in unmet])
     report = read_report(out / REPORT)
     badges = write_reports(report, out)
     with commands_stopped(sys.stdout):
@@ -98,12 +100,17 @@ def _again(record: Record, out: Path) -> Iterable[Judgement]:
         yield judge_files(cell, rule, out / str(record["evidence"]), control if control.exists() else None)
 
 
-def exit_code(judged: Judged) -> ExitCode:
-    """Return what a run's results mean, the first that applies (DESIGN: Exit codes)."""
+def exit_code(judged: Judged, unmet: Sequence[Unmet] = ()) -> ExitCode:
+    """Return what a run's results mean, the first that applies (DESIGN: Exit codes).
+
+    unmet: baseline entries that the results do not bear out; a stale one is as unexpected as a failure.
+    """
     verdicts = [str(record["verdict"]) for record in judged.records]
     if judged.interrupted:
         return ExitCode.INTERRUPTED
-    if any(record["expectation"] in COUNTED for record in judged.records):
+    if any(record["expectation"] in COUNTED for record in judged.records) or any(
+        item.state == "stale" for item in unmet
+    ):
         return ExitCode.UNEXPECTED
     undecided = verdicts.count("inconclusive") > INCONCLUSIVE_SHARE * len(verdicts)
     if judged.trouble or "harness-error" in verdicts or undecided:
@@ -114,8 +121,6 @@ def exit_code(judged: Judged) -> ExitCode:
 
 
 def _header(selection: Selection) -> Header:
-    standard = {"witness", "everything"} <= {item.name for item in selection.backends}
-    whole = selection.url is None and not selection.rules and set(SUITES) <= set(selection.suites) and standard
     only = selection.revisions[0] if len(selection.revisions) == 1 else None
     return Header(
         harness=__version__,
@@ -132,10 +137,16 @@ def _header(selection: Selection) -> Header:
             revisions=selection.revisions,
             runtime=selection.runtime,
             quick=selection.quick,
-            partial=not whole,
+            partial=not _is_standard(selection),
         ),
         started=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def _is_standard(selection: Selection) -> bool:
+    """Whether nothing of the standard run is left out: every suite and rule, before both standard backends."""
+    backends = {"witness", "everything"} <= {item.name for item in selection.backends}
+    return selection.url is None and not selection.rules and set(SUITES) <= set(selection.suites) and backends
 
 
 def _digests(selection: Selection) -> dict[str, JSON]:

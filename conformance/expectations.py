@@ -14,10 +14,13 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.version import InvalidVersion
+
 from conformance.errors import UsageError
 from conformance.evidence.events import JSON, Hop
 from conformance.rules.base import Level
-from conformance.rules.verdicts import Fail, Pass
+from conformance.rules.verdicts import Fail, NotApplicable, Pass
 from conformance.stage.plan import Cell
 
 if TYPE_CHECKING:
@@ -39,7 +42,7 @@ COUNTED: Final = ("unexpected-failure", "unexpected-pass", "wrong-class")
 """Expectations that make a run fail."""
 
 _KEYS: Final = frozenset(
-    {"rule", "failure_class", "seen", "issue", "scenario", "backend", "runtime", "revision"},
+    {"rule", "failure_class", "seen", "issue", "versions", "scenario", "backend", "runtime", "revision"},
 )
 _FAIL_ON: Final = {
     "must": (Level.MUST,),
@@ -50,13 +53,18 @@ _FAIL_ON: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """One baseline entry. scenario, backend, runtime and revision are shell-style patterns."""
+    """One baseline entry.
+
+    versions: of the target, as `>=1.2,<2` (PEP 440); empty for all. scenario, backend, runtime and revision are
+    shell-style patterns.
+    """
 
     target: str
     rule: str
     failure_class: str
     seen: str
     issue: str
+    versions: str = ""
     scenario: str = "*"
     backend: str = "*"
     runtime: str = "*"
@@ -73,6 +81,31 @@ class Known:
             and fnmatchcase(cell.revision, self.revision)
         )
 
+    def speaks_of(self, version: str) -> bool:
+        """Whether the entry is about that version of its target; one that cannot be compared is in no range."""
+        try:
+            return not self.versions or SpecifierSet(self.versions).contains(version, prereleases=True)
+        except InvalidVersion:
+            return False
+
+
+@dataclass(frozen=True, slots=True)
+class Unmet:
+    """A baseline entry that a run did not bear out.
+
+    state: `stale` (nothing that could fail so is left: it counts as unexpected), or `unchecked` (the run did not
+    drive or could not judge what it speaks of). why: in a clause.
+    """
+
+    entry: Known
+    state: Literal["stale", "unchecked"]
+    why: str
+
+    def to_json(self) -> dict[str, JSON]:
+        """Return the form in which the report's footer holds it."""
+        named = {name: getattr(self.entry, name) for name in ("target", "rule", "failure_class", "issue")}
+        return {**named, "state": self.state, "why": self.why}
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -85,10 +118,14 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Expectations:
-    """The baselines of a run's targets and the level from which a failure counts."""
+    """The baselines of a run's targets and the level from which a failure counts.
+
+    outside: entries about other versions of the targets than those that run; they excuse nothing.
+    """
 
     known: tuple[Known, ...] = ()
     fail_on: str = "practice"
+    outside: tuple[Known, ...] = ()
 
     def outcome(self, judgement: Judgement) -> Outcome:
         """Return what a judgement means for the run."""
@@ -107,6 +144,26 @@ class Expectations:
             return Outcome(judgement, "below-threshold")
         return Outcome(judgement, "unexpected-failure")
 
+    def unmet(self, records: Iterable[Mapping[str, JSON]], *, whole: bool) -> tuple[Unmet, ...]:
+        """Return the entries that a run's result records do not bear out.
+
+        whole: the run left nothing of the standard selection out; only then is an entry stale whose rule no longer
+        applies anywhere.
+        """
+        found = [Unmet(entry, "unchecked", f"it speaks of versions {entry.versions}") for entry in self.outside]
+        judged = [(Cell.parse(str(item["id"]).rpartition("/")[0]), item) for item in records]
+        for entry in self.known:
+            verdicts = {str(item["verdict"]) for cell, item in judged if entry.matches(cell, str(item["rule"]))}
+            if verdicts & {Fail.name, Pass.name}:
+                continue
+            if not verdicts:
+                found.append(Unmet(entry, "unchecked", "this run drove no cell that it matches"))
+            elif whole and verdicts == {NotApplicable.name}:
+                found.append(Unmet(entry, "stale", "the rule does not apply to the target any more: remove the entry"))
+            else:
+                found.append(Unmet(entry, "unchecked", f"what it matches was {' and '.join(sorted(verdicts))}"))
+        return tuple(found)
+
     def to_json(self) -> JSON:
         """Return the JSON form for the session file."""
         return asdict(self)
@@ -114,7 +171,8 @@ class Expectations:
     @classmethod
     def from_json(cls, data: Mapping[str, JSON]) -> Expectations:
         """Return what `to_json` gave."""
-        return cls(tuple(Known(**item) for item in data["known"]), str(data["fail_on"]))
+        known, outside = (tuple(Known(**item) for item in data[name]) for name in ("known", "outside"))
+        return cls(known, str(data["fail_on"]), outside)
 
 
 def load_baseline(
@@ -154,4 +212,8 @@ def _known(where: str, target: str, item: JSON) -> Known:
     missing = {"rule", "failure_class", "seen", "issue"} - set(item)
     if missing:
         raise UsageError(f"{where}: {min(missing)!r} is missing; an entry says rule, failure_class, seen and issue")
+    try:
+        SpecifierSet(item.get("versions", ""))
+    except InvalidSpecifier:
+        raise UsageError(f"{where}: versions {item['versions']!r} is no range; write it as '>=1.2,<2'") from None
     return Known(target=target, **item)

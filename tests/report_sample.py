@@ -93,13 +93,14 @@ def write(
     header: Header = HEADER,
     exit_code: int = 0,
     complete: bool = True,
+    unmet: tuple[dict[str, Any], ...] = (),
 ) -> Path:
     """Write a report of these results and diagnoses."""
     with ReportWriter(path) as writer:
         writer.header(header)
         for record in records:
             (writer.result if record["kind"] == "result" else writer.diagnosis)(record)
-        writer.footer(exit_code=exit_code, complete=complete)
+        writer.footer(exit_code=exit_code, complete=complete, unmet=unmet)
     return path
 
 

@@ -74,6 +74,16 @@ def test_what_is_written_can_be_read_and_matches(tmp_path):
     assert entry.matches(Cell("mine", "process", "witness", "2025-11-25", "2025-11-25", "s"), "MGC301")
 
 
+@pytest.mark.parametrize(("version", "versions"), [("1.2.3", ">=1.2.3"), ("unknown", "")])
+def test_an_entry_speaks_of_the_version_seen_and_later_ones(tmp_path, version, versions):
+    file, read = tmp_path / "baseline.toml", report(tmp_path, result())
+    header = json.dumps({"kind": "header", "versions": {"targets": {"mine": version}}})
+    read.write_text(read.read_text().replace('{"kind": "header"}', header))
+    write_baseline(file, read)
+    (entry,) = load_baseline(file, "mine", ["MGC301"], ["get-sse-wrong-status"])
+    assert entry.versions == versions
+
+
 def test_no_failure_is_an_empty_baseline(tmp_path):
     file = tmp_path / "baseline.toml"
     assert write_baseline(file, report(tmp_path, result("pass"))) == 0

@@ -223,6 +223,31 @@ def test_a_baseline_entry_that_matches_nothing_is_a_usage_error(asked, capsys, t
     assert "MGC999" in cli(capsys, "run", "--target", str(target_file)).sentence(ExitCode.USAGE)
 
 
+@pytest.mark.parametrize(
+    ("key", "pattern", "said"),
+    [
+        ("scenario", "get-in-sesion", "did you mean 'get-in-session'?"),
+        ("backend", "everyting", "did you mean 'everything'?"),
+        ("runtime", "docker", "known are containers, process"),
+        ("revision", "2025-11-26", "did you mean '2025-11-25'?"),
+    ],
+)
+def test_a_pattern_that_matches_nothing_is_a_usage_error(asked, capsys, target_file, tmp_path, key, pattern, said):
+    text = '[[known]]\nrule = "MGC301"\nfailure_class = "get-sse-wrong-status"\nseen = "s"\nissue = "i"\n'
+    (tmp_path / "baseline.toml").write_text(f'{text}{key} = "{pattern}"\n')
+    sentence = cli(capsys, "run", "--target", str(target_file)).sentence(ExitCode.USAGE)
+    assert f"MGC301 is never judged on {key} {pattern!r}" in sentence
+    assert said in sentence
+
+
+def test_an_entry_about_other_versions_is_set_aside(asked, capsys, target_file, tmp_path):
+    text = '[[known]]\nrule = "MGC301"\nfailure_class = "get-sse-wrong-status"\nseen = "s"\nissue = "i"\n'
+    (tmp_path / "baseline.toml").write_text(f'{text}versions = ">=2"\n')
+    cli(capsys, "run", "--target", str(target_file))
+    (selection,) = asked
+    assert (selection.expectations.known, len(selection.expectations.outside)) == ((), 1)
+
+
 def test_all_means_every_real_gateway_with_a_baseline(monkeypatch):
     monkeypatch.setattr(choosing, "gateways_with_baseline", lambda: ("mcp-proxy", "supergateway"))
     assert [target.name for target in choosing.chosen_targets(["all", "mcp-proxy"])] == ["mcp-proxy", "supergateway"]

@@ -6,6 +6,7 @@ import pytest
 
 from conformance.errors import ExitCode
 from conformance.execution import PROFILED, _header, exit_code
+from conformance.expectations import Known, Unmet
 from conformance.running import Judged, Selection
 from conformance.stage.manifest import load_backend, load_target
 from conformance.stage.plan import UrlTarget
@@ -39,6 +40,13 @@ def test_what_could_not_be_judged_ends_with_3():
 @pytest.mark.parametrize(("undecided", "wanted"), [(2, ExitCode.OK), (3, ExitCode.CANNOT_JUDGE)])
 def test_over_two_in_a_hundred_undecided_is_not_judged(undecided, wanted):
     assert ended(*[UNDECIDED] * undecided, *[PASS] * (100 - undecided)) is wanted
+
+
+@pytest.mark.parametrize(("state", "wanted"), [("stale", ExitCode.UNEXPECTED), ("unchecked", ExitCode.OK)])
+def test_a_stale_baseline_entry_is_as_unexpected_as_a_failure(state, wanted):
+    entry = Known(target="gw", rule="MGC301", failure_class="accept-406", seen="s", issue="i")
+    records = ({"verdict": "pass", "expectation": "ok"},)
+    assert exit_code(Judged("id", (), records, (), interrupted=False), (Unmet(entry, state, "w"),)) is wanted
 
 
 @pytest.mark.parametrize("results", [(), (SKIPPED,), (("not-applicable", "not-judged"),)])

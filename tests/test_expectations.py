@@ -147,3 +147,62 @@ def test_a_file_that_is_no_text_is_refused(file):
     file.write_bytes(b"\xff\xfe")
     with pytest.raises(UsageError, match="not a readable TOML file"):
         load_baseline(file, "gw", (), ())
+
+
+# entries that a run does not bear out ---------------------------------------------------------------------------------
+
+
+def unmet(*verdicts, entry=ENTRY, outside=(), whole=True):
+    records = [{"id": f"{CELL.id}/MGC301", "rule": "MGC301", "verdict": verdict} for verdict in verdicts]
+    found = Expectations((entry,), outside=outside).unmet(records, whole=whole)
+    return [(item.entry, item.state) for item in found]
+
+
+@pytest.mark.parametrize("verdict", ["fail", "pass"])
+def test_an_entry_that_was_judged_is_borne_out_or_counted_elsewhere(verdict):
+    assert unmet(verdict, "not-applicable") == []
+
+
+def test_an_entry_whose_rule_applies_nowhere_any_more_is_stale_where_everything_was_driven():
+    assert unmet("not-applicable", "not-applicable") == [(ENTRY, "stale")]
+    assert unmet("not-applicable", whole=False) == [(ENTRY, "unchecked")]
+
+
+@pytest.mark.parametrize("verdict", ["not-exercised", "inconclusive", "harness-error"])
+def test_an_entry_that_could_not_be_judged_is_unchecked(verdict):
+    assert unmet(verdict, "not-applicable") == [(ENTRY, "unchecked")]
+
+
+def test_an_entry_whose_cell_was_not_driven_is_unchecked():
+    assert unmet("fail", entry=replace(ENTRY, backend="everything")) == [
+        (replace(ENTRY, backend="everything"), "unchecked")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("versions", "version", "speaks"),
+    [
+        ("", "anything", True),
+        (">=1.2,<2", "1.9.3", True),
+        (">=1.2,<2", "2.0.0", False),
+        (">=1.2", "2.0.0b1", True),
+        (">=1.2", "unknown", False),
+    ],
+)
+def test_an_entry_speaks_of_a_range_of_versions(versions, version, speaks):
+    assert replace(ENTRY, versions=versions).speaks_of(version) is speaks
+
+
+def test_an_entry_about_other_versions_excuses_nothing_and_is_shown():
+    old = replace(ENTRY, versions="<1")
+    assert Expectations(outside=(old,)).outcome(judged(FAILED)).expectation == "unexpected-failure"
+    assert (old, "unchecked") in unmet("fail", outside=(old,))
+
+
+def test_a_range_that_is_none_is_refused(tmp_path):
+    file = tmp_path / "baseline.toml"
+    file.write_text(
+        '[[known]]\nrule = "MGC301"\nfailure_class = "accept-406"\nseen = "s"\nissue = "i"\nversions = "up to 2"\n'
+    )
+    with pytest.raises(UsageError, match="versions 'up to 2' is no range"):
+        load_baseline(file, "gw", ["MGC301"], ["accept-406"])

@@ -120,10 +120,28 @@ def test_the_summary_says_what_where_why_and_how_to_see_it_again(tmp_path):
         "the control run",
         "no tap",
         "required 14/16 · 2025-11-25",
-        "exit code 1: there are unexpected failures or unexpected passes",
+        "exit code 1: there are unexpected failures or passes, or stale baseline entries",
     ):
         assert said in text
     assert text.index("✗") < text.index("known failures\n")
+
+
+UNMET = tuple(
+    {"target": "gw", "rule": rule, "failure_class": "accept-406", "issue": "a/b#1", "state": state, "why": HOSTILE}
+    for rule, state in (("MGC311", "stale"), ("MGC301", "unchecked"))
+)
+
+
+def test_baseline_entries_that_were_not_borne_out_are_shown(tmp_path):
+    found = report(tmp_path, result(), unmet=UNMET)
+    text = shown_on_terminal(found, tmp_path, (), width=100)
+    assert text.index("stale baseline entries") < text.index("MGC311 accept-406")
+    assert text.index("baseline entries that this run did not check") < text.index("MGC301 accept-406")
+    text = summary.render(found, ())
+    assert "**stale baseline entry:** `MGC311` `accept-406`" in text
+    assert "baseline entries that this run did not check (1)" in text
+    assert "<script>" not in text
+    assert any("stale baseline entry MGC311" in line for line in github.error_lines(found))
 
 
 def test_without_a_badge_it_says_why(tmp_path):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import re
 import socket
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 from urllib.parse import urlsplit
 
 from conformance.commands.records import baseline_of, gateways_with_baseline
@@ -18,10 +19,10 @@ from conformance.expectations import Expectations, Known, load_baseline
 from conformance.rules.all import rule_named, rules
 from conformance.rules.base import Rule
 from conformance.spec.revisions import REVISIONS
-from conformance.stage.attached import URL_TARGET, parse_url
-from conformance.stage.manifest import BackendManifest, TargetManifest, load_backend, load_target
-from conformance.stage.plan import UrlTarget
-from conformance.stage.scenario import SUITES
+from conformance.stage.attached import UNSEEN, URL_TARGET, parse_url
+from conformance.stage.manifest import BackendManifest, TargetManifest, known_backends, load_backend, load_target
+from conformance.stage.plan import RuntimeName, UrlTarget
+from conformance.stage.scenario import SUITES, scenarios
 from conformance.witness import parse_listen
 
 DEFAULT_TARGETS: Final = ("fastmcp-proxy", "mcp-proxy", "supergateway")
@@ -85,11 +86,31 @@ def chosen_expectations(targets: Sequence[TargetManifest], baseline: Path | None
     files = {target.name: baseline or baseline_of(target) for target in targets} or {URL_TARGET: baseline}
     if baseline is not None and len(files) > 1:
         raise UsageError("--baseline speaks of one target; select one with --target.")
+    versions = {target.name: target.version for target in targets}
     known: list[Known] = []
+    outside: list[Known] = []
     for name, file in files.items():
-        if file is not None:
-            known += load_baseline(file, name, rule_ids, classes)
-    return Expectations(tuple(known), fail_on)
+        for entry in load_baseline(file, name, rule_ids, classes) if file is not None else ():
+            _refuse_unmatched(file, entry)
+            (known if entry.speaks_of(versions.get(name, "")) else outside).append(entry)
+    return Expectations(tuple(known), fail_on, tuple(outside))
+
+
+def _refuse_unmatched(file: Path | None, entry: Known) -> None:
+    """Raise UsageError for an entry whose patterns match nothing that could ever be driven."""
+    rule = rule_named(entry.rule)
+    judged = [item.name for item in scenarios().values() if rule is not None and rule.when.name in item.brings]
+    vocabulary = {
+        "scenario": judged,
+        "backend": [*known_backends(), UNSEEN],
+        "runtime": list(get_args(RuntimeName)),
+        "revision": [str(revision) for revision in REVISIONS],
+    }
+    for key, names in vocabulary.items():
+        pattern = getattr(entry, key)
+        if not fnmatch.filter(names, pattern):
+            remedy = nearest(pattern, names, f"known are {', '.join(names)}.")
+            raise UsageError(f"{file}: {entry.rule} is never judged on {key} {pattern!r}; {remedy}")
 
 
 def url_target(url: str, header_env: Sequence[str], witness_listen: str = "") -> UrlTarget:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import chain, combinations
 from pathlib import Path
 from typing import Final, TypeAlias
+
+from packaging.version import InvalidVersion, Version
 
 from conformance.errors import CannotJudgeError, UsageError
 from conformance.evidence.events import JSON
@@ -31,10 +34,11 @@ def write_baseline(file: Path, report: Path) -> int:
     The issues of entries that `file` already holds are kept. Raises CannotJudgeError when the report has no footer,
     UsageError when `file` cannot be written.
     """
-    results = _results(report)
+    header, results = _results(report)
     issues = _issues(file)
+    since = _since(header)
     entries = [
-        {**entry, "issue": issues.get((entry["rule"], entry["failure_class"]), NOT_REPORTED)}
+        {**entry, **since, "issue": issues.get((entry["rule"], entry["failure_class"]), NOT_REPORTED)}
         for entry in entries_of(results)
     ]
     tables = [
@@ -83,14 +87,22 @@ def _class_of(item: Record) -> str:
     return str(item["failure_class"])
 
 
-def _results(report: Path) -> list[Record]:
+def _since(header: Record) -> dict[str, str]:
+    """Return the range from the target's version on; nothing where that is none, as of a command line's program."""
+    for version in header.get("versions", {}).get("targets", {}).values():
+        with suppress(InvalidVersion):
+            return {"versions": f">={Version(version)}"}
+    return {}
+
+
+def _results(report: Path) -> tuple[Record, list[Record]]:
     try:
         records = [json.loads(line) for line in report.read_text(encoding="utf-8").splitlines()]
     except (OSError, ValueError) as error:
         raise CannotJudgeError(f"No baseline was written: {report} cannot be read ({error}); run again.") from error
     if not records or records[-1].get("kind") != "footer" or not records[-1].get("complete"):
         raise CannotJudgeError(f"No baseline was written: the run did not complete ({report}); run again.")
-    return [record for record in records if record["kind"] == "result"]
+    return records[0], [record for record in records if record["kind"] == "result"]
 
 
 def _issues(file: Path) -> dict[tuple[str, str], str]:

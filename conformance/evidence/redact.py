@@ -103,8 +103,8 @@ class Redactor:
     """Replaces secrets in everything that is about to be written.
 
     supplied: values the user gave. foreign: the traffic is not the harness's own stage, so keep vocabulary only.
-    own_conversation: of foreign traffic, what the harness and its witness say to each other stays plain: bodies, and the
-    headers that name their sessions and events. Every other header is the deployment's.
+    own_conversation: of foreign traffic, what the harness and its witness say to each other stays plain: bodies, and
+    the headers that name their sessions and events. Every other header is the deployment's.
     own: values the harness made itself (nonces, client names), plain even in foreign traffic.
     """
 

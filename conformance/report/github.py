@@ -52,6 +52,7 @@ def error_lines(report: Report) -> tuple[str, ...]:
             _error(f"{target.target}: {result.rule} passes unexpectedly", f"{result.cell}: remove the baseline entry")
             for result in target.unexpected_passes
         ]
+        lines += [_error(f"{target.target}: stale baseline entry {item.rule}", item.why) for item in target.stale]
         lines += [_error(f"{target.target}: harness error", reason.text) for reason in target.harness_errors]
     if len(lines) > _MOST:
         more = f"{len(lines) - _MOST + 1} more findings"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, TextIO
@@ -58,14 +58,18 @@ class ReportWriter:
         """Write one diagnosis."""
         self._write({**record, "kind": "diagnosis"})
 
-    def footer(self, *, exit_code: int, complete: bool) -> None:
-        """Write how the run ended, with the counts of what was written; the last record."""
+    def footer(self, *, exit_code: int, complete: bool, unmet: Sequence[Mapping[str, JSON]] = ()) -> None:
+        """Write how the run ended, with the counts of what was written; the last record.
+
+        unmet: baseline entries that the run did not bear out (conformance.expectations).
+        """
         self._write(
             {
                 "kind": "footer",
                 "counts": count_verdicts(self._verdicts),
                 "exit_code": int(exit_code),
                 "complete": complete,
+                "baseline": list(unmet),
             },
         )
 

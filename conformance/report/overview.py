@@ -10,7 +10,7 @@ from typing import Final
 
 from conformance.diagnosis.classify import UNCLASSIFIED
 from conformance.errors import ExitCode
-from conformance.report.records import Diagnosis, Report, Result
+from conformance.report.records import Diagnosis, Report, Result, Unmet
 from conformance.rules.verdicts import HarnessFault, Inconclusive, NotApplicable, NotExercised
 
 
@@ -50,7 +50,7 @@ _OF_EXPECTATION: Final = {
 }
 _ENDS: Final = {
     ExitCode.OK: "everything selected was judged, and nothing differs from what was expected",
-    ExitCode.UNEXPECTED: "there are unexpected failures or unexpected passes",
+    ExitCode.UNEXPECTED: "there are unexpected failures or passes, or stale baseline entries",
     ExitCode.INTERRUPTED: "the run was interrupted; what is shown is what had been judged by then",
     ExitCode.CANNOT_JUDGE: "the harness could not judge: harness errors, or too much that is inconclusive",
     ExitCode.USAGE: "the command line, a target file or a baseline is wrong",
@@ -145,6 +145,8 @@ class TargetOverview:
     not_exercised: tuple[Reason, ...]
     inconclusive: tuple[Reason, ...]
     harness_errors: tuple[Reason, ...]
+    stale: tuple[Unmet, ...] = ()
+    unchecked: tuple[Unmet, ...] = ()
 
 
 def overview(report: Report) -> tuple[TargetOverview, ...]:
@@ -160,6 +162,7 @@ def _target(report: Report, target: str) -> TargetOverview:
             by_meaning[meaning(result)].append(result)
             suites.setdefault(result.suite, Counter())[meaning(result)] += 1
     diagnoses = tuple(item for item in report.diagnoses if item.target == target)
+    unmet = [item for item in (report.footer.unmet if report.footer else ()) if item.target == target]
     return TargetOverview(
         target=target,
         version=report.header.targets.get(target, ""),
@@ -175,6 +178,8 @@ def _target(report: Report, target: str) -> TargetOverview:
         not_exercised=_reasons(by_meaning[Meaning.NOT_EXERCISED]),
         inconclusive=_reasons(by_meaning[Meaning.INCONCLUSIVE]),
         harness_errors=_reasons(by_meaning[Meaning.HARNESS_ERROR]),
+        stale=tuple(item for item in unmet if item.state == "stale"),
+        unchecked=tuple(item for item in unmet if item.state == "unchecked"),
     )
 
 

@@ -261,18 +261,41 @@ class Diagnosis:
 
 
 @dataclass(frozen=True, slots=True)
+class Unmet:
+    """A baseline entry that the run did not bear out. state: `stale` or `unchecked`."""
+
+    target: str
+    rule: str
+    failure_class: str
+    issue: str
+    state: str
+    why: str
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, JSON]) -> Unmet:
+        """Return a member of the footer's `baseline`; raises KeyError or TypeError for anything else."""
+        return cls(*(str(data[name]) for name in ("target", "rule", "failure_class", "issue", "state", "why")))
+
+
+@dataclass(frozen=True, slots=True)
 class Footer:
-    """How a run ended. counts: results by verdict. complete: every selected cell was judged or said why not."""
+    """How a run ended.
+
+    counts: results by verdict. complete: every selected cell was judged or said why not. unmet: baseline entries that
+    were not borne out.
+    """
 
     counts: Mapping[str, int]
     exit_code: int
     complete: bool
+    unmet: tuple[Unmet, ...] = ()
 
     @classmethod
     def from_json(cls, data: Mapping[str, JSON]) -> Footer:
         """Return a `footer` record; raises KeyError, TypeError or ValueError for anything else."""
         counts = {str(name): int(number) for name, number in data["counts"].items()}
-        return cls(counts, int(data["exit_code"]), bool(data["complete"]))
+        unmet = tuple(Unmet.from_json(item) for item in data.get("baseline", ()))
+        return cls(counts, int(data["exit_code"]), bool(data["complete"]), unmet)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from rich.text import Text
 from conformance.report.badge import Badge, NoBadge
 from conformance.report.escape import shown
 from conformance.report.overview import Cause, Meaning, Reason, SuiteLine, TargetOverview, counted, end_of, overview
-from conformance.report.records import Report, Result
+from conformance.report.records import Report, Result, Unmet
 
 PROGRAM: Final = "mcp-gateway-conformance"
 _REASONS: Final = 8
@@ -71,12 +71,14 @@ class _Printer:
         for cause in item.unexpected:
             self.unexpected(cause)
         self.passes(item.unexpected_passes)
+        self.entries("stale baseline entries", item.stale, "bold yellow")
         self.known(item.known)
         self.causes("charged to others than the target", item.elsewhere)
         self.causes("below --fail-on", item.below_threshold)
         self.reasons("harness errors", item.harness_errors, "magenta")
         self.reasons("inconclusive", item.inconclusive, "")
         self.reasons("not exercised", item.not_exercised, "")
+        self.entries("baseline entries that this run did not check", item.unchecked, "")
         match badge:
             case Badge():
                 self.console.print(Text(f"  {badge.message} · {badge.revision}", "green" if badge.whole else "red"))
@@ -148,6 +150,15 @@ class _Printer:
         self.rows([(_list(reason.rules), reason.text) for reason in reasons[:_REASONS]])
         if len(reasons) > _REASONS:
             self.console.print(Text(f"    and {len(reasons) - _REASONS} other reasons in report.jsonl"))
+
+    def entries(self, heading: str, entries: tuple[Unmet, ...], style: str) -> None:
+        """Print baseline entries that the run did not bear out, a line for each reason."""
+        if entries:
+            self.console.print(Text(f"  {heading}", style))
+        by_reason: dict[str, list[str]] = {}
+        for entry in entries:
+            by_reason.setdefault(entry.why, []).append(f"{entry.rule} {entry.failure_class}")
+        self.rows([(_list(named), why) for why, named in by_reason.items()])
 
     def rows(self, rows: Iterable[tuple[str, str]]) -> None:
         """Print names and what is to say about them, with hanging indents."""
