@@ -251,16 +251,6 @@ def test_222_while_the_backend_is_down(answer: dict[str, Any], kind: type[Verdic
     assert isinstance(verdict("MGC222", story), kind)
 
 
-def test_222_another_at_the_backends_address_says_nothing() -> None:
-    story = Story()
-    opened(story)
-    story.stimulus("backend.stop")
-    story.exchange(backend=True, request=LIST, response=LISTED)
-    lists(story)
-    story.stimulus("backend.start")
-    assert isinstance(verdict("MGC222", story), Inconclusive)
-
-
 @pytest.mark.parametrize(
     ("claim", "waited", "answer", "kind"),
     [

@@ -237,10 +237,26 @@ async def test_refused_upstream_resets_the_client_and_is_recorded(tmp_path: Path
         await _connect_to_be_reset(stage)
         facts = await stage.until(RecordKind.CONNECT_FAILED)
         assert facts == {"upstream": str(nobody), "error": "Connection refused"}
-        await stage.taps.set_upstream("tap", None)
-        await _connect_to_be_reset(stage)
         closed = await stage.records(RecordKind.CLOSED)
-    assert [r.conn for r in closed] == [1, 2]
+    assert [r.conn for r in closed] == [1]
+
+
+@asynchronous
+async def test_a_tap_told_to_refuse_dials_nobody_until_it_has_an_upstream_again(tmp_path: Path) -> None:
+    async with staged(tmp_path) as stage:
+        before, server = await stage.pair()
+        await stage.taps.refuse("tap", "the stage has stopped it")
+        await _connect_to_be_reset(stage)
+        facts = await stage.until(RecordKind.CONNECT_FAILED)
+        assert facts == {"upstream": None, "error": "the stage has stopped it"}
+        await send(before, b"open before")
+        assert await receive(server) == b"open before"
+        await stage.taps.set_upstream("tap", TcpAddress(*stage.listener.getsockname()))
+        after, server = await stage.pair()  # the first that was dialled since
+        await send(after, b"again")
+        assert await receive(server) == b"again"
+        closed = await stage.records(RecordKind.CLOSED)
+    assert [r.conn for r in closed] == [2]
 
 
 @asynchronous

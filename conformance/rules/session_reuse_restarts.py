@@ -41,12 +41,6 @@ def lists_meanwhile(transcript: Transcript) -> tuple[Exchange, ...]:
     return tuple(item for item in found if until is not None and item.t < until and item.answer() is not None)
 
 
-def _answered_meanwhile(transcript: Transcript) -> bool:
-    """Whether a request that the gateway began while its backend was stopped was answered: engines reuse addresses."""
-    begin, until = step_at(transcript, "backend.stop") or 0.0, step_at(transcript, "backend.start") or 0.0
-    return any(begin < item.t < until and item.status is not None for item in transcript.backend)
-
-
 def ended_children(transcript: Transcript) -> tuple[StdioProcess, ...]:
     """Return the stdio backends that ended while the gateway ran on."""
     stopped = step_at(transcript, "gateway.stop") or transcript.end
@@ -202,8 +196,6 @@ def down_is_not_empty(inputs: Inputs) -> Verdict:
     Known gaps: what `_meta` says is not read; which of several backends is missing is not judged.
     """
     asked = lists_meanwhile(inputs.through)
-    if _answered_meanwhile(inputs.through):
-        return Inconclusive("something answered at the stopped backend's address: another has been given it")
     for item in asked:
         answer = item.answer()
         result = answer.result if answer is not None else None

@@ -164,6 +164,13 @@ class Instance:
         if self.backend_tap is not None:
             await self.taps.set_upstream(self.backend_tap, self.server.address)
 
+    async def stop_backend(self) -> None:
+        """Stop the backend. First the tap before it refuses: the next container to start may be given its address."""
+        if self.backend_tap is not None:
+            await self.taps.refuse(self.backend_tap, "the stage has stopped it")
+        if self.server is not None:
+            await self.server.stop()
+
     def _ready(self, *, late_backend: bool) -> Ready:
         """Return how far the gateway's start is waited for.
 
@@ -199,7 +206,7 @@ class Instance:
         """Once the gateway has ended, dial its address no more: the next container to start may be given it."""
         await gateway.wait()
         for tap in tuple(self.client_taps):
-            await self.taps.set_upstream(tap, None)
+            await self.taps.refuse(tap, "the gateway has ended")
 
     @property
     def front(self) -> TcpAddress:

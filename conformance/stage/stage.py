@@ -126,8 +126,7 @@ class Stage:
     async def stop_backend(self) -> None:
         """Stop the backend; the tap before it then refuses connections."""
         self.step("backend.stop")
-        if self.instance.server is not None:
-            await self.instance.server.stop()
+        await self.instance.stop_backend()
 
     async def restart_gateway(self) -> None:
         """Stop the gateway in order and start it again with the same configuration."""

@@ -93,9 +93,16 @@ class TapProcess:
             raise CannotJudgeError(f"The collector {name} got no TCP address.")
         return address
 
-    async def set_upstream(self, name: str, upstream: Address | None) -> None:
+    async def set_upstream(self, name: str, upstream: Address) -> None:
         """Set where connections accepted from now on go."""
         await self._ask("set_upstream", name=name, upstream=address_to_json(upstream))
+
+    async def refuse(self, name: str, why: str) -> None:
+        """Reset connections accepted from now on, as before a closed port, until an upstream is set.
+
+        why: what the records of these connections (CONNECT_FAILED) give as the error.
+        """
+        await self._ask("refuse", name=name, why=why)
 
     async def set_toxics(self, name: str, toxics: Sequence[Toxic]) -> None:
         """Replace the toxics, in force when this returns and recorded in the spool; [] removes all."""

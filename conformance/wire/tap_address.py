@@ -30,6 +30,14 @@ class UnixAddress:
 
 Address: TypeAlias = TcpAddress | UnixAddress
 
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """In place of an address to dial: clients are reset, as if its port were closed. why: the error on record."""
+
+    why: str
+
+
 TapMode: TypeAlias = Literal["tcp", "tls-originate", "tls-terminate"]
 """tcp: opaque. tls-originate: plain in, TLS out, Host rewritten. tls-terminate: TLS in, plain out."""
 

@@ -13,7 +13,7 @@ from time import monotonic_ns
 from typing import Any
 
 from conformance.wire.spool import Direction, RecordKind, SpoolWriter
-from conformance.wire.tap_address import Address, TcpAddress, UnixAddress
+from conformance.wire.tap_address import Address, Refusal, TcpAddress, UnixAddress
 from conformance.wire.tap_endpoint import PlainEndpoint, reason
 from conformance.wire.tap_peer import peer_facts
 from conformance.wire.tap_plan import plan
@@ -81,7 +81,7 @@ class Tap:
     def __init__(
         self, listen: Address, upstream: Address | None, spool: SpoolWriter, watch: ResetWatch, tls: TlsSides
     ) -> None:
-        self._upstream = upstream
+        self._upstream = upstream or Refusal("no upstream is set")
         self.spool = spool
         self._watch = watch
         self._tls = tls
@@ -92,8 +92,8 @@ class Tap:
         self._sock, self.address = listen_on(listen)
         asyncio.get_running_loop().add_reader(self._sock.fileno(), self._accept)
 
-    def set_upstream(self, upstream: Address | None) -> None:
-        """Set where clients that connect from now on are relayed to."""
+    def set_upstream(self, upstream: Address | Refusal) -> None:
+        """Set where clients that connect from now on are relayed to, or why they are refused."""
         self._accept()
         self._upstream = upstream
 
@@ -132,7 +132,7 @@ class Tap:
             task.add_done_callback(self._dialling.discard)
 
     async def _serve(
-        self, number: int, sock: socket.socket, upstream: Address | None, toxics: tuple[Toxic, ...]
+        self, number: int, sock: socket.socket, upstream: Address | Refusal, toxics: tuple[Toxic, ...]
     ) -> None:
         """Relay one client. upstream, toxics: those in force when it was accepted."""
         client = PlainEndpoint(sock)
@@ -140,7 +140,7 @@ class Tap:
             client, client_facts = await self._tls.accept(sock)
             server, facts = await self._connect(upstream)
         except (OSError, ValueError) as error:
-            facts = {"upstream": str(upstream), "error": reason(error)}
+            facts = {"upstream": None if isinstance(upstream, Refusal) else str(upstream), "error": reason(error)}
             self._note(monotonic_ns(), number, RecordKind.CONNECT_FAILED, facts)
             client.abort()
             self._note(monotonic_ns(), number, RecordKind.CLOSED)
@@ -155,9 +155,9 @@ class Tap:
         connection.set_plan(plan(self._toxics, self._tls.host), begin=toxics is not self._toxics)
         connection.start()
 
-    async def _connect(self, upstream: Address | None) -> tuple[PlainEndpoint, dict[str, Any]]:
-        if upstream is None:
-            raise ValueError("no upstream is set")
+    async def _connect(self, upstream: Address | Refusal) -> tuple[PlainEndpoint, dict[str, Any]]:
+        if isinstance(upstream, Refusal):
+            raise ConnectionRefusedError(upstream.why)
         sock = await dial(upstream)
         local = _text(sock.getsockname())
         try:

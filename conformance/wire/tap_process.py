@@ -26,7 +26,7 @@ from typing import Any, Final, TypeVar
 
 from conformance.errors import UsageError
 from conformance.wire.spool import Direction, RecordKind, SpoolThread, SpoolWriter, file_name
-from conformance.wire.tap_address import TcpAddress, TlsOptions, address_from_json, address_to_json
+from conformance.wire.tap_address import Refusal, TcpAddress, TlsOptions, address_from_json, address_to_json
 from conformance.wire.tap_collector import Collector
 from conformance.wire.tap_listener import Tap
 from conformance.wire.tap_relay import ResetWatch
@@ -60,6 +60,7 @@ class TapServer:
             "open_tap": self.open_tap,
             "open_collector": self.open_collector,
             "set_upstream": self.set_upstream,
+            "refuse": self.refuse,
             "set_toxics": self.set_toxics,
             "sync": self.sync,
             "close": self.close,
@@ -108,9 +109,16 @@ class TapServer:
         self._collectors[name] = collector
         return address_to_json(collector.address)
 
-    async def set_upstream(self, name: str, upstream: dict[str, Any] | None) -> None:
+    async def set_upstream(self, name: str, upstream: dict[str, Any]) -> None:
         """Set where later connections go."""
-        _named(self._taps, name).set_upstream(address_from_json(upstream))
+        address = address_from_json(upstream)
+        if address is None:
+            raise ValueError("no upstream address was given")
+        _named(self._taps, name).set_upstream(address)
+
+    async def refuse(self, name: str, why: str) -> None:
+        """Refuse later connections."""
+        _named(self._taps, name).set_upstream(Refusal(why))
 
     async def set_toxics(self, name: str, toxics: list[dict[str, Any]]) -> None:
         """Replace the toxics."""
