@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -31,8 +32,16 @@ listen relay
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """An address that POSTs are sent to, and the process that stands there between client and server, if any."""
+
+    address: TcpAddress
+    pid: int | None = None
+
+
 @contextlib.contextmanager
-def haproxy(upstream: TcpAddress, folder: Path) -> Iterator[TcpAddress]:
+def haproxy(upstream: TcpAddress, folder: Path) -> Iterator[Way]:
     """Run HAProxy in TCP mode, otherwise as it is by default, while the block runs; it records nothing.
 
     Raises CannotJudgeError when it is not installed or does not start.
@@ -43,12 +52,12 @@ def haproxy(upstream: TcpAddress, folder: Path) -> Iterator[TcpAddress]:
     listen = _free()
     config = folder / "haproxy.cfg"
     config.write_text(_HAPROXY.format(listen=listen, upstream=upstream), encoding="utf-8")
-    with _running([program, "-db", "-f", str(config)], listen, folder / "haproxy.log"):
-        yield listen
+    with _running([program, "-db", "-f", str(config)], listen, folder / "haproxy.log") as pid:
+        yield Way(listen, pid)
 
 
 @contextlib.contextmanager
-def mitmproxy(upstream: TcpAddress, folder: Path) -> Iterator[TcpAddress]:
+def mitmproxy(upstream: TcpAddress, folder: Path) -> Iterator[Way]:
     """Run mitmdump as a reverse proxy that writes every flow to a file, while the block runs.
 
     It is installed in an environment of its own. Raises CannotJudgeError when that fails or it does not start.
@@ -57,8 +66,8 @@ def mitmproxy(upstream: TcpAddress, folder: Path) -> Iterator[TcpAddress]:
     listen = _free()
     command = [str(program), "--quiet", "--mode", f"reverse:http://{upstream}", "--set", f"confdir={folder}"]
     command += ["--listen-host", listen.host, "--listen-port", str(listen.port), "-w", str(folder / "flows")]
-    with _running(command, listen, folder / "mitmproxy.log"):
-        yield listen
+    with _running(command, listen, folder / "mitmproxy.log") as pid:
+        yield Way(listen, pid)
 
 
 def _free() -> TcpAddress:
@@ -67,13 +76,13 @@ def _free() -> TcpAddress:
 
 
 @contextlib.contextmanager
-def _running(command: Sequence[str], listen: TcpAddress, log: Path) -> Iterator[None]:
-    """Run a program while the block runs, once it accepts connections."""
+def _running(command: Sequence[str], listen: TcpAddress, log: Path) -> Iterator[int]:
+    """Run a program while the block runs, once it accepts connections; give its process id."""
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
     try:
         _await_accept(process, listen, log)
-        yield
+        yield process.pid
     finally:
         process.terminate()
         process.wait()

@@ -1,7 +1,8 @@
 """Small POSTs a second on kept-alive connections: direct, through the recording tap, HAProxy (TCP) and mitmproxy.
 
-All ways are measured in one run, round by round in turn, so that whatever else the machine does hits each of them. Read
-the ratios, not the absolute numbers: those are this machine's. The tap and mitmproxy record every byte, HAProxy none.
+All ways are measured in one run, in short rounds and in turn, so that whatever else the machine does hits each of them.
+Read the ratios, not the absolute numbers: those are this machine's. The tap and mitmproxy record every byte, HAProxy
+none. Beside the rate stands the CPU time that a proxy takes for a POST, which other load hardly changes.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import json
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -20,8 +22,8 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from bench.http_load import answering, posts_per_second  # noqa: E402 - runs from a checkout without installing
-from bench.measuring import Spread, machine  # noqa: E402
-from bench.rivals import haproxy, mitmproxy  # noqa: E402
+from bench.measuring import Spread, cpu_seconds, machine  # noqa: E402
+from bench.rivals import Way, haproxy, mitmproxy  # noqa: E402
 from conformance.errors import HarnessError  # noqa: E402
 from conformance.evidence.events import JSON  # noqa: E402
 from conformance.wire.tap import TapProcess  # noqa: E402
@@ -30,57 +32,75 @@ from conformance.wire.tap_address import TcpAddress  # noqa: E402
 WANTED: Final = 0.9
 """Least share of HAProxy's POSTs a second that the recording tap must carry."""
 TAP, HAPROXY, MITMPROXY, DIRECT = "tap", "haproxy", "mitmproxy", "direct"
+MEANING: Final = "median (smallest … largest)"
 SLOWER: Final = 10
 """Of the POSTs of a round, mitmproxy gets one in so many: it is slower by more than that."""
 
 
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """What one way carried in one round. cpu: seconds of the proxy's CPU time per POST, 0 where there is no proxy."""
+
+    posts_per_second: float
+    cpu: float
+
+
 @contextlib.asynccontextmanager
-async def tapped(upstream: TcpAddress, folder: Path) -> AsyncIterator[TcpAddress]:
+async def tapped(upstream: TcpAddress, folder: Path) -> AsyncIterator[Way]:
     """Run the tap, recording, while the block runs."""
     taps = await TapProcess.start(folder / "spool")
     try:
         address = await taps.open_tap(TAP, listen=TcpAddress("127.0.0.1", 0), upstream=upstream)
         assert isinstance(address, TcpAddress)
-        yield address
+        yield Way(address, taps.pid)
     finally:
         await taps.stop()
 
 
-async def compare(rounds: int, posts: int, connections: int) -> list[dict[str, float]]:
-    """Return the POSTs a second of each way, per round, after one round that warms up. The order rotates."""
-    found: list[dict[str, float]] = []
+async def compare(rounds: int, posts: int, connections: int) -> list[dict[str, Rate]]:
+    """Return what each way carried, per round, after one round that warms up. The order changes: see `in_turn`."""
+    found: list[dict[str, Rate]] = []
     async with contextlib.AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         upstream = stack.enter_context(answering())
         ways = {
-            DIRECT: upstream,
+            DIRECT: Way(upstream),
             TAP: await stack.enter_async_context(tapped(upstream, folder)),
             HAPROXY: stack.enter_context(haproxy(upstream, folder)),
             MITMPROXY: stack.enter_context(mitmproxy(upstream, folder)),
         }
         for number in range(rounds + 1):
             rates = {}
-            for way in rotated(list(ways), number):
-                count = max(connections, posts // SLOWER if way == MITMPROXY else posts)
-                rates[way] = await asyncio.to_thread(posts_per_second, ways[way], connections, count)
+            for name in in_turn(list(ways), number):
+                count = max(connections, posts // SLOWER if name == MITMPROXY else posts)
+                rates[name] = await asyncio.to_thread(measure, ways[name], connections, count)
             if number:
                 found.append(rates)
     return found
 
 
-def rotated(ways: Sequence[str], by: int) -> list[str]:
-    """Return the ways, begun with another one each round."""
-    start = by % len(ways)
-    return [*ways[start:], *ways[:start]]
+def measure(way: Way, connections: int, posts: int) -> Rate:
+    """Return what one way carries now."""
+    before = cpu_seconds(way.pid) if way.pid is not None else 0.0
+    rate = posts_per_second(way.address, connections, posts)
+    after = cpu_seconds(way.pid) if way.pid is not None else 0.0
+    return Rate(rate, (after - before) / posts)
 
 
-def summarize(rounds: Sequence[Mapping[str, float]]) -> dict[str, Spread]:
-    """Return each way's POSTs a second, and the ratios within each round."""
-    rates = {way: Spread.of([rates[way] for rates in rounds]) for way in (DIRECT, TAP, HAPROXY, MITMPROXY)}
+def in_turn(ways: Sequence[str], number: int) -> list[str]:
+    """Return the ways, begun with another one each round; once each has been first, the other way round."""
+    begin, reverse = number % len(ways), number // len(ways) % 2
+    order = [*ways[begin:], *ways[:begin]]
+    return order[::-1] if reverse else order
+
+
+def summarize(rounds: Sequence[Mapping[str, Rate]]) -> dict[str, Spread]:
+    """Return each way's POSTs a second, the ratios within each round, and the proxies' CPU time per POST (µs)."""
+    rates = {name: [rates[name].posts_per_second for rates in rounds] for name in (DIRECT, TAP, HAPROXY, MITMPROXY)}
     pairs = ((TAP, HAPROXY), (TAP, MITMPROXY), (TAP, DIRECT), (HAPROXY, DIRECT))
-    return rates | {
-        f"{one}/{other}": Spread.of([rates[one] / rates[other] for rates in rounds]) for one, other in pairs
-    }
+    ratios = {f"{one}/{other}": [a / b for a, b in zip(rates[one], rates[other], strict=True)] for one, other in pairs}
+    cpu = {f"{name} CPU µs": [rates[name].cpu * 1e6 for rates in rounds] for name in (TAP, HAPROXY, MITMPROXY)}
+    return {name: Spread.of(values) for name, values in (rates | ratios | cpu).items()}
 
 
 def to_json(found: Mapping[int, Mapping[str, Spread]]) -> dict[str, JSON]:
@@ -100,12 +120,12 @@ def main() -> int:
     """Measure and print; 0 when the tap carries enough, 1 when it does not, 3 when nothing could be measured."""
     parser = argparse.ArgumentParser(
         description=__doc__,
-        epilog="example: python bench/tap_rivals.py --rounds 9\n"
+        epilog="example: python bench/tap_rivals.py --rounds 40\n"
         "HAProxy comes from the distribution (apt-get install haproxy); mitmproxy is installed by this program.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--rounds", type=int, default=7, help="rounds per way (default 7, plus one to warm up)")
-    parser.add_argument("--posts", type=int, default=5000, help="POSTs per round and way (default 5000)")
+    parser.add_argument("--rounds", type=int, default=24, help="rounds per way (default 24, plus one to warm up)")
+    parser.add_argument("--posts", type=int, default=3000, help="POSTs per round and way (default 3000)")
     parser.add_argument(
         "--connections", type=int, nargs="+", default=[1, 16], help="connections at once, one run each (default 1 16)"
     )
@@ -129,7 +149,7 @@ def main() -> int:
 def show(found: Mapping[int, Mapping[str, Spread]], told: Mapping[str, JSON]) -> None:
     """Print a table for each number of connections."""
     for count, spreads in found.items():
-        print(f"{count} connection{'s' * (count > 1)}; POSTs a second, then ratios; median (smallest … largest)")
+        print(f"{count} connection{'s' * (count > 1)}; POSTs a second, ratios, CPU time per POST;", MEANING)
         for name, spread in spreads.items():
             print(f"  {name:<16}{spread}")
     print(f"load {told['machine']['load_1min']} on {told['machine']['cores']} cores")

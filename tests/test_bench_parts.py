@@ -11,7 +11,7 @@ from bench.http_load import ANSWER, REQUEST, answering, message_end, posts_per_s
 from bench.measuring import Spread
 from bench.official_suite import count_statuses
 from bench.run_times import EXCLUSIVE_LIMIT, RunTimes, Section, run_times, section, sections
-from bench.tap_rivals import rotated, summarize, to_json
+from bench.tap_rivals import Rate, in_turn, summarize, to_json
 from conformance.evidence.events import JSON, Event, Kind, Point
 from conformance.evidence.log import Observation, read_evidence, write_evidence
 from conformance.stage.plan import Cell
@@ -101,16 +101,17 @@ def test_every_post_is_answered(connections: int, posts: int) -> None:
 
 
 def test_ways_take_turns_at_being_first() -> None:
-    assert [rotated(["a", "b", "c"], number) for number in range(4)] == [
-        ["a", "b", "c"],
-        ["b", "c", "a"],
-        ["c", "a", "b"],
-        ["a", "b", "c"],
-    ]
+    orders = [in_turn(["a", "b", "c"], number) for number in range(6)]
+    assert orders == [list(order) for order in ("abc", "bca", "cab", "cba", "acb", "bac")]
 
 
-def rates(tap: float) -> dict[str, float]:
-    return {"direct": 100.0, "tap": tap, "haproxy": 50.0, "mitmproxy": 5.0}
+def rates(tap: float) -> dict[str, Rate]:
+    return {
+        "direct": Rate(100.0, 0.0),
+        "tap": Rate(tap, 20e-6),
+        "haproxy": Rate(50.0, 10e-6),
+        "mitmproxy": Rate(5.0, 500e-6),
+    }
 
 
 def test_ratios_are_taken_within_a_round() -> None:
@@ -118,6 +119,7 @@ def test_ratios_are_taken_within_a_round() -> None:
     assert found["tap/haproxy"] == Spread(0.9, 0.8, 1.0)
     assert found["tap/mitmproxy"].median == pytest.approx(9.0)
     assert found["direct"] == Spread(100.0, 100.0, 100.0)
+    assert found["tap CPU µs"].median == pytest.approx(20.0)
 
 
 @pytest.mark.parametrize(("tap", "enough"), [(45.0, True), (44.0, False)])

@@ -22,7 +22,7 @@ from conformance.wire.spool import (
     read_spool,
 )
 
-PLAIN_KINDS = sorted(set(RecordKind) - {RecordKind.END, RecordKind.FORWARDED})
+PLAIN_KINDS = sorted(set(RecordKind) - {RecordKind.END, RecordKind.FORWARDED, RecordKind.RELAYED})
 RECORDS = st.lists(
     st.tuples(
         st.integers(0, 2**64 - 1),
@@ -70,6 +70,17 @@ def test_forwarded_counts_and_keeps_only_what_differs(tmp_path: Path) -> None:
     writer.close(3)
     thread.stop()
     assert [(r.length, r.payload) for r in read_spool(tmp_path / "a.spool")] == [(1000, b""), (4, b"edit")]
+
+
+def test_what_was_relayed_at_once_is_read_back_as_read_and_forwarded(tmp_path: Path) -> None:
+    thread = SpoolThread()
+    writer = SpoolWriter(thread, tmp_path / "a.spool")
+    writer.relayed(1, 2, 3, Direction.UP, b"hello")
+    writer.close(4)
+    thread.stop()
+    read = SpoolRecord(1, 3, Direction.UP, RecordKind.DATA, b"hello", 5)
+    sent = SpoolRecord(2, 3, Direction.UP, RecordKind.FORWARDED, b"", 5)
+    assert list(read_spool(tmp_path / "a.spool")) == [read, sent]
 
 
 def test_a_part_between_two_positions(tmp_path: Path) -> None:

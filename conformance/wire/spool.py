@@ -24,10 +24,11 @@ from urllib.parse import quote
 
 from conformance.errors import EvidenceError
 
-MAGIC: Final = b"MCPTAP1\n"
+MAGIC: Final = b"MCPTAP2\n"
 _HEADER: Final = struct.Struct("<QIBBI")
 _COUNT: Final = struct.Struct("<I")
-_FORWARDED: Final = struct.Struct(_HEADER.format + "I")
+_SENT_AT: Final = struct.Struct("<Q")
+_RELAYED: Final = struct.Struct(_HEADER.format + _SENT_AT.format[1:])
 _BATCH_BYTES: Final = 1 << 20
 _BATCHES_WAITING: Final = 64
 
@@ -68,10 +69,11 @@ class RecordKind(IntEnum):
     """How late the tap's own loop ran [JSON: what = sample | max, seconds, over]."""
     END = 11
     """The spool was closed in order [empty]."""
+    RELAYED = 12
+    """A DATA and a FORWARDED of the same bytes in one [`<Q`: when the send returned, ns; the bytes]. Read as two."""
 
 
-_DATA: Final = int(RecordKind.DATA)
-_SENT: Final = int(RecordKind.FORWARDED)
+_RELAYED_KIND: Final = int(RecordKind.RELAYED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +146,7 @@ class SpoolWriter:
         return self._handed + len(self._batch)
 
     def record(self, t_ns: int, conn: int, direction: Direction, kind: RecordKind, payload: bytes = b"") -> None:
-        """Append one record. `kind` FORWARDED goes through `forwarded`."""
+        """Append one record. `kind` FORWARDED goes through `forwarded`, RELAYED through `relayed`."""
         self._batch += _HEADER.pack(t_ns, conn, direction, kind, len(payload))
         self._batch += payload
         if len(self._batch) >= _BATCH_BYTES:
@@ -157,11 +159,10 @@ class SpoolWriter:
         self._batch += edited
 
     def relayed(self, read_ns: int, sent_ns: int, conn: int, direction: Direction, data: bytes) -> None:
-        """Append the DATA and the FORWARDED record of bytes that were sent on whole and at once."""
-        count, batch = len(data), self._batch
-        batch += _HEADER.pack(read_ns, conn, direction, _DATA, count)
+        """Append that bytes were read, and sent on whole and at once: a RELAYED record."""
+        batch = self._batch
+        batch += _RELAYED.pack(read_ns, conn, direction, _RELAYED_KIND, _SENT_AT.size + len(data), sent_ns)
         batch += data
-        batch += _FORWARDED.pack(sent_ns, conn, direction, _SENT, _COUNT.size, count)
         if len(batch) >= _BATCH_BYTES:
             self.flush()
 
@@ -231,10 +232,19 @@ def _records(file: BinaryIO, path: Path, end: int | None) -> Iterator[SpoolRecor
             raise EvidenceError(f"The spool {path} is truncated inside a record; what was seen after it is lost.")
         if kind == RecordKind.END:
             return
-        if kind == RecordKind.FORWARDED:
-            length = _COUNT.unpack_from(payload)[0]
-            payload = payload[_COUNT.size :]
         try:
-            yield SpoolRecord(t_ns, conn, Direction(direction), RecordKind(kind), payload, length)
+            yield from _decoded(t_ns, conn, Direction(direction), RecordKind(kind), payload)
         except ValueError as error:
             raise EvidenceError(f"The spool {path} holds a record of unknown kind; it is damaged.") from error
+
+
+def _decoded(t_ns: int, conn: int, direction: Direction, kind: RecordKind, payload: bytes) -> Iterator[SpoolRecord]:
+    if kind is RecordKind.RELAYED:
+        data, sent_ns = payload[_SENT_AT.size :], _SENT_AT.unpack_from(payload)[0]
+        yield SpoolRecord(t_ns, conn, direction, RecordKind.DATA, data, len(data))
+        yield SpoolRecord(sent_ns, conn, direction, RecordKind.FORWARDED, b"", len(data))
+    elif kind is RecordKind.FORWARDED:
+        count = _COUNT.unpack_from(payload)[0]
+        yield SpoolRecord(t_ns, conn, direction, kind, payload[_COUNT.size :], count)
+    else:
+        yield SpoolRecord(t_ns, conn, direction, kind, payload, len(payload))

@@ -120,6 +120,11 @@ class TapProcess:
         await self._ask("close", name=name)
 
     @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self._process.pid
+
+    @property
     def spool_dir(self) -> Path:
         """The private folder of the spools."""
         return self._dir

@@ -25,6 +25,8 @@ def reason(error: Exception) -> str:
 class PlainEndpoint:
     """A plain TCP or Unix socket."""
 
+    plain = True
+    """What is read from and sent to the socket is what is relayed."""
     at_end = False
     """The end came together with the last bytes that `recv` returned (TLS only)."""
     clean_end = True

@@ -17,7 +17,8 @@ from conformance.wire.tap_address import Address, Refusal, TcpAddress, UnixAddre
 from conformance.wire.tap_endpoint import PlainEndpoint, reason
 from conformance.wire.tap_peer import peer_facts
 from conformance.wire.tap_plan import plan
-from conformance.wire.tap_relay import Connection, ResetWatch
+from conformance.wire.tap_relay import Connection
+from conformance.wire.tap_selector import ResetWatch
 from conformance.wire.tap_tls import TlsSides
 from conformance.wire.toxics import Toxic, to_json
 

@@ -29,8 +29,7 @@ from conformance.wire.spool import Direction, RecordKind, SpoolThread, SpoolWrit
 from conformance.wire.tap_address import Refusal, TcpAddress, TlsOptions, address_from_json, address_to_json
 from conformance.wire.tap_collector import Collector
 from conformance.wire.tap_listener import Tap
-from conformance.wire.tap_relay import ResetWatch
-from conformance.wire.tap_selector import RelaySelector
+from conformance.wire.tap_selector import RelaySelector, ResetWatch
 from conformance.wire.tap_tls import tls_sides
 from conformance.wire.toxics import from_json
 

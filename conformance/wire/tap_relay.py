@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import select
 from collections import deque
 from collections.abc import Callable
 from time import monotonic_ns
@@ -18,7 +17,7 @@ from typing import Final, Literal
 from conformance.wire.spool import Direction, RecordKind, SpoolWriter
 from conformance.wire.tap_endpoint import PlainEndpoint, reason
 from conformance.wire.tap_plan import LegPlan, Plan
-from conformance.wire.tap_selector import RelaySelector
+from conformance.wire.tap_selector import ResetWatch
 from conformance.wire.tap_stages import Stage, Unit, UnitKind, push
 
 READ_SIZE: Final = 1 << 18
@@ -31,33 +30,6 @@ RESET_PATIENCE: Final = 0.2
 rest. On loopback and bridges that is within milliseconds; for a receiver that does not read it would be for ever."""
 _SLOW_TICK: Final = 0.05
 """Seconds between two reads of a slow reader."""
-
-
-class ResetWatch:
-    """Notices resets on sockets that are not being read, so that a stalled receiver does not hide them."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, selector: RelaySelector) -> None:
-        self.selector = selector
-        self._epoll = select.epoll()
-        self._watched: dict[int, Callable[[], None]] = {}
-        loop.add_reader(self._epoll.fileno(), self._on_event)
-
-    def watch(self, fd: int, on_reset: Callable[[], None]) -> None:
-        """Call `on_reset` once when the socket fails while watched."""
-        self._watched[fd] = on_reset
-        self._epoll.register(fd, 0)  # errors are reported unasked
-
-    def forget(self, fd: int) -> None:
-        """Stop watching; harmless when it is not watched."""
-        if self._watched.pop(fd, None) is not None:
-            self._epoll.unregister(fd)
-
-    def _on_event(self) -> None:
-        for fd, events in self._epoll.poll(0):
-            on_reset = self._watched.get(fd)  # None: let go by what an earlier event of this poll led to
-            self.forget(fd)
-            if on_reset is not None and events & select.EPOLLERR:
-                on_reset()
 
 
 class Leg:
@@ -76,9 +48,11 @@ class Leg:
         self._selector = connection.watch.selector
         self._number = connection.number
         self._relayed = connection.relayed
-        self._send_on = sink.send
-        self._receive = source.recv
+        self._receive = source.sock.recv
+        self._send_on = sink.sock.send
         self._size = FIRST_READ_SIZE
+        self._straight = False
+        """Nothing stands between: what is read can be sent at once."""
         self._queue: deque[Unit] = deque()
         self._queued = 0
         self._stages: list[Stage] = []
@@ -115,6 +89,8 @@ class Leg:
         """Read, or stop reading, as the queue, the rate and the ends demand."""
         if self._connection.closed:
             return
+        between = self._queue or self._stages or self._edited or self._writing or self._sink_dead
+        self._straight = self.source.plain and self.sink.plain and self._rate is None and not between
         wait = self._not_before - self._loop.time() if self._rate else 0.0
         wanted = not self._source_ended and self._queued < QUEUE_LIMIT and wait <= 0
         if wanted == self._reading:
@@ -168,51 +144,64 @@ class Leg:
         self.pace()
 
     def _on_readable(self) -> bool:
-        """Read once and pass on what came; return whether that was all, so that nothing was scheduled or let go."""
-        size = self._size if self._rate is None else max(1, int(self._rate * _SLOW_TICK))
+        """Read once and pass on what came; return whether that was all, so that nothing was scheduled or let go.
+
+        Nearly all bytes go straight: one read, one send, then their record, so that nobody waits for it.
+        """
+        if not self._straight:
+            self._read_and_feed()
+            return False
         try:
-            data = self._receive(size)
+            data = self._receive(self._size)
         except (BlockingIOError, InterruptedError):
             return True
         except OSError as error:
             self._on_reset(error)
             return False
         now = monotonic_ns()
-        straight = False
-        if data:
-            self._connection.last_activity = now
-            self._size = FIRST_READ_SIZE if len(data) < FIRST_READ_SIZE else READ_SIZE
-            if self._rate is not None:
-                self._not_before = self._loop.time() + len(data) / self._rate
-            straight = self._sent_straight_on(now, data)
-            if not straight:
-                self._connection.record(now, self.direction, RecordKind.DATA, data)
-                self._feed(Unit(now, UnitKind.DATA, data))
-        if not data or self.source.at_end:
+        if not data:
             self._on_end(now)
-            return False
-        return straight and not self._writing
-
-    def _sent_straight_on(self, now: int, data: bytes) -> bool:
-        """Send what was just read and record both, where nothing stands between; False when it was not sent.
-
-        This is the way of nearly all bytes. The record is made after the send, so that nobody waits for it.
-        """
-        if self._queue or self._stages or self._edited or self._writing or self._sink_dead or self._rate is not None:
             return False
         try:
             sent = self._send_on(data)
         except OSError:  # also: would block; it will again, or fail again, on the long way
+            sent = 0
+        count = len(data)
+        if sent < count:
+            self._keep_rest(now, data, sent)
             return False
-        if sent < len(data):
-            self._connection.record(now, self.direction, RecordKind.DATA, data)
-            self._connection.forwarded(monotonic_ns(), self.direction, sent, b"")
-            self._enqueue([Unit(now, UnitKind.DATA, memoryview(data)[sent:])])
-            return True
         self._relayed(now, monotonic_ns(), self._number, self.direction, data)
-        if not self.sink.flush():
-            self._drain()
+        self._connection.last_activity = now
+        self._size = FIRST_READ_SIZE if count < FIRST_READ_SIZE else READ_SIZE
         return True
+
+    def _keep_rest(self, now: int, data: bytes, sent: int) -> None:
+        """Record what was read and how much of it was sent, and send the rest later."""
+        self._connection.last_activity = now
+        self._connection.record(now, self.direction, RecordKind.DATA, data)
+        if sent:
+            self._connection.forwarded(monotonic_ns(), self.direction, sent, b"")
+        self._enqueue([Unit(now, UnitKind.DATA, memoryview(data)[sent:])])
+
+    def _read_and_feed(self) -> None:
+        """Read once, record it, and give it to what stands between."""
+        size = READ_SIZE if self._rate is None else max(1, int(self._rate * _SLOW_TICK))
+        try:
+            data = self.source.recv(size)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self._on_reset(error)
+            return
+        now = monotonic_ns()
+        if data:
+            self._connection.last_activity = now
+            if self._rate is not None:
+                self._not_before = self._loop.time() + len(data) / self._rate
+            self._connection.record(now, self.direction, RecordKind.DATA, data)
+            self._feed(Unit(now, UnitKind.DATA, data))
+        if not data or self.source.at_end:
+            self._on_end(now)
 
     def _on_end(self, now: int) -> None:
         if self._source_ended:

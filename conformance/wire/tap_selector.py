@@ -5,6 +5,7 @@ The event loop would wrap each event in a key and a handle first, which costs a 
 
 from __future__ import annotations
 
+import asyncio
 import select
 import selectors
 import time
@@ -56,3 +57,30 @@ class RelaySelector(selectors.EpollSelector):
         """Close both waits."""
         self._both.close()
         super().close()
+
+
+class ResetWatch:
+    """Notices resets on sockets that are not being read, so that a stalled receiver does not hide them."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, selector: RelaySelector) -> None:
+        self.selector = selector
+        self._epoll = select.epoll()
+        self._watched: dict[int, Callable[[], None]] = {}
+        loop.add_reader(self._epoll.fileno(), self._on_event)
+
+    def watch(self, fd: int, on_reset: Callable[[], None]) -> None:
+        """Call `on_reset` once when the socket fails while watched."""
+        self._watched[fd] = on_reset
+        self._epoll.register(fd, 0)  # errors are reported unasked
+
+    def forget(self, fd: int) -> None:
+        """Stop watching; harmless when it is not watched."""
+        if self._watched.pop(fd, None) is not None:
+            self._epoll.unregister(fd)
+
+    def _on_event(self) -> None:
+        for fd, events in self._epoll.poll(0):
+            on_reset = self._watched.get(fd)  # None: let go by what an earlier event of this poll led to
+            self.forget(fd)
+            if on_reset is not None and events & select.EPOLLERR:
+                on_reset()

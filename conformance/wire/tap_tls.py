@@ -24,6 +24,8 @@ Wrap: TypeAlias = Callable[[ssl.MemoryBIO, ssl.MemoryBIO], ssl.SSLObject]
 class TlsEndpoint(PlainEndpoint):
     """A socket that speaks TLS; `recv` and `send` take and give plain bytes."""
 
+    plain = False
+
     def __init__(self, sock: socket.socket, wrap: Wrap) -> None:
         super().__init__(sock)
         self._in = ssl.MemoryBIO()
