@@ -147,8 +147,8 @@ CANCEL_PROMPT: Final = 1.5
 end. Healthy: 0.02 s, on a loaded machine 0.2 s; the nearest fault waits for the call's own end or a 15 s beat."""
 
 CANCEL_RACE: Final = 0.5
-"""How long after it relayed the answer a gateway may still cancel the call: the two cross on the way, by 0.02 s in
-healthy gateways."""
+"""How long after it relayed the answer a gateway may still cancel the call, and by how much a cancel may arrive before
+its request on another connection: the two cross on the way, by 0.02 s in healthy gateways."""
 
 CANCELLED_CALL: Final = 3.0
 """How long the call would last that is cancelled: what is judged CANCEL_PROMPT after the cancel is not its own end."""

@@ -150,6 +150,15 @@ def test_742_no_request_of_that_session(id: Any) -> None:
     assert "is the id of no request" in failure("MGC742", story).observed
 
 
+@pytest.mark.parametrize(("later", "kind"), [(0.004, Pass), (0.6, Fail)])
+def test_742_a_cancel_may_overtake_its_request_on_another_connection(later: float, kind: type[Verdict]) -> None:
+    story = given_up()
+    cancel(story, 7, 10.52, backend=True)
+    cancel(story, 8, 10.53, backend=True)
+    story.exchange(backend=True, session="b-1", request=call("n-2", 8), t=10.53 + later, sse=[answer("n-2", 8)])
+    assert isinstance(verdict("MGC742", story), kind)
+
+
 def test_742_a_request_that_was_over() -> None:
     story = given_up()
     story.exchange(session="s-1", request=call("n-0", "c-0"), t=7.99, sse=[answer("n-0", "c-0")], after=0.1)

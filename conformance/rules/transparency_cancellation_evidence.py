@@ -281,10 +281,15 @@ def all_sent(transcript: Transcript) -> Iterator[tuple[BackendSession, Message]]
 
 
 def meant(session: BackendSession, cancel: Message) -> Message | None:
-    """Return the request of the gateway's that its cancel names, None when it sent none of that id before."""
+    """Return the request of the gateway's that its cancel names, None when it sent none of that id.
+
+    Over HTTP the two go by connections of their own, so that a cancel may arrive up to CANCEL_RACE before its request.
+    """
     named = cancel.params.get("requestId")
-    found = [m for m in session.up() if m.is_request and m.seq < cancel.seq and same(m.id, named)]
-    return found[-1] if found else None
+    found = [m for m in session.up() if m.is_request and same(m.id, named)]
+    before = [m for m in found if m.seq < cancel.seq]
+    overtaken = [m for m in found if m.via == "post" and 0 <= m.t - cancel.t <= timing.CANCEL_RACE]
+    return before[-1] if before else next(iter(overtaken), None)
 
 
 def known_over(transcript: Transcript, session: BackendSession, request: Message) -> float | None:
