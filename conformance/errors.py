@@ -3,7 +3,9 @@
 HarnessError            anything below; carries `exit_code`
 ├── UsageError          4  the command line, a target file or a baseline is wrong
 ├── CannotJudgeError    3  the harness, the engine, an install or a start-up failed: nobody's verdict
+│   ├── PreparationError 3  a command or request that a target's manifest asks for around its start did not succeed
 │   └── EvidenceError   3  an evidence or report file is truncated, foreign or of another version
+├── NotExercisedError   3  a scenario's situation cannot be brought about with this target, and nobody is at fault
 └── NothingRanError     5  the selection is empty
 """
 
@@ -39,6 +41,14 @@ class CannotJudgeError(HarnessError):
     """Infrastructure trouble: no engine, no registry, a port taken, a gateway that never got ready."""
 
     exit_code = ExitCode.CANNOT_JUDGE
+
+
+class PreparationError(CannotJudgeError):
+    """What a manifest has done around the gateway's start (`start.before`, `start.requests`) did not succeed."""
+
+
+class NotExercisedError(HarnessError):
+    """The situation that a scenario is about cannot be brought about with this target; nobody is at fault."""
 
 
 class EvidenceError(CannotJudgeError):

@@ -104,6 +104,26 @@ def test_a_429_beside_the_decisive_exchange_excuses_nothing():
     assert isinstance(verdict, Fail)
 
 
+def limited(check, *, backend=200, after=False):
+    """Judge where one client was refused for its rate, before or after the other one's decisive exchange."""
+    told = Story()
+    told.exchange("b", request=request("tools/list"), t=9.0 if after else 0.0, status=429, response={})
+    told.exchange(backend=True, request=request("tools/list"), t=0.5, status=backend, response={})
+    told.exchange(request=request("tools/list"), t=1.0, status=400, response={})
+    return judge(rule(check), Inputs(told.transcript()))
+
+
+def test_what_a_rate_limit_may_have_decided_is_neither_failed_nor_passed():
+    def fails(inputs):
+        return fail("x", "y", inputs.through.client("a")[0])
+
+    assert isinstance(limited(fails), Inconclusive)
+    assert isinstance(limited(fails, after=True), Fail)
+    assert isinstance(limited(lambda _: Pass("refused")), Inconclusive)
+    assert isinstance(limited(lambda _: Pass("refused"), backend=429), Pass)
+    assert isinstance(limited(fails, backend=429), Fail)
+
+
 def charged(*backend_statuses, other_client=False):
     told = Story()
     told.exchange(request=request("tools/list"), t=0.0, after=1.0, status=500, response={})

@@ -18,7 +18,8 @@ from conformance.stage.manifest import (
     target_from_command,
     target_json_schema,
 )
-from conformance.stage.placeholders import expand, expand_argv
+from conformance.stage.placeholders import expand, expand_argv, expand_json
+from conformance.stage.preparation import known_headers
 
 HEAD = 'name = "gw"\ntitle = "A gateway"\nversion = "1.0"\n'
 START = '[start]\ncommand = ["gw", "--port", "{port}", "{backend_url}"]\n'
@@ -97,7 +98,8 @@ def test_full_target_becomes_a_launch(tmp_path):
     launch = prepare(target, values, secrets)
     assert launch.argv == ("gw", "--config", f"{tmp_path}/gw.json", "--", "node", "a b.js")
     assert launch.env == {"GW_KEY": f"sk-{secrets['KEY']}"}
-    assert launch.headers == {"Authorization": f"Bearer sk-{secrets['KEY']}"}
+    assert known_headers(target.endpoint.headers, secrets) == {"Authorization": f"Bearer sk-{secrets['KEY']}"}
+    assert known_headers(target.endpoint.headers, {}) == {}
     write_files(launch, tmp_path)
     written = json.loads((tmp_path / "gw.json").read_text())
     assert written == {"servers": {"a": {"url": "http://127.0.0.1:1/mcp"}}, "raw": "{port}"}
@@ -110,6 +112,18 @@ def test_backend_command_is_quoted_inside_a_longer_element():
     values = {"backend_command": ("node", "a b.js", "it's")}
     assert expand_argv(["--stdio={backend_command}"], values) == ("--stdio=node 'a b.js' 'it'\"'\"'s'",)
     assert expand_argv(["{backend_command}"], values) == ("node", "a b.js", "it's")
+
+
+def test_a_gateway_may_be_told_its_backend_by_a_request(tmp_path):
+    text = (
+        HEAD
+        + '[start]\ncommand = ["gw"]\nrequests = [{ path = "/add", body = { of = [{ url = "{backend_url}" }] } }]\n'
+    )
+    target = load_target(write(tmp_path, text))
+    assert target.fronts == ("http",)
+    body = target.start.requests[0].body
+    assert expand_json(body, {"backend_url": "http://b/mcp"}) == {"of": [{"url": "http://b/mcp"}]}
+    assert expand_json({"n": 1, "t": True, "none": None}, {}) == {"n": 1, "t": True, "none": None}
 
 
 def test_a_placeholder_without_a_value_is_an_error():
@@ -186,6 +200,32 @@ BAD = {
     "secret name": (
         HEAD + START + '[secrets]\nkey = "generate:hex:8"\n',
         ": secrets.key: the name of a secret is in capitals, as KEY.",
+    ),
+    "saved name": (
+        HEAD + START + 'before = [{ command = ["x"], save = "token" }]\n',
+        ": start.before.0.save: the name of a secret is in capitals, as TOKEN.",
+    ),
+    "saved twice": (
+        HEAD + START + 'before = [{ command = ["x"], save = "T" }]\nrequests = [{ path = "/", save = { T = "t" } }]\n',
+        ": two secrets are called T; choose another name for one of them.",
+    ),
+    "used before it is saved": (
+        HEAD + START + 'requests = [{ path = "/", headers = { A = "{T}" } }, { path = "/", save = { T = "t" } }]\n',
+        (
+            ": unknown placeholder {T} in start.requests; known are {backend_command}, {backend_url}, {config_dir}, "
+            "{folder}, {host}, {node}, {node_modules}, {port}, {python}."
+        ),
+    ),
+    "saved too late for the start": (
+        HEAD + '[start]\ncommand = ["gw", "{backend_url}", "{T}"]\nbefore = [{ command = ["x"], save = "T" }]\n',
+        (
+            ": unknown placeholder {T} in start.command; known are {backend_command}, {backend_url}, {config_dir}, "
+            "{folder}, {host}, {node}, {node_modules}, {port}, {python}."
+        ),
+    ),
+    "no status": (
+        HEAD + START + 'requests = [{ path = "/", statuses = [] }]\n',
+        ": start.requests.0.statuses is empty; give at least one element.",
     ),
     "fronts nothing": (
         HEAD + '[start]\ncommand = ["gw"]\n',

@@ -277,7 +277,7 @@ def test_what_the_process_runtime_cannot_do_is_said(runtime, events):
 def test_readiness_gives_up_at_its_deadline_and_says_what_was_last(events):
     async def drive() -> str | None:
         never = asyncio.get_running_loop().create_future()
-        probe = Probe(TcpAddress("127.0.0.1", free_port()), "/mcp", {})
+        probe = Probe(TcpAddress("127.0.0.1", free_port()), "/mcp")
         return await wait_ready("gateway", probe, seconds=0.3, exited=never, on_event=events)
 
     assert asyncio.run(drive()) == "not within 0.3 s (last try: Connection refused)"

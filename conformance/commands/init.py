@@ -50,6 +50,14 @@ command = ["my-gateway", "--host", "{{host}}", "--port", "{{port}}", "--upstream
 # path = "{{config_dir}}/config.json"
 # content = '{{"mcpServers": {{"backend": {{"url": "{{backend_url}}"}}}}}}'
 
+# What has to be done around the start: a program before it, requests once the port answers. What they save is a secret.
+# [[start.before]]
+# command = ["my-gateway", "add-user", "alice", "{{TOKEN}}"]
+# [[start.requests]]
+# path = "/login"
+# body = {{ user = "alice", password = "{{TOKEN}}" }}
+# save = {{ SESSION = "access_token" }}      # that member of the JSON answer; use as {{SESSION}} in endpoint.headers
+
 # [endpoint]
 # path = "/mcp"
 # headers = {{ Authorization = "Bearer {{TOKEN}}" }}
@@ -62,6 +70,9 @@ command = ["my-gateway", "--host", "{{host}}", "--port", "{{port}}", "--upstream
 
 # [ready]
 # seconds = 30.0          # longest start-up that is waited for
+
+# [needs]
+# memory_mb = 150         # resident memory of the gateway and all it starts: heavy ones do not run together
 
 # [claims]
 # sessions = "stateful"   # or "stateless": what a claim promises and the gateway lacks is a failure

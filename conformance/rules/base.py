@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 from conformance.evidence.events import Hop
 from conformance.evidence.links import linked_exchange
 from conformance.evidence.transcript import Exchange, Transcript
-from conformance.rules.verdicts import Fail, HarnessFault, Inconclusive, NotApplicable, NotExercised, Verdict
+from conformance.rules.verdicts import Fail, HarnessFault, Inconclusive, NotApplicable, NotExercised, Pass, Verdict
 from conformance.spec.revisions import STREAMABLE_LEGACY
 
 DOCSTRING_HEADINGS: Final = (
@@ -24,6 +24,9 @@ DOCSTRING_HEADINGS: Final = (
     "A conforming exchange",
     "Known gaps",
 )
+
+TOO_MANY_REQUESTS: Final = 429
+"""A refusal for the rate of requests (RFC 6585 section 4)."""
 
 
 class Level(StrEnum):
@@ -161,15 +164,25 @@ def judge(subject: Rule, inputs: Inputs) -> Verdict:
         verdict = subject.check(inputs)
     except Exception as error:  # noqa: BLE001 - a bug in a rule must be reported as ours, with its name
         return HarnessFault(f"rule {subject.id} broke: {error!r}")
-    if isinstance(verdict, Fail) and _rate_limited(through, verdict):
+    if isinstance(verdict, Pass | Fail) and _rate_limited(through, verdict):
         return Inconclusive("the gateway limited the rate of requests (429); raise its limit or drive it alone")
     return verdict
 
 
-def _rate_limited(through: Transcript, verdict: Fail) -> bool:
-    """Whether a decisive exchange was refused for its rate, which says nothing about what the rule judges."""
-    wanted = frozenset(verdict.events)
-    return any(item.status == 429 and wanted & frozenset(item.events) for item in through.client())
+def _rate_limited(through: Transcript, verdict: Pass | Fail) -> bool:
+    """Whether a refusal for the rate of requests, which says nothing about what rules judge, may have decided.
+
+    Of a failure, one among its decisive exchanges or before the last of them. Of a pass, any: what was refused was not
+    seen. One that the backend gave and the gateway handed on is an answer like others.
+    """
+    refused = [item for item in through.client() if item.status == TOO_MANY_REQUESTS]
+    if not refused:
+        return False
+    if isinstance(verdict, Fail) and any(frozenset(verdict.events) & frozenset(item.events) for item in refused):
+        return True
+    if any(item.status == TOO_MANY_REQUESTS for item in through.backend):
+        return False
+    return isinstance(verdict, Pass) or any(item.seq < max(verdict.events) for item in refused)
 
 
 def charge(inputs: Inputs, exchange: Exchange, same: Callable[[Exchange], bool]) -> Hop:

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from conformance.errors import CannotJudgeError
-from conformance.stage import images
+from conformance.stage import before, images
 from conformance.stage.base_image import BASE_TAG
 from conformance.stage.engine import connect
 from conformance.stage.labels import run_labels
 from conformance.stage.launch import prepare
 from conformance.stage.networks import RunNetworks, check_routes, create_networks
 from conformance.stage.placeholders import Values, expand, expand_argv
+from conformance.stage.preparation import Preparation
 from conformance.stage.readiness import Probe, wait_ready
 from conformance.stage.running_container import ContainerSpec, RunningContainer, start_container
 from conformance.stage.runtime import Ready
@@ -40,6 +41,11 @@ EVERY_ADDRESS: Final = "0.0.0.0"
 """What `{host}` is inside a container, whose only network is the run's."""
 
 CONFIG_DIR: Final = "/etc/mcp-gateway-conformance"
+START_SCRIPT: Final = f"{CONFIG_DIR}/start.sh"
+"""What a container runs whose manifest has commands to run before the start."""
+SAVED: Final = "/run/mcp-gateway-conformance/saved"
+"""Folder, inside such a container, of what those commands printed."""
+
 ENGINE_SOCKET: Final = "/run/mcp-gateway-conformance/engine.sock"
 """Where a gateway that starts containers finds the tapped engine socket."""
 
@@ -103,7 +109,7 @@ class ContainerRuntime:
             labels=run_labels(self.plan.run_id),
         )
         path = served.path if script == CORRECT and face == "http" else None
-        return await _start_ready(spec, backend, path, {}, on_event)
+        return await _start_ready(spec, backend, path, on_event)
 
     async def stdio_command(
         self, backend: BackendManifest, *, script: str, collector: TcpAddress, tap: str, spin_up: bool = False
@@ -149,20 +155,25 @@ class ContainerRuntime:
         Raises CannotJudgeError.
         """
         launch = prepare(target, {**values, **_own_values(target)}, secrets, spin_up=spin_up)
+        preparation = Preparation(target, {**values, **_own_values(target)}, secrets)
+        argv, files = launch.argv, launch.files
+        if target.start.before:
+            files = (*files, (START_SCRIPT, before.script(preparation, argv, SAVED)))
+            argv = ("/bin/sh", START_SCRIPT)
         engine = _engine_access(engine_socket) if engine_socket else ({}, {})
         spec = ContainerSpec(
             name="gateway",
             image=await self._gateway_image(target),
-            argv=launch.argv,
+            argv=argv,
             env={**launch.env, **engine[0]},
-            files=launch.files,
+            files=files,
             mounts=engine[1],
             network=self._side().gateway.name,
             port=PORT,
             labels=run_labels(self.plan.run_id),
         )
         path = target.endpoint.path if ready is Ready.ANSWERS and target.endpoint.streamable else None
-        return await _start_ready(spec, target, path, launch.headers, on_event, tolerant=ready is Ready.TRIED)
+        return await _start_ready(spec, target, path, on_event, preparation, tolerant=ready is Ready.TRIED)
 
     def _side(self) -> RunNetworks:
         if self._networks is None:
@@ -199,18 +210,30 @@ async def _start_ready(
     spec: ContainerSpec,
     manifest: TargetManifest | BackendManifest,
     path: str | None,
-    headers: Mapping[str, str],
     on_event: OnEvent,
+    preparation: Preparation | None = None,
     *,
     tolerant: bool = False,
 ) -> RunningContainer:
     """Start a container and wait until it is up; tolerant: return it however far it came."""
     container = await start_container(spec, on_event)
-    probe = Probe(container.address, path, headers)
+
+    async def prepared(told: OnEvent) -> Mapping[str, str]:
+        if preparation is None:
+            return {}
+        for command in preparation.commands():
+            if command.save is not None:
+                preparation.keep(command.save, await container.read(before.saved_file(SAVED, command.save)))
+        container.saved = preparation.saved
+        return await preparation.requests(container.address, told)
+
+    probe = Probe(container.address, path, prepared)
     try:
         why = await wait_ready(
             spec.name, probe, seconds=manifest.ready.seconds, exited=container.wait(), on_event=on_event
         )
+        if preparation is not None and tolerant:
+            preparation.require_done(why)
     except BaseException:
         await container.stop()
         raise
@@ -219,6 +242,8 @@ async def _start_ready(
         return container
     ended = container.returncode
     await container.stop()
+    if preparation is not None and ended == before.FAILED:
+        raise preparation.failed(preparation.shown(container.tail()), "start.before")
     how = f"it ended with status {ended}" if ended is not None else why
     raise CannotJudgeError(
         f"{manifest.title} never got ready: {how}; correct its start command or raise ready.seconds. "

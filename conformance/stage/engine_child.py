@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from conformance.errors import CannotJudgeError, HarnessError
+from conformance.errors import CannotJudgeError, HarnessError, NotExercisedError
 from conformance.evidence.events import JSON, Kind, Point
 from conformance.evidence.log import Observation, write_evidence
 from conformance.evidence.redact import Redactor
@@ -31,6 +31,7 @@ from conformance.stage.engine_log import EngineLog
 from conformance.stage.engine_probe import engine_answers
 from conformance.stage.instance import Instance, describe
 from conformance.stage.manifest import BackendManifest, TargetManifest, load_backend
+from conformance.stage.memory import BACKEND_MB, MemoryBudget
 from conformance.stage.plan import DIRECT, Cell, Plan
 from conformance.stage.recorder import Recorder
 from conformance.stage.runtime import Runtime
@@ -39,8 +40,6 @@ from conformance.stage.scenario import Scenario, ScenarioKind, scenarios
 from conformance.stage.stage import Stage
 from conformance.wire.tap import TapProcess
 
-LIVE_INSTANCES: Final = 12
-"""Instances alive at one time; each is a gateway and a backend process, about 200 MB."""
 STARTING_INSTANCES: Final = 2
 """Instances starting at one time: start-up is what costs processor time, and this fits two cores."""
 CELL_GRACE: Final = 90.0
@@ -57,7 +56,7 @@ class Engine:
     redactor: Redactor
     targets: dict[str, TargetManifest]
     say: Callable[..., None]
-    live: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LIVE_INSTANCES))
+    memory: MemoryBudget = field(default_factory=MemoryBudget)
     starting: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(STARTING_INSTANCES))
     watch: EngineLog | None = None
     kept: list[Instance] = field(default_factory=list)
@@ -107,7 +106,7 @@ class Engine:
         It is somebody's: nothing else may be going on there because of us while a scenario runs alone. backend: the
         witness, where the gateway's upstream points at it; None where nothing is known of what stands behind.
         """
-        async with self.live:
+        async with self.memory.take(BACKEND_MB):
             instance = await self.started(cells, backend)
             if instance is None:
                 return
@@ -157,7 +156,8 @@ class Engine:
             for cell in cells:
                 self.not_exercised(cell, "containers that the gateway starts: the process runtime starts none")
             return []
-        async with self.live:
+        target = self.targets.get(cells[0].target)
+        async with self.memory.take(BACKEND_MB + (target.needs.memory_mb if target else 0)):
             instance = await self.started(cells, backend)
             if instance is None:
                 return []
@@ -194,10 +194,13 @@ class Engine:
                     late_backend=scenario.late_backend,
                     backend_face=scenario.backend_face,
                 )
+        except NotExercisedError as error:
+            for cell in cells:
+                self.not_exercised(cell, self.redactor.text(str(error)))
         except Exception as error:  # noqa: BLE001 - whatever kept it from starting is told for every cell
             for cell in cells:
                 self.failed(cell, error, recorder)
-            return None
+        return None
 
     def keep(self, instance: Instance, cell: Cell) -> None:
         """Leave an instance up and say where it is and where its log so far stands."""

@@ -12,6 +12,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from conformance.errors import NotExercisedError, PreparationError
 from conformance.evidence.events import JSON, Point
 from conformance.evidence.log import Observation
 from conformance.evidence.redact import Redactor
@@ -20,8 +21,8 @@ from conformance.stage.engine_side import ENGINE_TAP, EngineSide
 from conformance.stage.launch import generate_secrets
 from conformance.stage.manifest import BackendManifest, TargetManifest
 from conformance.stage.manifest_tables import ServedFace
-from conformance.stage.placeholders import expand
 from conformance.stage.plan import UrlTarget
+from conformance.stage.preparation import known_headers
 from conformance.stage.recorder import Recorder
 from conformance.stage.runtime import Ready, Running, Runtime
 from conformance.stage.scenario import SpinUp
@@ -138,9 +139,6 @@ class Instance:
                 command = self.engine.command
             self._values["backend_command"] = command
         self._secrets = generate_secrets(self.target)
-        endpoint = self.target.endpoint
-        self.headers = {name: expand(value, self._secrets) for name, value in endpoint.headers.items()}
-        self.other_headers = {name: expand(value, self._secrets) for name, value in endpoint.other_headers.items()}
         await self.start_gateway(ready=self._ready(late_backend=late_backend))
 
     async def _start_behind(self, listen: str) -> None:
@@ -189,15 +187,23 @@ class Instance:
             raise RuntimeError("a control run has no gateway to start")
         if self._ended is not None:
             await self._ended
-        self.gateway = await self.runtime.start_gateway(
-            self.target,
-            values=self._values,
-            secrets=self._secrets,
-            spin_up=self.spin_up is not None,
-            engine_socket=self.engine.socket if self.engine else None,
-            ready=ready,
-            on_event=self.recorder.stage,
-        )
+        try:
+            self.gateway = await self.runtime.start_gateway(
+                self.target,
+                values=self._values,
+                secrets=self._secrets,
+                spin_up=self.spin_up is not None,
+                engine_socket=self.engine.socket if self.engine else None,
+                ready=ready,
+                on_event=self.recorder.stage,
+            )
+        except PreparationError as error:
+            if ready is Ready.TRIED:
+                raise NotExercisedError(f"a gateway that is set up for this backend. {error}") from error
+            raise
+        known = {**self._secrets, **self.gateway.saved}
+        self.headers = known_headers(self.target.endpoint.headers, known)
+        self.other_headers = known_headers(self.target.endpoint.other_headers, known)
         self._ended = asyncio.create_task(self._let_go(self.gateway))
         for tap in self.client_taps:
             await self.taps.set_upstream(tap, self.gateway.address)

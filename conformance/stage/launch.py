@@ -1,4 +1,4 @@
-"""What starting a target comes to once its placeholders have values: argument list, environment, files, headers."""
+"""What starting a target comes to once its placeholders have values: argument list, environment, files."""
 
 from __future__ import annotations
 
@@ -20,13 +20,12 @@ if TYPE_CHECKING:
 class Launch:
     """A start with nothing left to fill in.
 
-    env: only what the manifest sets. files: path and text of each. headers: what each request to the target needs.
+    env: only what the manifest sets. files: path and text of each.
     """
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
     files: tuple[tuple[str, str], ...]
-    headers: Mapping[str, str]
 
 
 def generate_secrets(target: TargetManifest) -> dict[str, str]:
@@ -45,7 +44,6 @@ def prepare(target: TargetManifest, values: Values, secrets: Mapping[str, str], 
         argv=expand_argv(command, known),
         env={name: expand(value, known) for name, value in target.start.env.items()},
         files=tuple((expand(file.path, known), expand(file.content, known)) for file in target.start.files),
-        headers={name: expand(value, secrets) for name, value in target.endpoint.headers.items()},
     )
 
 

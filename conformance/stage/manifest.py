@@ -28,7 +28,9 @@ from conformance.stage.manifest_tables import (
     Faces,
     HttpFace,
     Install,
+    Needs,
     Ready,
+    SecretName,
     Sentinel,
     ServedFace,
     SpinUp,
@@ -39,12 +41,11 @@ from conformance.stage.manifest_tables import (
 from conformance.stage.plan import DIRECT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 MUTANT_PREFIX: Final = "mutant:"
 RESERVED: Final = {DIRECT: "the control run", URL_TARGET: "the gateway of --url"}
 """Target names of cells that have no manifest."""
-_SECRET_NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 _SECRET_RECIPE = re.compile(r"generate:hex:([1-9][0-9]{0,3})")
 
 
@@ -60,9 +61,10 @@ class TargetManifest(Table):
     start: Start
     endpoint: Endpoint = Endpoint()
     ready: Ready = Ready()
+    needs: Needs = Needs()
     claims: Claims = Claims()
     tools: Tools = Tools()
-    secrets: dict[str, str] = Field(
+    secrets: dict[SecretName, str] = Field(
         default={}, description="NAME = 'generate:hex:48': 48 hex digits made anew for each stage, used as {NAME}"
     )
     container: Container = Container()
@@ -77,7 +79,8 @@ class TargetManifest(Table):
     @property
     def fronts(self) -> tuple[Face, ...]:
         """Faces of a backend that the gateway is started with, seen from the placeholders it uses."""
-        used = frozenset[str]().union(*(placeholders.names_in(text) for _, text in self._start_texts()))
+        texts = (*(text for _, text in self.start.texts()), *(t for one in self.start.requests for t in one.texts()))
+        used = frozenset[str]().union(*(placeholders.names_in(text) for text in texts))
         faces: tuple[tuple[str, Face], ...] = (("backend_url", "http"), ("backend_command", "stdio"))
         return tuple(face for name, face in faces if name in used)
 
@@ -85,25 +88,29 @@ class TargetManifest(Table):
         """Return the name under which the target claims to offer the backend's tool."""
         return self.tools.pattern.replace("{tool}", backend_tool)
 
-    def _start_texts(self) -> Iterator[tuple[str, str]]:
-        yield from (("start.command", element) for element in self.start.command)
-        yield from (("start.env", value) for value in self.start.env.values())
-        for file in self.start.files:
-            yield "start.files.path", file.path
-            yield "start.files.content", file.content
+    @model_validator(mode="after")
+    def _secrets_are_well_made(self) -> Self:
+        for name, recipe in self.secrets.items():
+            if not _SECRET_RECIPE.fullmatch(recipe):
+                raise ValueError(f"secrets.{name} must be 'generate:hex:N' with N hex digits, not {recipe!r}.")
+        names = [*self.secrets, *self.start.saved()]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"two secrets are called {twice}; choose another name for one of them.")
+        return self
 
     @model_validator(mode="after")
     def _placeholders_are_known(self) -> Self:
-        for name, recipe in self.secrets.items():
-            if not _SECRET_NAME.fullmatch(name):
-                raise ValueError(f"secrets.{name}: the name of a secret is in capitals, as {name.upper()}.")
-            if not _SECRET_RECIPE.fullmatch(recipe):
-                raise ValueError(f"secrets.{name} must be 'generate:hex:N' with N hex digits, not {recipe!r}.")
         allowed = placeholders.GATEWAY_PLACEHOLDERS.union(self.secrets)
-        for where, text in self._start_texts():
+        for where, text in self.start.texts():
             placeholders.check(text, allowed, where)
+        saved = {before.save for before in self.start.before if before.save}
+        for request in self.start.requests:
+            for text in request.texts():
+                placeholders.check(text, allowed | saved, "start.requests")
+            saved |= set(request.save)
         for value in (*self.endpoint.headers.values(), *self.endpoint.other_headers.values()):
-            placeholders.check(value, self.secrets, "endpoint.headers")
+            placeholders.check(value, saved.union(self.secrets), "endpoint.headers")
         for element in self.spin_up.command if self.spin_up else ():
             placeholders.check(element, placeholders.SPIN_UP_PLACEHOLDERS.union(self.secrets), "spin_up.command")
         return self

@@ -43,7 +43,7 @@ def first_problem(error: ValidationError, model: type[BaseModel]) -> str:
 
 
 def _sentence(problem: ErrorDetails, model: type[BaseModel]) -> str:
-    path = ".".join(str(part) for part in problem["loc"])
+    path = ".".join(str(part) for part in problem["loc"] if part != "[key]")
     value = problem["input"]
     context = problem.get("ctx", {})
     match problem["type"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -15,11 +16,15 @@ Face = Literal["http", "stdio"]
 ServedFace = Literal["http", "sse"]
 """The transport of a backend that is reached by a URL: Streamable HTTP, or HTTP+SSE of 2024-11-05."""
 
+MEMORY_MB: Final = 150
+"""Default of `needs.memory_mb`: the lighter gateways on record take 60 to 150 MB."""
+
 READY_SECONDS: Final = 30.0
 """Default of `ready.seconds`: the slowest gateway on record needs 12 s, on a loaded 2-core machine up to twice that."""
 
 _PYPI_PIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9._,-]+\])?==[A-Za-z0-9][A-Za-z0-9.+!_-]*")
 _NPM_PIN = re.compile(r"(@[a-z0-9._~-]+/)?[a-z0-9._~-]+@[0-9]+\.[0-9]+\.[0-9]+([-+][A-Za-z0-9.+-]+)?")
+_SECRET_NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 _PYTHON_RANGE = re.compile(r"(>=|<)3\.[0-9]+(,(>=|<)3\.[0-9]+)?")
 
 
@@ -41,6 +46,12 @@ def _python_range(value: str) -> str:
     return value
 
 
+def _secret_name(value: str) -> str:
+    if not _SECRET_NAME.fullmatch(value):
+        raise ValueError(f"the name of a secret is in capitals, as {value.upper()}.")
+    return value
+
+
 def _url_path(value: str) -> str:
     if not value.startswith("/"):
         raise ValueError(f"{value!r} is not a path; write it from the first slash on, as /mcp.")
@@ -51,6 +62,8 @@ def _url_path(value: str) -> str:
 StringList = Annotated[tuple[str, ...], Field(strict=False)]
 Command = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
 UrlPath = Annotated[str, AfterValidator(_url_path)]
+SecretName = Annotated[str, AfterValidator(_secret_name)]
+Status = Annotated[int, Field(ge=200, le=599)]
 
 
 class Table(BaseModel):
@@ -80,6 +93,41 @@ class ConfigFile(Table):
     content: str = Field(description="its text; placeholders are replaced, {{name}} gives a literal {name}")
 
 
+class Before(Table):
+    """A program that is run to its end before the gateway starts, in the same environment and folder."""
+
+    command: Command = Field(description="argument list; a program of the installed packages goes by its bare name")
+    save: SecretName | None = Field(
+        default=None, description="NAME under which the last line it prints is kept as a secret, used as {NAME}"
+    )
+
+
+class Request(Table):
+    """An HTTP request that the gateway is sent once its port accepts, at its own address: it is never judged."""
+
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = Field(default="POST", description="HTTP method")
+    path: UrlPath = Field(description="path and query")
+    headers: dict[str, str] = Field(default={}, description="headers, such as Authorization")
+    body: dict[str, Any] | None = Field(default=None, description="sent as JSON; placeholders in its strings count")
+    statuses: Annotated[tuple[Status, ...], Field(strict=False, min_length=1)] = Field(
+        default=(200, 201, 202, 204), description="statuses of a success"
+    )
+    repeat: bool = Field(
+        default=False,
+        description="send it again until it succeeds, within ready.seconds, as is right for a health check",
+    )
+    save: dict[SecretName, str] = Field(
+        default={},
+        description="NAME = 'access_token': that member of the JSON answer (a.b: b of a) is a secret, used as {NAME}",
+    )
+
+    def texts(self) -> Iterator[str]:
+        """Yield every string that may hold placeholders."""
+        yield self.path
+        yield from self.headers.values()
+        yield from placeholders.strings_in(self.body)
+
+
 class Start(Table):
     """How the gateway is started, as a child process or as a container's command."""
 
@@ -88,6 +136,26 @@ class Start(Table):
     files: Annotated[tuple[ConfigFile, ...], Field(strict=False)] = Field(
         default=(), description="files written before the start"
     )
+    before: Annotated[tuple[Before, ...], Field(strict=False)] = Field(
+        default=(), description="programs run one after another before the start, when the files are written"
+    )
+    requests: Annotated[tuple[Request, ...], Field(strict=False)] = Field(
+        default=(), description="requests made one after another once the port accepts: logging in, registering"
+    )
+
+    def texts(self) -> Iterator[tuple[str, str]]:
+        """Yield every string that may hold placeholders with its key; those of `requests` aside."""
+        yield from (("start.command", element) for element in self.command)
+        yield from (("start.env", value) for value in self.env.values())
+        for file in self.files:
+            yield "start.files.path", file.path
+            yield "start.files.content", file.content
+        yield from (("start.before", element) for before in self.before for element in before.command)
+
+    def saved(self) -> Iterator[str]:
+        """Yield the names of the secrets that `before` and `requests` save, in order."""
+        yield from (before.save for before in self.before if before.save is not None)
+        yield from (name for request in self.requests for name in request.save)
 
 
 class Endpoint(Table):
@@ -118,6 +186,14 @@ class Ready(Table):
 
     seconds: Annotated[float, Field(gt=0, le=600)] = Field(
         default=READY_SECONDS, description="longest start-up that is waited for, in seconds"
+    )
+
+
+class Needs(Table):
+    """What a running instance takes of the machine."""
+
+    memory_mb: Annotated[int, Field(ge=1, le=65536)] = Field(
+        default=MEMORY_MB, description="resident memory of the gateway and all it starts (its backend aside), in MB"
     )
 
 

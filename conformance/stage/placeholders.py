@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Final, TypeAlias
 
 from conformance.errors import UsageError
+from conformance.evidence.events import JSON
 
 GATEWAY_PLACEHOLDERS: Final = frozenset(
     {"host", "port", "backend_url", "backend_command", "config_dir", "folder", "python", "node", "node_modules"}
@@ -35,6 +36,18 @@ _PLACEHOLDER = re.compile(r"\{\{([A-Za-z_][A-Za-z0-9_]*)\}\}|\{([A-Za-z_][A-Za-z
 def names_in(text: str) -> frozenset[str]:
     """Return the placeholder names that `text` uses."""
     return frozenset(match[2] for match in _PLACEHOLDER.finditer(text) if match[2] is not None)
+
+
+def strings_in(value: JSON) -> Iterator[str]:
+    """Yield every string of a JSON value, the names of members aside."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for member in value.values():
+            yield from strings_in(member)
+    elif isinstance(value, list | tuple):
+        for member in value:
+            yield from strings_in(member)
 
 
 def check(text: str, allowed: Iterable[str], where: str) -> None:
@@ -66,6 +79,17 @@ def expand(text: str, values: Values) -> str:
         return value if isinstance(value, str) else shlex.join(value)
 
     return _PLACEHOLDER.sub(replacement, text)
+
+
+def expand_json(value: JSON, values: Values) -> JSON:
+    """Return a JSON value with the placeholders of its strings replaced. Raises UsageError as `expand` does."""
+    if isinstance(value, str):
+        return expand(value, values)
+    if isinstance(value, Mapping):
+        return {name: expand_json(member, values) for name, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [expand_json(member, values) for member in value]
+    return value
 
 
 def expand_argv(argv: Sequence[str], values: Values) -> tuple[str, ...]:

@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from conformance import paths
-from conformance.errors import CannotJudgeError
+from conformance.errors import CannotJudgeError, PreparationError
+from conformance.stage.before import run_commands
 from conformance.stage.child import Child
 from conformance.stage.launch import prepare, write_files
 from conformance.stage.packages import Installed, ensure_installed
 from conformance.stage.placeholders import Values, expand, expand_argv
+from conformance.stage.preparation import Preparation
 from conformance.stage.readiness import Probe, wait_ready
 from conformance.stage.runtime import Ready
 from conformance.stage.supervisor import RUN_VARIABLE
@@ -51,8 +53,18 @@ _KEPT_VARIABLES: Final = (
 _PORT_TAKEN = re.compile(r"EADDRINUSE|address (is )?already in use|errno 98\b|errno 48\b", re.IGNORECASE)
 _STDIO_TAP: Final = Path(paths.__file__).parent / "wire" / "stdio_tap.py"
 
-Placed: TypeAlias = "Callable[[int, Path], tuple[Sequence[str], Mapping[str, str], Probe]]"
-"""Given a port and a folder of its own: the argument list, the manifest's environment, and what shows it is up."""
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A start at a port and in a folder of its own. env: what the manifest sets. probe: what shows that it is up."""
+
+    argv: Sequence[str]
+    env: Mapping[str, str]
+    probe: Probe
+    preparation: Preparation | None = None
+
+
+Place: TypeAlias = "Callable[[int, Path], Placed]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +73,7 @@ class RunningProcess:
 
     address: TcpAddress
     child: Child
+    saved: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def pid(self) -> int:
@@ -115,13 +128,13 @@ class ProcessRuntime:
             raise CannotJudgeError(f"{backend.title} has no HTTP face; choose a gateway that fronts stdio for it.")
         installed = await self._install(backend)
 
-        def placed(port: int, folder: Path) -> tuple[Sequence[str], Mapping[str, str], Probe]:
+        def place(port: int, folder: Path) -> Placed:
             values = {**_own_values(installed, port, folder), "script": script}
             env = {name: expand(value, values) for name, value in served.env.items()}
             path = served.path if script == CORRECT and face == "http" else None
-            return expand_argv(served.command, values), env, Probe(TcpAddress(HOST, port), path, {})
+            return Placed(expand_argv(served.command, values), env, Probe(TcpAddress(HOST, port), path))
 
-        return await self._start("backend", backend, installed, placed, on_event)
+        return await self._start("backend", backend, installed, place, on_event)
 
     async def stdio_command(
         self, backend: BackendManifest, *, script: str, collector: TcpAddress, tap: str, spin_up: bool = False
@@ -161,21 +174,23 @@ class ProcessRuntime:
         """
         installed = await self._install(target)
 
-        def placed(port: int, folder: Path) -> tuple[Sequence[str], Mapping[str, str], Probe]:
+        def place(port: int, folder: Path) -> Placed:
             own = _own_values(installed, port, folder) | ({"folder": str(target.folder)} if target.folder else {})
             launch = prepare(target, {**values, **own}, secrets, spin_up=spin_up)
             write_files(launch, folder)
+            preparation = Preparation(target, {**values, **own}, secrets)
             path = target.endpoint.path if ready is Ready.ANSWERS and target.endpoint.streamable else None
-            return launch.argv, launch.env, Probe(TcpAddress(HOST, port), path, launch.headers)
+            probe = Probe(TcpAddress(HOST, port), path, preparation.at(TcpAddress(HOST, port)))
+            return Placed(launch.argv, launch.env, probe, preparation)
 
-        return await self._start("gateway", target, installed, placed, on_event, tolerant=ready is Ready.TRIED)
+        return await self._start("gateway", target, installed, place, on_event, tolerant=ready is Ready.TRIED)
 
     async def _start(
         self,
         name: str,
         manifest: TargetManifest | BackendManifest,
         installed: Installed,
-        placed: Placed,
+        place: Place,
         on_event: OnEvent,
         *,
         tolerant: bool = False,
@@ -186,24 +201,33 @@ class ProcessRuntime:
         """
         for attempt in itertools.count(1):
             port, folder = free_port(), self._folder(manifest.name)
-            argv, env, probe = placed(port, folder)
-            child = await Child.start(
-                name,
-                installed.resolve(argv),
-                env={**self._own_env(installed, folder), **env},
-                cwd=folder,
-                on_event=on_event,
-            )
+            placed = place(port, folder)
+            env = {**self._own_env(installed, folder), **placed.env}
+            if placed.preparation is not None:
+                await run_commands(
+                    placed.preparation, resolve=installed.resolve, env=env, cwd=folder, on_event=on_event
+                )
+            argv = installed.resolve(placed.argv)
+            child = await Child.start(name, argv, env=env, cwd=folder, on_event=on_event)
             try:
                 why = await wait_ready(
-                    name, probe, seconds=manifest.ready.seconds, exited=child.wait(), on_event=on_event
+                    name, placed.probe, seconds=manifest.ready.seconds, exited=child.wait(), on_event=on_event
                 )
+                if placed.preparation is not None and tolerant:
+                    placed.preparation.require_done(why)
                 taken = _port_was_taken(child, port, ready=why is None)
+            except PreparationError:
+                elsewhere = _port_was_taken(child, port, ready=True)  # what answered the requests was not ours
+                await child.stop()
+                if elsewhere and attempt < PORT_TRIES:
+                    continue
+                raise
             except BaseException:
                 await child.stop()
                 raise
             if not taken and (why is None or tolerant):
-                return RunningProcess(probe.address, child)
+                saved = placed.preparation.saved if placed.preparation is not None else {}
+                return RunningProcess(placed.probe.address, child, saved)
             ended = child.returncode
             await child.stop()
             if not taken or attempt == PORT_TRIES:

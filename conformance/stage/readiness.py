@@ -6,7 +6,6 @@ Only this is retried in a run, and each try is evidence.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
 import os
 import time
@@ -41,12 +40,13 @@ _PROBE_ID: Final = "readiness"
 class Probe:
     """What is asked: `address` must accept; with `path`, an initialize there must be answered with a result.
 
-    headers: what each request to the target needs. The session that the answer opens is ended again with DELETE.
+    prepare: what is done in between; it returns the headers that each request to the target then needs. The session
+    that the answer opens is ended again with DELETE.
     """
 
     address: TcpAddress
     path: str | None
-    headers: Mapping[str, str]
+    prepare: Callable[[OnEvent], Awaitable[Mapping[str, str]]] | None = None
 
 
 async def wait_ready(
@@ -75,15 +75,20 @@ async def wait_ready(
 
 
 async def _steps(name: str, probe: Probe, on_event: OnEvent) -> None:
-    await _until(f"{name} accepts at {probe.address}", lambda: _connect(probe.address), on_event)
+    await until(f"{name} accepts at {probe.address}", lambda: _connect(probe.address), on_event)
+    headers = await probe.prepare(on_event) if probe.prepare is not None else {}
     if probe.path is not None:
         url = f"http://{probe.address}{probe.path}"
-        await _until(f"{name} answers initialize at {url}", lambda: _initialize(url, probe.headers), on_event)
+        await until(f"{name} answers initialize at {url}", lambda: _initialize(url, headers), on_event)
 
 
-async def _until(what: str, attempt: Callable[[], Awaitable[tuple[bool, str]]], on_event: OnEvent) -> None:
-    pause = FIRST_PAUSE
-    for number in itertools.count(1):
+async def until(
+    what: str, attempt: Callable[[], Awaitable[tuple[bool, str]]], on_event: OnEvent, *, once: bool = False
+) -> str | None:
+    """Attempt until it succeeds (None), or once only; then return what the attempt came to."""
+    pause, number = FIRST_PAUSE, 0
+    while True:
+        number += 1
         before = time.monotonic()
         try:
             ok, detail = await attempt()
@@ -92,8 +97,8 @@ async def _until(what: str, attempt: Callable[[], Awaitable[tuple[bool, str]]], 
             on_event(Kind.READINESS, {"what": what, "ok": False, "attempt": number, "detail": waited})
             raise
         on_event(Kind.READINESS, {"what": what, "ok": ok, "attempt": number, "detail": detail})
-        if ok:
-            return
+        if ok or once:
+            return None if ok else detail
         await asyncio.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)
 

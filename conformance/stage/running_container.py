@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import tarfile
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -78,6 +80,7 @@ class RunningContainer:
     _on_event: OnEvent
     log: deque[str]
     _exited: asyncio.Future[int]
+    saved: Mapping[str, str] = field(default_factory=dict)
     _stopped: bool = False
 
     @property
@@ -116,6 +119,19 @@ class RunningContainer:
         await self.wait()
         await self.capture()
         await asyncio.to_thread(self._owner.stop)
+
+    async def read(self, path: str) -> str:
+        """Return the text of a file inside it. Raises CannotJudgeError when there is none."""
+        try:
+            return await asyncio.to_thread(self._read, path)
+        except DockerException as error:
+            raise CannotJudgeError(f"{path} in the container of {self.spec.name} cannot be read ({error}).") from error
+
+    def _read(self, path: str) -> str:
+        chunks, _ = self._container.get_archive(path)
+        with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
+            file = archive.extractfile(archive.getmembers()[0])
+            return file.read().decode("utf-8", "replace") if file is not None else ""
 
     def _signal(self, name: str) -> None:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Protocol, TypeAlias
@@ -34,6 +34,10 @@ class Running(Protocol):
     @property
     def pid(self) -> int:
         """Its process id on this machine."""
+
+    @property
+    def saved(self) -> Mapping[str, str]:
+        """The secrets that its preparation saved, by name."""
 
     @property
     def returncode(self) -> int | None:
@@ -87,8 +91,8 @@ class Runtime(Protocol):
         ready: Ready,
         on_event: OnEvent,
     ) -> Running:
-        """Start a gateway with `values` for its placeholders and wait until it is `ready`.
+        """Prepare and start a gateway with `values` for its placeholders and wait until it is `ready`.
 
         engine_socket: the tapped socket of the container engine, for a gateway that starts containers; alone in its
-        folder. Raises CannotJudgeError.
+        folder. Raises CannotJudgeError, PreparationError where the preparation fails.
         """

@@ -1,0 +1,42 @@
+"""How much may be alive at one time, counted in memory: heavy gateways do not run together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+BUDGET_MB: Final = 2400
+"""Memory of all gateways and backends alive at one time, in MB: twelve of the light instances."""
+BACKEND_MB: Final = 50
+"""Memory counted for an instance's backend and taps, in MB; the witness takes 40."""
+
+
+@dataclass(slots=True)
+class MemoryBudget:
+    """Memory that instances take and give back, in MB. Whoever asks first is served first, so nobody waits for ever."""
+
+    total: int = BUDGET_MB
+    free: int = field(init=False)
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _given_back: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    def __post_init__(self) -> None:
+        self.free = self.total
+
+    @asynccontextmanager
+    async def take(self, megabytes: int) -> AsyncIterator[None]:
+        """Wait until there is room, and hold it within. What needs more than there is in all lives alone."""
+        wanted = min(megabytes, self.total)
+        async with self._turn, self._given_back:
+            await self._given_back.wait_for(lambda: self.free >= wanted)
+            self.free -= wanted
+        try:
+            yield
+        finally:
+            # Not awaited through a lock: given back at once, also while a cancelled task unwinds.
+            self.free += wanted
+            async with self._given_back:
+                self._given_back.notify_all()
