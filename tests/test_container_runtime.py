@@ -8,12 +8,12 @@ import contextlib
 import httpx
 import pytest
 
-from conformance.errors import CannotJudgeError
+from conformance.errors import CannotJudgeError, PreparationError
 from conformance.evidence.events import Kind
 from conformance.stage.container_runtime import ContainerRuntime
 from conformance.stage.engine_cleanup import run_containers
 from conformance.stage.labels import run_labels
-from conformance.stage.manifest import load_backend, load_target, target_from_command
+from conformance.stage.manifest import TargetManifest, load_backend, load_target, target_from_command
 from conformance.stage.networks import create_networks
 from conformance.stage.plan import Plan
 from conformance.stage.running_container import ContainerSpec, start_container
@@ -123,6 +123,71 @@ def test_an_exit_during_start_up_is_noticed_and_its_last_lines_are_shown(tmp_pat
     with engine_run() as (client, run_id, _):
         with pytest.raises(CannotJudgeError, match=shown):
             asyncio.run(drive(run_id))
+        assert run_containers(client, run_id) == []
+
+
+# Serves the file that a command left on its disk; 200 to whoever brings the token that another printed.
+PREPARED = (
+    "import http.server, sys\n"
+    "class H(http.server.BaseHTTPRequestHandler):\n"
+    "    def do_GET(self):\n"
+    "        known = self.headers['Authorization'] == 'Bearer ' + open('/tmp/user').read().strip()\n"
+    "        self.send_response(200 if known else 401)\n"
+    "        self.end_headers()\n"
+    "http.server.HTTPServer(('', int(sys.argv[1])), H).serve_forever()\n"
+)
+
+
+def prepared(*commands):
+    data = {
+        "name": "prepared",
+        "title": "The gateway",
+        "version": "1",
+        "start": {
+            "command": ["python3", "-c", PREPARED, "{port}", "{backend_url}"],
+            "before": list(commands),
+            "requests": [{"method": "GET", "path": "/", "headers": {"Authorization": "Bearer {TOKEN}"}}],
+        },
+    }
+    return TargetManifest.model_validate(data)
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("cat /tmp/user", ""),
+        ("echo nobody", r"prepared: GET / was answered 401 "),
+        ("true", "the command that gives TOKEN printed nothing"),
+        ("echo reason >&2; exit 3", r"prepared: .*reason.*command 2 of start.before \(sh\) ended with status 3"),
+    ],
+)
+def test_what_commands_leave_in_the_container_is_there_when_the_gateway_starts(tmp_path, command, said):
+    target = prepared(
+        {"command": ["sh", "-c", "echo 'a token' >/tmp/user"]},
+        {"command": ["sh", "-c", command], "save": "TOKEN"},
+    )
+
+    async def drive(run_id):
+        runtime = ContainerRuntime(plan(run_id, tmp_path))
+        await runtime.prepare(target, ())
+        running = await runtime.start_gateway(
+            target,
+            values={"backend_url": "u"},
+            secrets={},
+            spin_up=False,
+            engine_socket=None,
+            ready=Ready.ACCEPTS,
+            on_event=lambda *_: None,
+        )
+        await running.stop()
+        return dict(running.saved)
+
+    with engine_run() as (client, run_id, _):
+        if not said:
+            assert asyncio.run(drive(run_id)) == {"TOKEN": "a token"}
+        else:
+            with pytest.raises(PreparationError, match=said):
+                asyncio.run(drive(run_id))
         assert run_containers(client, run_id) == []
 
 
