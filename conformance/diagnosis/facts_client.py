@@ -7,7 +7,8 @@ from urllib.parse import urljoin, urlsplit
 from conformance.diagnosis import facts_http_sse as http_sse
 from conformance.diagnosis.failure import Failure, ended, has_result, listed
 from conformance.evidence.events import Kind
-from conformance.evidence.transcript import Exchange, Message
+from conformance.evidence.links import nonce_of
+from conformance.evidence.transcript import Exchange
 from conformance.rules.transparency_calls_evidence import of_clients
 from conformance.spec.revisions import Revision
 
@@ -272,11 +273,6 @@ def nonces_are_right(failure: Failure) -> bool | None:
     pairs = [(nonce_of(item), item) for item in calls]
     known = [(nonce, item) for nonce, item in pairs if nonce is not None]
     return all(nonce in str(item.answer()) for nonce, item in known) if known else None
-
-
-def nonce_of(exchange: Exchange) -> str | None:
-    """Return the nonce of a posted tools/call."""
-    return Message(exchange.seq, exchange.t, "up", exchange.request, "post", exchange.tap, None).nonce
 
 
 def gateway_saw_the_trigger(failure: Failure) -> bool | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from conformance.diagnosis.failure import Failure
-from conformance.rules.get_sse_http_sse_evidence import is_success, nonce_of, old_sessions
+from conformance.evidence.links import nonce_of
+from conformance.rules.get_sse_http_sse_evidence import is_success, old_sessions
 
 
 def endpoint_was_named(failure: Failure) -> bool | None:

@@ -41,7 +41,7 @@ def links(transcript: Transcript) -> tuple[Link, ...]:
     found: list[Link] = []
     clients = transcript.client()
     for client in clients:
-        nonce = _nonce(client)
+        nonce = nonce_of(client)
         if nonce is not None:
             found += [
                 Link(client, message, Basis.NONCE, exchanges.get(message.exchange or ""))
@@ -74,9 +74,8 @@ def linked_exchange(transcript: Transcript, client: Exchange) -> Exchange | None
     return same[0] if len(same) == 1 else None
 
 
-def _nonce(exchange: Exchange) -> str | None:
-    if exchange.request is None or isinstance(exchange.request, list):
-        return None
+def nonce_of(exchange: Exchange) -> str | None:
+    """Return the nonce in the arguments of a posted tools/call, None where there is none."""
     return Message(exchange.seq, exchange.t, "up", exchange.request, "post", exchange.tap, None).nonce
 
 

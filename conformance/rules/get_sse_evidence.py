@@ -139,12 +139,6 @@ def headers_waited(transcript: Transcript, get: Exchange) -> float:
     return (get.t_end if get.t_end is not None else transcript.end) - get.t
 
 
-def without_result(exchange: Exchange) -> bool:
-    """Whether a request got no result: an error, or no answer at all."""
-    answer = exchange.answer()
-    return answer is None or answer.result is None
-
-
 def said(exchange: Exchange) -> str:
     """Return status and media type of a response in words."""
     if exchange.status is None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
+from conformance.evidence.links import nonce_of
 from conformance.evidence.transcript import Beat, Exchange, Message, Transcript
 from conformance.rules.base import Precondition
 from conformance.rules.get_sse_evidence import sent_by_backend
@@ -77,11 +78,6 @@ def old_sessions(transcript: Transcript) -> tuple[OldSession, ...]:
 
 def _id(post: Exchange) -> object:
     return post.request.get("id") if isinstance(post.request, dict) else None
-
-
-def nonce_of(post: Exchange) -> str | None:
-    """Return the nonce of a posted tools/call."""
-    return Message(post.seq, post.t, "up", post.request, "post", post.tap, None).nonce
 
 
 def is_success(exchange: Exchange) -> bool:

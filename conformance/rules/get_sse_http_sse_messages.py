@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from conformance import timing
+from conformance.evidence.links import nonce_of
 from conformance.rules.base import Inputs, Level, Side, fail, rule
 from conformance.rules.get_sse_evidence import LIST_CHANGED, SUITE, sent_by_backend
 from conformance.rules.get_sse_http_sse_evidence import (
@@ -11,7 +12,6 @@ from conformance.rules.get_sse_http_sse_evidence import (
     SSE_SERVER_MESSAGE,
     SSE_TWO_CLIENTS,
     declares_list_changed,
-    nonce_of,
     old_sessions,
     pairs,
     watched,

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from conformance import timing
+from conformance.rules.answers import without_result
 from conformance.rules.base import Inputs, Level, Side, charge, fail, rule
 from conformance.rules.get_sse_evidence import (
     BACKEND_GET,
@@ -23,7 +24,6 @@ from conformance.rules.get_sse_evidence import (
     not_refused,
     open_streams,
     said,
-    without_result,
 )
 from conformance.rules.preconditions import GET_IN_SESSION, session_gets
 from conformance.rules.verdicts import Inconclusive, NotApplicable, Pass, Verdict

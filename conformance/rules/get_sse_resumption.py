@@ -7,8 +7,9 @@ from collections.abc import Callable
 from conformance import timing
 from conformance.evidence.events import Hop
 from conformance.evidence.transcript import Exchange, Message, Transcript
+from conformance.rules.answers import without_result
 from conformance.rules.base import Inputs, Level, Side, charge, fail, rule
-from conformance.rules.get_sse_evidence import SUITE, headers_waited, later_answers, open_streams, said, without_result
+from conformance.rules.get_sse_evidence import SUITE, headers_waited, later_answers, open_streams, said
 from conformance.rules.get_sse_resumption_evidence import (
     CALL_LEFT,
     LAST_EVENT_ID,

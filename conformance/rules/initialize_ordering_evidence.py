@@ -84,12 +84,6 @@ def issues_sessions(transcript: Transcript) -> bool:
     return any("mcp-session-id" in item.response_headers for item in initializes(transcript))
 
 
-def without_result(exchange: Exchange) -> bool:
-    """Whether a request got no result."""
-    answer = exchange.answer()
-    return answer is None or answer.result is None
-
-
 def listed(exchange: Exchange, key: str) -> tuple[str, ...] | None:
     """Return the names in the answer to a list request, None when it had no result."""
     answer = exchange.answer()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from conformance import timing
 from conformance.evidence.transcript import Exchange, Transcript
+from conformance.rules.answers import without_result
 from conformance.rules.base import Inputs, Level, Precondition, Side, fail, rule
 from conformance.rules.initialize_ordering_evidence import (
     HANDSHAKE_VERSIONS,
@@ -25,7 +26,6 @@ from conformance.rules.initialize_ordering_evidence import (
     result_fault,
     said,
     sound_initializes,
-    without_result,
 )
 from conformance.rules.preconditions import initializes
 from conformance.rules.verdicts import Inconclusive, NotApplicable, Pass, Verdict

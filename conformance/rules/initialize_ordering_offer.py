@@ -8,6 +8,7 @@ from typing import Final
 from conformance import timing
 from conformance.evidence.events import JSON
 from conformance.evidence.transcript import Exchange, Transcript
+from conformance.rules.answers import without_result
 from conformance.rules.base import Inputs, Level, Precondition, Side, fail, rule
 from conformance.rules.initialize_ordering_evidence import (
     SUITE,
@@ -17,7 +18,6 @@ from conformance.rules.initialize_ordering_evidence import (
     posted,
     said,
     sound_initializes,
-    without_result,
 )
 from conformance.rules.preconditions import initializes
 from conformance.rules.verdicts import Inconclusive, NotApplicable, Pass, Verdict

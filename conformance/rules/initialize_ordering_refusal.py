@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from conformance.evidence.events import Hop
 from conformance.evidence.transcript import Exchange, Transcript
+from conformance.rules.answers import without_result
 from conformance.rules.base import Inputs, Level, Precondition, Side, charge, fail, rule
 from conformance.rules.initialize_ordering_evidence import (
     INITIALIZED,
@@ -17,7 +18,6 @@ from conformance.rules.initialize_ordering_evidence import (
     refused,
     said,
     sound_initializes,
-    without_result,
 )
 from conformance.rules.preconditions import initializes
 from conformance.rules.verdicts import Inconclusive, NotApplicable, NotExercised, Pass, Verdict

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from conformance.evidence.transcript import Exchange, Transcript
+from conformance.rules.answers import without_result
 from conformance.rules.base import Inputs, Level, Precondition, Side, charge, fail, rule
-from conformance.rules.initialize_ordering_evidence import SUITE, blame, posted, refused, said, without_result
+from conformance.rules.initialize_ordering_evidence import SUITE, blame, posted, refused, said
 from conformance.rules.preconditions import initializes
 from conformance.rules.verdicts import Inconclusive, NotApplicable, Pass, Verdict
 

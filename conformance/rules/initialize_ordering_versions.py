@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from conformance.evidence.events import JSON, Hop
 from conformance.evidence.transcript import Exchange, Message, Transcript
+from conformance.rules.answers import without_result
 from conformance.rules.base import Inputs, Level, Precondition, Side, charge, fail, rule
 from conformance.rules.initialize_ordering_evidence import (
     BACKEND_HANDSHAKE,
@@ -15,7 +16,6 @@ from conformance.rules.initialize_ordering_evidence import (
     clients_message,
     handshakes,
     said,
-    without_result,
 )
 from conformance.rules.preconditions import initializes
 from conformance.rules.verdicts import NotApplicable, NotExercised, Pass, Verdict

@@ -6,11 +6,12 @@ from typing import Final
 
 from conformance import timing
 from conformance.evidence.events import Event, Hop
-from conformance.evidence.links import links
+from conformance.evidence.links import links, nonce_of
 from conformance.evidence.transcript import Exchange, Transcript
+from conformance.rules.answers import without_result
 from conformance.rules.base import Inputs, Level, Precondition, Side, charge, fail, rule
 from conformance.rules.isolation_evidence import SUITE
-from conformance.rules.session_reuse_evidence import posted, said, without_result
+from conformance.rules.session_reuse_evidence import posted, said
 from conformance.rules.verdicts import Inconclusive, Pass, Verdict
 
 QUICK: Final = "beside.quick"
@@ -27,12 +28,7 @@ BYSTANDER: Final = "bystander"
 def slow_call(transcript: Transcript) -> Exchange | None:
     """Return the slow call that the drive made for others to be measured beside."""
     nonces = {str(event.data.get("nonce")) for event in transcript.stimuli(SLOW)}
-    return next((item for item in posted(transcript, "tools/call") if _nonce(item) in nonces), None)
-
-
-def _nonce(item: Exchange) -> str:
-    arguments = item.request.get("params", {}).get("arguments")
-    return str(arguments.get("nonce")) if isinstance(arguments, dict) else ""
+    return next((item for item in posted(transcript, "tools/call") if nonce_of(item) in nonces), None)
 
 
 def beside(transcript: Transcript, *, same_session: bool) -> tuple[Exchange, ...]:
@@ -147,7 +143,7 @@ def _alone(transcript: Transcript, item: Exchange) -> float:
         took(other, transcript)
         for event in transcript.stimuli(QUICK)
         for other in posted(transcript, "tools/call")
-        if _nonce(other) == event.data.get("nonce") and other.tap == item.tap
+        if nonce_of(other) == event.data.get("nonce") and other.tap == item.tap
     ]
     return max(before, default=0.0)
 

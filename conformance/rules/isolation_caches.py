@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from conformance.evidence.links import nonce_of
 from conformance.evidence.transcript import Exchange, Transcript
+from conformance.rules.answers import without_result
 from conformance.rules.base import Inputs, Level, Precondition, Side, fail, rule
 from conformance.rules.isolation_evidence import SUITE, share_backend_session
-from conformance.rules.session_reuse_evidence import nonce_of, posted, without_result
+from conformance.rules.session_reuse_evidence import posted
 from conformance.rules.verdicts import Inconclusive, NotApplicable, Pass, Verdict
 
 OWN_TOOL: Final = "own-tool.added"

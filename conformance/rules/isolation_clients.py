@@ -6,7 +6,9 @@ from typing import Final
 
 from conformance import timing
 from conformance.evidence.events import Hop
+from conformance.evidence.links import nonce_of
 from conformance.evidence.transcript import Exchange, Message
+from conformance.rules.answers import without_result
 from conformance.rules.base import Inputs, Level, Precondition, Side, fail, rule
 from conformance.rules.initialize_ordering_evidence import blame, lagged
 from conformance.rules.isolation_evidence import (
@@ -25,7 +27,7 @@ from conformance.rules.isolation_evidence import (
     share_backend_session,
     undisturbed,
 )
-from conformance.rules.session_reuse_evidence import nonce_of, said, without_result
+from conformance.rules.session_reuse_evidence import said
 from conformance.rules.session_reuse_messages import EQUAL_IDS
 from conformance.rules.verdicts import Fail, Inconclusive, Pass, Verdict
 

@@ -6,12 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from conformance.evidence.events import JSON
-from conformance.evidence.links import links
+from conformance.evidence.links import links, nonce_of
 from conformance.evidence.transcript import Exchange, Message, Transcript
 from conformance.rules.session_reuse_evidence import (
     answered_nonces,
     calls,
-    nonce_of,
     overlapping,
     posted,
 )

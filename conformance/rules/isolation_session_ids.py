@@ -6,9 +6,10 @@ import json
 from collections.abc import Iterator
 
 from conformance.evidence.transcript import Exchange, Transcript
+from conformance.rules.answers import without_result
 from conformance.rules.base import Inputs, Level, Precondition, Side, charge, fail, rule
 from conformance.rules.isolation_evidence import SUITE
-from conformance.rules.session_reuse_evidence import SESSION_HEADER, backend_initializes, issued_ids, without_result
+from conformance.rules.session_reuse_evidence import SESSION_HEADER, backend_initializes, issued_ids
 from conformance.rules.verdicts import Pass, Verdict
 from conformance.spec.revisions import STREAMABLE_LEGACY
 

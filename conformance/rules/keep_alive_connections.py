@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from conformance import timing
 from conformance.evidence.transcript import Exchange, Transcript
+from conformance.rules.answers import without_result
 from conformance.rules.base import Inputs, Level, Precondition, Side, charge, fail, rule
 from conformance.rules.keep_alive_evidence import SUITE, Reuse, after_pause, announced, reuses
 from conformance.rules.verdicts import Inconclusive, Pass, Verdict
@@ -44,19 +45,14 @@ def session_survives_pause(inputs: Inputs) -> Verdict:
     if not judged:
         return Inconclusive("no request after the pause got as far as a status")
     for item, pause in judged:
-        if _refused(item):
+        if without_result(item):
             return fail(
                 "a request after a pause is answered with a result",
                 f"after {pause:.1f} s {item.rpc_method} was answered {item.status}{_error(item)}",
                 item,
-                charged_to=charge(inputs, item, _refused),
+                charged_to=charge(inputs, item, without_result),
             )
     return Pass(f"{judged[0][0].rpc_method} was answered after {judged[0][1]:.1f} s", judged[0][0].events)
-
-
-def _refused(item: Exchange) -> bool:
-    answer = item.answer()
-    return answer is None or answer.result is None
 
 
 def _error(item: Exchange) -> str:

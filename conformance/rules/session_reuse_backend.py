@@ -6,6 +6,7 @@ from itertools import combinations
 
 from conformance import timing
 from conformance.evidence.transcript import Exchange, Transcript
+from conformance.rules.answers import without_result
 from conformance.rules.base import Inputs, Level, Precondition, Side, fail, rule
 from conformance.rules.session_reuse_evidence import (
     NO_SESSIONS,
@@ -28,7 +29,6 @@ from conformance.rules.session_reuse_evidence import (
     said,
     sessionless,
     sessionless_backend,
-    without_result,
 )
 from conformance.rules.verdicts import Inconclusive, NotApplicable, NotExercised, Pass, Verdict
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from conformance.evidence.events import Kind
 from conformance.evidence.transcript import Transcript
+from conformance.rules.answers import without_result
 from conformance.rules.base import Inputs, Level, Precondition, Side, charge, fail, rule
-from conformance.rules.session_reuse_evidence import SUITE, posted, said, without_result
+from conformance.rules.session_reuse_evidence import SUITE, posted, said
 from conformance.rules.verdicts import Inconclusive, Pass, Verdict
 
 

@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 
 from conformance import timing
 from conformance.evidence.events import JSON
-from conformance.evidence.links import Link, links
+from conformance.evidence.links import Link, links, nonce_of
 from conformance.evidence.transcript import Exchange, Message, Transcript
 from conformance.rules.preconditions import initializes
 from conformance.rules.verdicts import NotApplicable
@@ -110,12 +110,6 @@ def posted(transcript: Transcript, method: str | None = None) -> tuple[Exchange,
 def client_session(exchange: Exchange) -> ClientSession:
     """Return the session in which a client sent something."""
     return exchange.tap, exchange.headers.get(SESSION_HEADER)
-
-
-def without_result(exchange: Exchange) -> bool:
-    """Whether a request got no result."""
-    answer = exchange.answer()
-    return answer is None or answer.result is None
 
 
 def lagged(transcript: Transcript, exchange: Exchange) -> bool:
@@ -235,11 +229,6 @@ def _parsed(text: JSON) -> JSON:
         return json.loads(text) if isinstance(text, str) else None
     except ValueError:
         return None  # a tool's text is whatever the tool says
-
-
-def nonce_of(exchange: Exchange) -> str | None:
-    """Return the nonce in the arguments of a client's call."""
-    return Message(exchange.seq, exchange.t, "up", exchange.request, "post", exchange.tap, None).nonce
 
 
 def overlapping(transcript: Transcript) -> tuple[tuple[Exchange, Exchange], ...]:

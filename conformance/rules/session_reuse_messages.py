@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from conformance.evidence.events import Hop
-from conformance.evidence.links import links
+from conformance.evidence.links import links, nonce_of
 from conformance.evidence.transcript import Exchange, Message, Transcript
 from conformance.rules.base import Inputs, Level, Precondition, Side, charge, fail, rule
 from conformance.rules.session_reuse_evidence import (
     SUITE,
     accepted,
     answered_nonces,
-    nonce_of,
     overlapping,
     posted,
     said,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from conformance.evidence.events import Kind
 from conformance.evidence.transcript import Exchange, StdioProcess, Transcript
+from conformance.rules.answers import without_result
 from conformance.rules.base import Inputs, Level, Precondition, Side, charge, fail, rule
 from conformance.rules.session_reuse_evidence import (
     SESSION_HEADER,
@@ -11,7 +12,6 @@ from conformance.rules.session_reuse_evidence import (
     issued_ids,
     said,
     sessionless,
-    without_result,
 )
 from conformance.rules.session_reuse_ids import ISSUED
 from conformance.rules.verdicts import Inconclusive, NotApplicable, NotExercised, Pass, Verdict

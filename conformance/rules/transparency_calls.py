@@ -11,8 +11,8 @@ from itertools import combinations, pairwise
 from conformance import timing
 from conformance.evidence.events import JSON, Hop
 from conformance.evidence.transcript import Message, Transcript
+from conformance.rules.answers import without_result
 from conformance.rules.base import Inputs, Level, Precondition, Side, charge, fail, rule
-from conformance.rules.get_sse_evidence import without_result
 from conformance.rules.transparency_calls_evidence import (
     PROGRESS,
     SUITE,

@@ -9,9 +9,10 @@ from typing import Final
 
 from conformance import timing
 from conformance.evidence.events import Hop
+from conformance.evidence.links import nonce_of
 from conformance.evidence.transcript import BackendSession, Exchange, Message, Transcript
 from conformance.rules.base import Inputs, Level, Precondition, Side, charge, fail, rule
-from conformance.rules.session_reuse_evidence import accepted, answered_nonces, nonce_of, said
+from conformance.rules.session_reuse_evidence import accepted, answered_nonces, said
 from conformance.rules.transparency_cancellation_evidence import (
     SUITE,
     Cancelled,

@@ -14,7 +14,7 @@ from conformance import timing
 from conformance.evidence.events import JSON
 from conformance.evidence.links import Basis, Link, links
 from conformance.evidence.transcript import BackendSession, Exchange, Message, Transcript
-from conformance.rules.session_reuse_evidence import without_result
+from conformance.rules.answers import without_result
 
 SUITE: Final = "transparency"
 CANCELLED: Final = "notifications/cancelled"

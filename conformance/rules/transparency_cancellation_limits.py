@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import Final
 
 from conformance.evidence.events import Hop
-from conformance.evidence.links import links
+from conformance.evidence.links import links, nonce_of
 from conformance.evidence.transcript import Exchange, Transcript
+from conformance.rules.answers import without_result
 from conformance.rules.base import Inputs, Level, Precondition, Side, charge, fail, rule
-from conformance.rules.session_reuse_evidence import answered_nonces, nonce_of, said, without_result
+from conformance.rules.session_reuse_evidence import answered_nonces, said
 from conformance.rules.transparency_cancellation_evidence import (
     SUITE,
     Cancelled,

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from conformance.evidence.events import JSON
-from conformance.evidence.links import links
+from conformance.evidence.links import links, nonce_of
 from conformance.evidence.transcript import Exchange, Transcript
 from conformance.rules.base import Inputs, Level, Precondition, Side, charge, fail, rule
 from conformance.rules.isolation_evidence import LOG, nonce_in
-from conformance.rules.session_reuse_evidence import nonce_of, posted, said
+from conformance.rules.session_reuse_evidence import posted, said
 from conformance.rules.transparency_messages_evidence import (
     SUITE,
     Served,

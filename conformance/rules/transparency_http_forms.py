@@ -9,6 +9,7 @@ from typing import Final
 
 from conformance.evidence.events import JSON
 from conformance.evidence.transcript import Exchange, Transcript
+from conformance.rules.answers import without_result
 from conformance.rules.base import Inputs, Level, Precondition, Side, charge, fail, rule
 from conformance.rules.preconditions import initializes
 from conformance.rules.verdicts import Pass, Verdict
@@ -244,18 +245,13 @@ def header_forms_are_read(inputs: Inputs) -> Verdict:
     """
     asked = _unusual(inputs.through)
     for item in asked:
-        if _without_result(item):
+        if without_result(item):
             kind, accept = (item.headers.get(name, "nothing") for name in _PLAIN)
             return fail(
                 f"a result for Content-Type {kind!r} and Accept {accept!r}",
                 f"it was answered {item.status}",
                 item,
-                charged_to=charge(inputs, item, _without_result),
+                charged_to=charge(inputs, item, without_result),
                 symptom="accept-406" if item.status == 406 else "http-form-mishandled",
             )
     return Pass(f"{len(asked)} forms were read", asked[0].events)
-
-
-def _without_result(exchange: Exchange) -> bool:
-    answer = exchange.answer()
-    return answer is None or answer.result is None

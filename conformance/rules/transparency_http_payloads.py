@@ -11,9 +11,11 @@ from typing import Final
 
 from conformance import timing
 from conformance.evidence.events import JSON, Hop, Kind
+from conformance.evidence.links import nonce_of
 from conformance.evidence.transcript import Exchange, Message, Transcript
 from conformance.rules.base import Inputs, Level, Precondition, Side, fail, rule
 from conformance.rules.keep_alive_evidence import backend_answer, calls, end_of, links_of, succeeded
+from conformance.rules.transparency_messages_evidence import arguments_of
 from conformance.rules.verdicts import Inconclusive, Pass, Verdict
 
 SUITE: Final = "transparency"
@@ -41,17 +43,9 @@ def _large(transcript: Transcript) -> Iterator[Large]:
     """Yield the calls that the scenario made large, in order."""
     made = {event.data.get("nonce"): event.data for event in transcript.stimuli("payload")}
     for call in calls(transcript):
-        found = made.get(_nonce(call))
+        found = made.get(nonce_of(call))
         if found is not None:
             yield Large(call, int(found["size"]), str(found["way"]))
-
-
-def _asked(call: Exchange) -> Message:
-    return Message(call.seq, call.t, "up", call.request, "post", call.tap, call.session, call.id)
-
-
-def _nonce(call: Exchange) -> str | None:
-    return _asked(call).nonce
 
 
 LARGE = Precondition("large-payload", "a call with a large text", lambda transcript: any(_large(transcript)))
@@ -105,7 +99,7 @@ def _trouble(transcript: Transcript, large: Large) -> str:
     if not linked:
         return f"the call did not reach the backend; the client got {_got(large.call)}"
     link = linked[-1]
-    if large.way == "up" and link.backend.params.get("arguments") != _asked(large.call).params.get("arguments"):
+    if large.way == "up" and arguments_of(link.backend) != arguments_of(large.call):
         return "other arguments reached the backend"
     sent = backend_answer(transcript, link)
     if sent is None or sent.result is None:

@@ -6,8 +6,8 @@ from typing import Final
 from urllib.parse import urljoin, urlsplit
 
 from conformance.evidence.transcript import Exchange, Transcript
+from conformance.rules.answers import without_result
 from conformance.rules.base import Inputs, Level, Precondition, Side, charge, fail, rule
-from conformance.rules.initialize_ordering_evidence import without_result
 from conformance.rules.verdicts import Inconclusive, Pass, Verdict
 
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
