@@ -16,7 +16,7 @@ from conformance.stage.engine_log import EngineLog
 from conformance.stage.instance import Instance
 from conformance.stage.plan import Cell
 from conformance.stage.recorder import Recorder
-from conformance.wire.driver import McpClient
+from conformance.wire.driver import McpClient, Reply
 from conformance.wire.sse_driver import SseClient
 from conformance.wire.toxics import Toxic
 
@@ -92,6 +92,15 @@ class Stage:
             claimed = self.instance.target.tool_name(backend_tool) if self.instance.target else backend_tool
             self._tools[backend_tool] = min(ending, key=len, default=claimed)
         return self._tools[backend_tool]
+
+    async def answered(self, client: McpClient, manner: str, *, deadline: float = timing.LOST_ANSWER) -> Reply:
+        """Call the witness's tool `answer`, which has that call answered in a manner; return the reply.
+
+        A call that has no answer after `deadline` seconds is given up, and its reply says so.
+        """
+        tool = await self.tool("answer", client)
+        self.step("answer.manner", manner=manner)
+        return await client.call(tool, {"nonce": self.nonce(), "manner": manner}, deadline=deadline)
 
     def nonce(self) -> str:
         """Return a fresh nonce; in the arguments of a call it links the two sides."""

@@ -54,10 +54,9 @@ async def hostile_origin(stage: Stage) -> None:
 async def errors_behind_sessions(stage: Stage) -> None:
     """Make calls that fail in several ways at the backend and at the gateway, each of which says why."""
     client = await stage.connected()
-    answer = await stage.tool("answer", client)
     for manner in ("html-500", "json-500"):
-        arguments = {"nonce": stage.nonce(), "manner": manner}
-        await client.call(answer, arguments, deadline=timing.LOST_ANSWER)
+        await stage.answered(client, manner)
+    answer = await stage.tool("answer", client)
     await client.call(f"{answer}-unknown", {"nonce": stage.nonce()}, deadline=timing.LOST_ANSWER)
     await client.call(answer, "no object", deadline=timing.LOST_ANSWER)
     await client.request("no/such/method", {}, deadline=timing.LOST_ANSWER)

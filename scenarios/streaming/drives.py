@@ -8,7 +8,6 @@ from typing import Final
 from conformance import timing
 from conformance.stage.scenario import ScenarioKind, scenario
 from conformance.stage.stage import Stage
-from conformance.wire.driver import McpClient
 from conformance.wire.toxics import SlowRead
 from conformance.witness.manners_streams import LATE
 
@@ -18,11 +17,6 @@ SPELLINGS: Final = (
     "sse-crlf", "sse-cr", "sse-split", "sse-bom", "sse-data-lines", "sse-other-fields", "sse-comments",
 )  # fmt: skip
 """Manners of the witness that spell one answer on an event stream in different legal ways."""
-
-
-async def _answer(stage: Stage, client: McpClient, manner: str, deadline: float = timing.LOST_ANSWER) -> None:
-    arguments = {"nonce": stage.nonce(), "manner": manner}
-    await client.call(await stage.tool("answer", client), arguments, deadline=deadline)
 
 
 @scenario(
@@ -37,7 +31,7 @@ async def event_spellings(stage: Stage) -> None:
     """Call a tool that is answered on an event stream, once in each legal spelling."""
     client = await stage.connected()
     for manner in SPELLINGS:
-        await _answer(stage, client, manner)
+        await stage.answered(client, manner)
     await client.delete()
 
 
@@ -52,7 +46,7 @@ async def event_spellings(stage: Stage) -> None:
 async def unended_event(stage: Stage) -> None:
     """Call a tool whose backend ends the stream before the blank line that would have ended the answer's event."""
     client = await stage.connected()
-    await _answer(stage, client, "sse-unended")
+    await stage.answered(client, "sse-unended")
     await client.delete()
 
 
@@ -68,7 +62,7 @@ async def unended_event(stage: Stage) -> None:
 async def late_first_event(stage: Stage) -> None:
     """Call a tool whose backend sends the head of its response at once and the only event late."""
     client = await stage.connected()
-    await _answer(stage, client, "sse-late-event")
+    await stage.answered(client, "sse-late-event")
     await client.delete()
 
 
@@ -104,7 +98,7 @@ async def unread_stream(stage: Stage) -> None:
     await stage.tool("answer", slow)
     await stage.client_toxics("unread", [SlowRead(bytes_per_second=1024)])
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(_answer(stage, slow, "sse-flood", timing.ANSWER))
+        tasks.create_task(stage.answered(slow, "sse-flood", deadline=timing.ANSWER))
         await stage.wait(timing.PAUSE_NOTICED, "what no one reads fills the buffers on its way")
         for number in range(3):
             await other.call(echo, {"nonce": stage.nonce(), "text": f"beside {number}"}, deadline=timing.LOST_ANSWER)

@@ -11,7 +11,7 @@ from conformance import timing
 from conformance.evidence.events import JSON
 from conformance.stage.scenario import ScenarioKind, scenario
 from conformance.stage.stage import Stage
-from conformance.wire.driver import McpClient, Reply
+from conformance.wire.driver import McpClient
 from conformance.witness.tools_http import filler
 
 SUITE: Final = "transparency"
@@ -47,6 +47,9 @@ FAULTS: Final = (
     "half-body",
 )
 """Manners of the witness that give no result."""
+
+ANSWERED_OR_HANGING: Final = timing.HANG_OBSERVATION + timing.PAUSE_NOTICED
+"""Seconds that an answer is awaited: a little longer than what counts as a hang."""
 
 PAYLOADS: Final = (800_000, 4_000_000, 16_000_000)
 """Characters in a body; a tenth more in bytes. A result carries its text twice, so it is asked for half of them."""
@@ -135,7 +138,7 @@ async def answer_forms(stage: Stage) -> None:
     """Call a tool whose backend answers as JSON and as an event stream, plainly and with what HTTP allows besides."""
     client = await stage.connected()
     for manner in FORMS_OF_ANSWERS:
-        await _answer(stage, client, manner)
+        await stage.answered(client, manner, deadline=ANSWERED_OR_HANGING)
     await client.delete()
 
 
@@ -152,15 +155,9 @@ async def backend_faults(stage: Stage) -> None:
     client = await stage.connected()
     for manner in FAULTS:
         for asked in (manner, "correct"):
-            if (await _answer(stage, client, asked)).trouble.startswith("gave up"):
+            reply = await stage.answered(client, asked, deadline=ANSWERED_OR_HANGING)
+            if reply.trouble.startswith("gave up"):
                 return  # a call that hangs is what there is to see; the next would only hang as long
-
-
-async def _answer(stage: Stage, client: McpClient, manner: str) -> Reply:
-    tool = await stage.tool("answer", client)
-    stage.step("answer.manner", manner=manner)
-    deadline = timing.HANG_OBSERVATION + timing.PAUSE_NOTICED
-    return await client.call(tool, {"nonce": stage.nonce(), "manner": manner}, deadline=deadline)
 
 
 @scenario(

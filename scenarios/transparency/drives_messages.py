@@ -154,8 +154,6 @@ async def _as_utf8(client: McpClient, params: JSON) -> None:
 async def calls_that_fail_once_made(stage: Stage) -> None:
     """Make calls that the backend executes and then answers with an HTTP error, half an answer or none."""
     client = await stage.connected()
-    answer = await stage.tool("answer", client)
     for manner in ("correct", *FAULTS):
-        stage.step("backend.fault", manner=manner)
-        await client.call(answer, {"nonce": stage.nonce(), "manner": manner}, deadline=timing.LOST_ANSWER)
+        await stage.answered(client, manner)
     await client.delete()
