@@ -177,8 +177,11 @@ def _engine_version() -> str:
 
 @contextmanager
 def _terminated_like_interrupted() -> Iterator[None]:
-    """Within, SIGTERM ends the run as Ctrl-C does: in order, with what was judged so far reported."""
-    before = signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    """Within, SIGTERM ends the run as Ctrl-C does: in order, with what was judged so far reported.
+
+    Also where SIGINT itself is ignored, as a shell without job control has it for what it starts with `&`.
+    """
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     finally:

@@ -34,15 +34,17 @@ def processes_of_runs() -> dict[int, str]:
 
 
 class Harness:
-    """A real `run` in a session of its own, waited for until it drives."""
+    """A real `run` in a session of its own, waited for until it drives. deaf: to Ctrl-C, as after `nohup … &`."""
 
-    def __init__(self, out: Path, *arguments: str) -> None:
+    def __init__(self, out: Path, *arguments: str, deaf: bool = False) -> None:
         before = set(processes_of_runs().values())
         command = [sys.executable, "-m", "conformance", "run", *arguments, "--out", str(out)]
+        if deaf:
+            command = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *command]
         self.out = out
-        self.process = subprocess.Popen(
-            command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        self.stderr = out.parent / "stderr"
+        with self.stderr.open("w") as said:
+            self.process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=said)
         self.run = self._await_drive(before)
 
     def _await_drive(self, before: set[str]) -> str:
@@ -93,6 +95,21 @@ def test_the_harness_is_interrupted_and_says_so(harness, name):
     harness.assert_clean()
     last = json.loads((harness.out / "report.jsonl").read_text().splitlines()[-1])
     assert (last["kind"], last["exit_code"], last["complete"]) == ("footer", 2, False)
+
+
+def test_a_kept_stage_ends_with_sigterm_where_ctrl_c_is_ignored(tmp_path):
+    arguments = ("--target", "passthrough", "--backend", "witness", "--rule", "MGC601", "--runtime", "process")
+    harness = Harness(tmp_path / "out", *arguments, "--keep", deaf=True)
+    deadline = time.monotonic() + STARTED_WITHIN
+    while "the stage is up" not in harness.stderr.read_text():
+        assert time.monotonic() < deadline, harness.stderr.read_text()
+        time.sleep(0.1)
+    harness.process.terminate()
+    try:
+        assert harness.process.wait(CLEAN_WITHIN) == 0
+    finally:
+        harness.process.kill()
+    harness.assert_clean()
 
 
 def test_the_driving_process_is_killed(harness):
