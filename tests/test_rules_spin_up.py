@@ -1,112 +1,30 @@
-"""Rules MGC501 to MGC511 on evidence written by hand: a healthy spin-up, what breaks it, whose fault it is, silence."""
+"""Rules MGC501 to MGC511 on evidence written by hand: what all share, and those from the trigger to the listed tools."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-from evidence_builder import RESULT, Story, error, request, result
 
 from conformance import timing
-from conformance.diagnosis.classify import classify
 from conformance.evidence.events import Hop, Kind, Point
 from conformance.rules.all import rule_named
-from conformance.rules.base import DOCSTRING_HEADINGS, Inputs, judge
+from conformance.rules.base import DOCSTRING_HEADINGS
 from conformance.rules.spin_up_times import spin_up_times, spun_up
-from conformance.rules.verdicts import Fail, Inconclusive, NotApplicable, NotExercised, Pass, Verdict
-
-IDS = [f"MGC5{number:02}" for number in range(1, 12)]
-GATEWAY, STRANGER = "a" * 64, "b" * 64
-TOOLS = ("get_current_time", "convert_time")
-WORKS = {"spin_up": "works", "image": "image", "runtime": "containers"}
-TRIGGER = 10.0
-
-
-def verdict(rule_id: str, story: Story, **header: Any) -> Verdict:
-    rule = rule_named(rule_id)
-    assert rule is not None
-    return judge(rule, Inputs(story.transcript(**(WORKS | header))))
-
-
-def failure(rule_id: str, story: Story, **header: Any) -> tuple[Hop, str]:
-    """Return the hop that a failure is charged to, and its failure class."""
-    rule = rule_named(rule_id)
-    assert rule is not None
-    inputs = Inputs(story.transcript(**(WORKS | header)))
-    found = judge(rule, inputs)
-    assert isinstance(found, Fail), found
-    assert found.events
-    return found.charged_to, classify(rule, found, inputs).failure_class
-
-
-def gateway(until: float | None = None, code: int = 1) -> Story:
-    """A gateway that was started at 1 s, and ended at `until`."""
-    story = Story()
-    story.add(Point.ENGINE, Kind.CLOCK, 0.0, domain="engine", offset=0.0, uncertainty=0.002)
-    story.add(Point.STAGE, Kind.PROCESS_START, 1.0, name="gateway", pid=1, argv=["gateway"], container=GATEWAY)
-    if until is not None:
-        story.add(Point.STAGE, Kind.PROCESS_EXIT, until, name="gateway", pid=1, code=code, container=GATEWAY)
-    return story
-
-
-def container(
-    story: Story,
-    name: str = "c-1",
-    *,
-    t: float = TRIGGER + 0.1,
-    asked: bool = True,
-    asker: str | None = GATEWAY,
-    start: float | None = 0.3,
-    answer: float | None = 0.6,
-    tools: tuple[str, ...] = TOOLS,
-    inspected: bool = True,
-) -> None:
-    """A container that is asked for at t, started `start` later, and whose server answers initialize `answer` later."""
-    if asked:
-        where = story.exchange(
-            engine=True, target="/v1.41/containers/create", status=201, response={"Id": name}, after=0.01, t=t
-        )
-        tap, conn, _ = where.split("/")
-        story.add(Point.ENGINE_TAP, Kind.CONN_OPEN, t - 0.001, tap=tap, conn=int(conn), peer="unix:", container=asker)
-    story.engine_event("create", name, t=t + 0.02)
-    if start is None:
-        return
-    up = t + start
-    story.engine_event("start", name, t=up)
-    if inspected:
-        data = {"container": name, "inspect": {"auto_remove": True}}
-        story.add(Point.ENGINE, Kind.CONTAINER_INSPECT, up + 0.001, **data)
-    process = f"process of {name}"
-    story.stdio_start(process, t=up + 0.02)
-    story.stdio("up", request("initialize", 0), process, t=up + 0.03)
-    if answer is not None:
-        story.stdio("down", result(0, **RESULT), process, t=up + answer)
-        story.stdio("up", request("tools/list", 1), process, t=up + answer + 0.5)
-        listed = [{"name": tool} for tool in tools]
-        story.stdio("down", result(1, tools=listed), process, t=up + answer + 0.51)
-
-
-def gone(story: Story, name: str, t: float, *, died: float | None = None) -> None:
-    """The container ends, and is removed at t."""
-    story.engine_event("die", name, t=t - 0.1 if died is None else died, exit_code=0)
-    story.engine_event("destroy", name, t=t)
-
-
-def used(story: Story, client: str = "a", *, t: float = TRIGGER, listed: tuple[str, ...] = TOOLS, **more: Any) -> Story:
-    """A client initializes at t, has its answer after 1.2 s, and lists tools."""
-    story.stimulus("trigger", t=t - 0.01)
-    story.initialize(client, t=t, **({"after": 1.2} | more))
-    story.listing(client, tools=listed, t=t + 1.5)
-    return story
-
-
-def ended(story: Story, *, status: int = 200, stop: float = 20.0) -> Story:
-    """The session is deleted at 15 s, the gateway stopped at 20 s, and what remains is watched for long enough."""
-    story.stimulus("session.end", t=15.0)
-    story.exchange("a", method="DELETE", session="s-1", status=status, t=15.01)
-    story.stimulus("gateway.stop", t=stop)
-    story.stimulus("removal.watched", t=stop + timing.REMOVED_AFTER + 1.0)
-    return story
+from conformance.rules.verdicts import Fail, Inconclusive, NotApplicable, NotExercised, Pass
+from tests.evidence_builder import Story, error
+from tests.spin_up_stories import (
+    IDS,
+    STRANGER,
+    TOOLS,
+    TRIGGER,
+    WORKS,
+    container,
+    ended,
+    failure,
+    gateway,
+    gone,
+    used,
+    verdict,
+)
 
 
 def healthy() -> Story:
@@ -124,19 +42,6 @@ def shared() -> Story:
     used(story, after=0.05)
     gone(story, "c-1", 20.5)
     return ended(story)
-
-
-def vain(*, spin_up: str = "image-missing", **answer: Any) -> Story:
-    """A client initializes with a gateway that asked the engine for an image it does not have."""
-    story = gateway()
-    story.stimulus("trigger", t=TRIGGER)
-    if spin_up == "image-missing":
-        story.exchange(engine=True, target="/v1.41/containers/create", status=404, response={"message": "No such"})
-    elif spin_up == "engine-denied":
-        story.exchange(engine=True, target="/v1.41/containers/create", status=None, how="open")
-    asked = request("initialize", 0)
-    story.exchange("a", **({"request": asked, "sse": [error(0)], "t": TRIGGER + 0.1} | answer))
-    return story
 
 
 # every rule ---------------------------------------------------------------------------------------------------------
@@ -364,180 +269,3 @@ def test_508_one_for_each_of_two_clients_is_right() -> None:
     container(story, "c-2", t=13.1)
     used(used(story), "b", t=13.0)
     assert isinstance(verdict("MGC508", story), Pass)
-
-
-# removal ------------------------------------------------------------------------------------------------------------
-
-
-def test_506_a_container_that_outlives_its_session_is_a_leak() -> None:
-    story = gateway()
-    container(story)
-    used(story)
-    gone(story, "c-1", 31.0)
-    assert failure("MGC506", ended(story, stop=30.5)) == (Hop.GATEWAY, "container-leak-or-storm")
-
-
-def test_506_a_container_that_outlives_its_gateway_is_a_leak() -> None:
-    story = gateway()
-    container(story, t=1.5)
-    assert failure("MGC506", ended(used(story))) == (Hop.GATEWAY, "container-leak-or-storm")
-
-
-def test_506_a_session_that_cannot_be_deleted_is_judged_by_the_gateways_stop() -> None:
-    story = gateway()
-    container(story)
-    used(story)
-    gone(story, "c-1", 20.4)
-    found = verdict("MGC506", ended(story, status=405))
-    assert isinstance(found, Pass)
-    assert "could not be deleted" in found.observed
-
-
-def killed(*, watched: float = timing.REMOVED_AFTER + 1.0) -> Story:
-    story = gateway()
-    container(story)
-    used(story)
-    story.stimulus("gateway.kill", t=15.0)
-    story.stimulus("removal.watched", t=15.0 + watched)
-    return story
-
-
-def test_507_all_removed_after_the_kill_passes() -> None:
-    story = killed()
-    gone(story, "c-1", 16.0)
-    assert isinstance(verdict("MGC507", story), Pass)
-
-
-def test_507_what_still_runs_is_a_leak() -> None:
-    assert failure("MGC507", killed()) == (Hop.GATEWAY, "container-leak-or-storm")
-
-
-def test_507_what_was_gone_before_shows_nothing() -> None:
-    story = killed()
-    gone(story, "c-1", 14.0)
-    assert isinstance(verdict("MGC507", story), NotExercised)
-
-
-def test_507_a_watch_that_was_too_short_leaves_it_open() -> None:
-    assert isinstance(verdict("MGC507", killed(watched=2.0)), Inconclusive)
-
-
-def test_507_the_harness_own_lag_leaves_it_open() -> None:
-    story = killed()
-    story.lag(timing.REMOVED_AFTER, t=16.0)
-    assert isinstance(verdict("MGC507", story), Inconclusive)
-
-
-def test_507_an_end_in_time_and_a_slow_engine_leave_it_open() -> None:
-    story = killed(watched=20.0)
-    gone(story, "c-1", 15.0 + timing.REMOVED_AFTER + 1.0, died=20.0)
-    assert isinstance(verdict("MGC507", story), Inconclusive)
-
-
-def test_507_a_removal_inside_the_clocks_uncertainty_leaves_it_open() -> None:
-    story = killed(watched=20.0)
-    gone(story, "c-1", 15.0 + timing.REMOVED_AFTER + 0.001)
-    assert isinstance(verdict("MGC507", story), Inconclusive)
-
-
-# what cannot be started ---------------------------------------------------------------------------------------------
-
-SILENT = {"status": None, "sse": None, "how": "abandoned", "after": 0.0, "length": timing.ANSWER}
-EMPTY = {"sse": [], "how": "complete"}
-CONNECTED = {"sse": [result(0, **RESULT)]}
-FAULTS = {
-    "MGC509": ("image-missing", "enabled-but-not-started"),
-    "MGC511": ("engine-denied", "docker-socket-unusable"),
-}
-
-
-def story_of(rule_id: str, **answer: Any) -> tuple[Story, dict[str, Any]]:
-    """Return evidence of the fault that a rule is about, and its header."""
-    if rule_id != "MGC510":
-        spin_up = FAULTS[rule_id][0]
-        return vain(spin_up=spin_up, **answer), {"spin_up": spin_up}
-    story = vain(spin_up="works", **answer)
-    container(story, answer=None)
-    story.engine_event("die", t=11.0, exit_code=3)
-    story.engine_event("destroy", t=11.1)
-    return story, {}
-
-
-@pytest.mark.parametrize("rule_id", IDS[8:])
-@pytest.mark.parametrize(
-    "answer",
-    [
-        {},
-        {"status": 502, "sse": None, "body": "bad gateway"},
-        {"status": None, "sse": None, "how": "fin"},
-    ],
-    ids=["json-rpc", "http", "closed"],
-)
-def test_an_error_of_any_kind_passes(rule_id: str, answer: dict[str, Any]) -> None:
-    story, header = story_of(rule_id, **answer)
-    assert isinstance(verdict(rule_id, story, **header), Pass)
-
-
-@pytest.mark.parametrize("rule_id", IDS[8:])
-def test_an_error_on_the_first_list_is_an_error_too(rule_id: str) -> None:
-    story, header = story_of(rule_id, **CONNECTED)
-    story.listing("a", sse=[error(1)])
-    assert isinstance(verdict(rule_id, story, **header), Pass)
-
-
-@pytest.mark.parametrize(
-    ("rule_id", "answer", "expected"),
-    [
-        ("MGC509", SILENT, "initialize-hang"),
-        ("MGC510", SILENT, "initialize-hang"),
-        ("MGC511", SILENT, "docker-socket-unusable"),
-        ("MGC509", EMPTY, "empty-200-stream"),
-        ("MGC510", EMPTY, "empty-200-stream"),
-        ("MGC511", EMPTY, "docker-socket-unusable"),
-    ],
-)
-def test_silence_is_a_failure(rule_id: str, answer: dict[str, Any], expected: str) -> None:
-    story, header = story_of(rule_id, **answer)
-    assert failure(rule_id, story, **header) == (Hop.GATEWAY, expected)
-
-
-@pytest.mark.parametrize(
-    ("rule_id", "expected"),
-    [("MGC509", "enabled-but-not-started"), ("MGC510", "dead-child-zombie"), ("MGC511", "docker-socket-unusable")],
-)
-def test_an_empty_list_is_no_error(rule_id: str, expected: str) -> None:
-    story, header = story_of(rule_id, **CONNECTED)
-    story.listing("a")
-    rule = rule_named(rule_id)
-    assert rule is not None
-    found = verdict(rule_id, story, **header)
-    assert isinstance(found, Fail)
-    assert found.symptom == expected
-
-
-@pytest.mark.parametrize(("rule_id", "spin_up"), [("MGC509", "image-missing"), ("MGC511", "engine-missing")])
-def test_a_gateway_that_ended_refuses_connections(rule_id: str, spin_up: str) -> None:
-    story = gateway(until=5.0)
-    if spin_up == "image-missing":
-        story.exchange(engine=True, target="/v1.41/containers/create", status=404, t=3.0)
-    story.stimulus("trigger", t=TRIGGER)
-    story.add(Point.CLIENT_TAP, Kind.CONN_FAILED, TRIGGER + 0.1, tap="client:a", conn=1, error="no upstream is set")
-    found = verdict(rule_id, story, spin_up=spin_up)
-    assert isinstance(found, Pass)
-    assert "ended with status 1" in found.observed
-
-
-def test_509_a_pull_that_the_engine_does_not_answer_leaves_it_open() -> None:
-    story, header = story_of("MGC509", **SILENT)
-    story.exchange(engine=True, target="/v1.41/images/create?fromImage=x", status=None, how=None, t=TRIGGER + 0.2)
-    assert isinstance(verdict("MGC509", story, **header), Inconclusive)
-
-
-@pytest.mark.parametrize(("rule_id", "spin_up"), [("MGC509", "image-missing"), ("MGC511", "engine-denied")])
-def test_a_gateway_that_asks_the_engine_for_nothing_is_judged_elsewhere(rule_id: str, spin_up: str) -> None:
-    story = used(gateway(), listed=())
-    assert isinstance(verdict(rule_id, story, spin_up=spin_up), NotExercised)
-
-
-def test_511_success_without_an_engine_shows_nothing() -> None:
-    assert isinstance(verdict("MGC511", used(gateway(), listed=()), spin_up="engine-missing"), NotExercised)

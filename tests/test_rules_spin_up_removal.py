@@ -1,0 +1,80 @@
+"""Rules MGC506 and MGC507 on evidence written by hand: what becomes of the containers in the end."""
+
+from __future__ import annotations
+
+from conformance import timing
+from conformance.evidence.events import Hop
+from conformance.rules.verdicts import Inconclusive, NotExercised, Pass
+from tests.evidence_builder import Story
+from tests.spin_up_stories import container, ended, failure, gateway, gone, used, verdict
+
+
+def test_506_a_container_that_outlives_its_session_is_a_leak() -> None:
+    story = gateway()
+    container(story)
+    used(story)
+    gone(story, "c-1", 31.0)
+    assert failure("MGC506", ended(story, stop=30.5)) == (Hop.GATEWAY, "container-leak-or-storm")
+
+
+def test_506_a_container_that_outlives_its_gateway_is_a_leak() -> None:
+    story = gateway()
+    container(story, t=1.5)
+    assert failure("MGC506", ended(used(story))) == (Hop.GATEWAY, "container-leak-or-storm")
+
+
+def test_506_a_session_that_cannot_be_deleted_is_judged_by_the_gateways_stop() -> None:
+    story = gateway()
+    container(story)
+    used(story)
+    gone(story, "c-1", 20.4)
+    found = verdict("MGC506", ended(story, status=405))
+    assert isinstance(found, Pass)
+    assert "could not be deleted" in found.observed
+
+
+def killed(*, watched: float = timing.REMOVED_AFTER + 1.0) -> Story:
+    story = gateway()
+    container(story)
+    used(story)
+    story.stimulus("gateway.kill", t=15.0)
+    story.stimulus("removal.watched", t=15.0 + watched)
+    return story
+
+
+def test_507_all_removed_after_the_kill_passes() -> None:
+    story = killed()
+    gone(story, "c-1", 16.0)
+    assert isinstance(verdict("MGC507", story), Pass)
+
+
+def test_507_what_still_runs_is_a_leak() -> None:
+    assert failure("MGC507", killed()) == (Hop.GATEWAY, "container-leak-or-storm")
+
+
+def test_507_what_was_gone_before_shows_nothing() -> None:
+    story = killed()
+    gone(story, "c-1", 14.0)
+    assert isinstance(verdict("MGC507", story), NotExercised)
+
+
+def test_507_a_watch_that_was_too_short_leaves_it_open() -> None:
+    assert isinstance(verdict("MGC507", killed(watched=2.0)), Inconclusive)
+
+
+def test_507_the_harness_own_lag_leaves_it_open() -> None:
+    story = killed()
+    story.lag(timing.REMOVED_AFTER, t=16.0)
+    assert isinstance(verdict("MGC507", story), Inconclusive)
+
+
+def test_507_an_end_in_time_and_a_slow_engine_leave_it_open() -> None:
+    story = killed(watched=20.0)
+    gone(story, "c-1", 15.0 + timing.REMOVED_AFTER + 1.0, died=20.0)
+    assert isinstance(verdict("MGC507", story), Inconclusive)
+
+
+def test_507_a_removal_inside_the_clocks_uncertainty_leaves_it_open() -> None:
+    story = killed(watched=20.0)
+    gone(story, "c-1", 15.0 + timing.REMOVED_AFTER + 0.001)
+    assert isinstance(verdict("MGC507", story), Inconclusive)
