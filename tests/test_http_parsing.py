@@ -1,4 +1,6 @@
+import gzip
 import json
+import zlib
 
 import pytest
 from hypothesis import given, settings
@@ -45,6 +47,40 @@ def test_pipelined_requests_are_paired_in_order(connection):
     ]
     statuses = {item.data["exchange"]: item.data["status"] for item in seen if item.kind is Kind.HTTP_RESPONSE}
     assert statuses == {"client:a/1/1": 200, "client:a/1/2": 405}
+
+
+def head(media_type, coding, length):
+    return (
+        f"HTTP/1.1 200 OK\r\nContent-Type: {media_type}\r\nContent-Encoding: {coding}\r\nContent-Length: {length}\r\n\r\n"
+    ).encode()
+
+
+@pytest.mark.parametrize(
+    ("coding", "code"), [("gzip", gzip.compress), ("X-GZIP", gzip.compress), ("deflate", zlib.compress)]
+)
+def test_a_coded_body_is_read(connection, coding, code):
+    body = code(ANSWER)
+    seen = [*connection.up(1, REQUEST), *connection.down(2, head("application/json", coding, len(body)) + body)]
+    found = next(item for item in seen if item.kind is Kind.HTTP_RESPONSE_BODY)
+    assert found.data["message"] == json.loads(ANSWER)
+
+
+@pytest.mark.parametrize(("coding", "body"), [("gzip", ANSWER), ("br", ANSWER), ("gzip", gzip.compress(ANSWER)[:-20])])
+def test_a_body_that_is_not_of_its_coding_is_kept_as_it_came(connection, coding, body):
+    seen = [*connection.up(1, REQUEST), *connection.down(2, head("application/json", coding, len(body)) + body)]
+    assert [item for item in seen if item.kind is Kind.HTTP_RESPONSE_BODY]
+
+
+def test_events_of_a_coded_stream_count_when_they_can_be_read(connection):
+    coder = zlib.compressobj(wbits=16 + zlib.MAX_WBITS)
+    event = b"data: " + ANSWER + b"\n\n"
+    flushed = coder.compress(event) + coder.flush(zlib.Z_SYNC_FLUSH)
+    held = coder.compress(event) + coder.flush()
+    start = STREAM_HEAD.replace(b"Transfer", b"Content-Encoding: gzip\r\nTransfer")
+    seen = [*connection.up(1, GET)]
+    for t, read in enumerate((start, chunk(flushed), chunk(held[:1]), chunk(held[1:]), b"0\r\n\r\n"), 2):
+        seen += connection.down(t, read)
+    assert [item.t_ns for item in seen if item.kind is Kind.SSE_EVENT] == [3, 5]
 
 
 @given(st.lists(st.integers(1, 60), max_size=12))

@@ -199,6 +199,7 @@ def form(headers, **answer):
 
 
 REFUSED = {"sse": None, "response": error()}
+CODED = {"Accept-Encoding": "gzip, deflate"}
 CHARSET = {"Content-Type": "application/json; charset=utf-8"}
 
 
@@ -207,6 +208,8 @@ CHARSET = {"Content-Type": "application/json; charset=utf-8"}
     [
         (CHARSET, {}, None),
         (CHARSET, REFUSED | {"status": 415}, "http-form-mishandled"),
+        (CODED, {}, None),
+        (CODED, {"sse": None, "body": "\x1f\x8b"}, "http-form-mishandled"),
         ({"Accept": "application/json;q=0.9, text/event-stream"}, REFUSED | {"status": 406}, "accept-406"),
     ],
 )

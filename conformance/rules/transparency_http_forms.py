@@ -202,31 +202,35 @@ def _has_id(exchange: Exchange) -> bool:
     return any(message.error is not None and message.id is not None for message in exchange.messages())
 
 
-_PLAIN: Final = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
+_PLAIN: Final = {
+    "content-type": "application/json",
+    "accept": "application/json, text/event-stream",
+    "accept-encoding": "identity",
+}
 
 
 def _unusual(transcript: Transcript) -> tuple[Exchange, ...]:
-    """Return requests whose Content-Type or Accept is written otherwise than usual and means the same."""
+    """Return requests whose header fields are written otherwise than usual and mean the same, or offer a coding."""
     stimuli = transcript.stimuli("request.form")
     return tuple(
         item
         for item in transcript.client()
         if stimuli
         and item.rpc_method == "tools/list"
-        and any(item.headers.get(name, "") != usual for name, usual in _PLAIN.items())
+        and any(item.headers.get(name, usual) != usual for name, usual in _PLAIN.items())
     )
 
 
 FORMS = Precondition(
     "request-forms",
-    "a request whose Content-Type or Accept has parameters",
+    "a request whose Content-Type or Accept has parameters, or that offers a coding",
     lambda transcript: bool(_unusual(transcript)),
 )
 
 
 @rule(
     id="MGC733",
-    title="Parameters and spelling of Content-Type and Accept do not matter",
+    title="Parameters and spelling of Content-Type and Accept do not matter, nor what coding is offered",
     suite=SUITE,
     level=Level.PRACTICE,
     side=Side.SERVER,
@@ -235,10 +239,12 @@ FORMS = Precondition(
     failure_classes=("accept-406", "http-form-mishandled"),
 )
 def header_forms_are_read(inputs: Inputs) -> Verdict:
-    """Judge requests whose media types are written with parameters, quality values or in another order.
+    """Judge requests whose media types have parameters, quality values or another order, or that offer a coding.
 
-    What it checks: each is answered with a result, as the same request with the plain header fields is.
-    Why it matters: HTTP libraries add charset and q-values by themselves; a literal comparison shuts their users out.
+    What it checks: each is answered with a result, as the same request with the plain header fields is; where gzip or
+    deflate was offered it may be so coded.
+    Why it matters: HTTP libraries add charset, q-values and Accept-Encoding by themselves; a literal comparison, or a
+    coding that is not what it is called, shuts their users out.
     A failing exchange: Content-Type: application/json; charset=utf-8 → 415
     A conforming exchange: Content-Type: application/json; charset=utf-8 → 200
     Known gaps: wildcards in Accept are not driven, as the SDKs' servers differ on them.
@@ -246,9 +252,9 @@ def header_forms_are_read(inputs: Inputs) -> Verdict:
     asked = _unusual(inputs.through)
     for item in asked:
         if without_result(item):
-            kind, accept = (item.headers.get(name, "nothing") for name in _PLAIN)
+            kind, accept, coding = (item.headers.get(name, "nothing") for name in _PLAIN)
             return fail(
-                f"a result for Content-Type {kind!r} and Accept {accept!r}",
+                f"a result for Content-Type {kind!r}, Accept {accept!r} and Accept-Encoding {coding!r}",
                 f"it was answered {item.status}",
                 item,
                 charged_to=charge(inputs, item, without_result),

@@ -163,7 +163,7 @@ class McpClient:
                 return
             messages: tuple[Mapping[str, JSON], ...] = ()
             parser = SseParser()
-            chunks = response.aiter_raw()
+            chunks = response.aiter_bytes()
             async for chunk in chunks:
                 for item in parser.feed(chunk):
                     if isinstance(item, SseEvent):
@@ -313,7 +313,7 @@ class McpClient:
                     await response.aread()
                     return
                 parser = SseParser()
-                async for chunk in response.aiter_raw():
+                async for chunk in response.aiter_bytes():
                     for item in parser.feed(chunk):
                         if isinstance(item, SseEvent):
                             arrived = json_messages(item.data.encode())

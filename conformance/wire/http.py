@@ -18,6 +18,7 @@ import h11
 from conformance.evidence.events import JSON, Kind, Point
 from conformance.evidence.log import Observation
 from conformance.evidence.redact import Redactor
+from conformance.wire.content_coding import ContentDecoder, is_plain
 from conformance.wire.sse import SseEvent, SseParser
 
 _MAX_HEADERS: Final = 1024 * 1024
@@ -97,6 +98,7 @@ class HttpConnection:
     _response_open: bool = False
     _response_body: bytearray = field(default_factory=bytearray)
     _stream: SseParser | None = None
+    _decoder: ContentDecoder | None = None
     _blind: set[str] = field(default_factory=set)
     _client_left: bool = False
 
@@ -226,8 +228,10 @@ class HttpConnection:
     def _begin_response(self, t_ns: int, event: h11.Response | h11.InformationalResponse) -> Observation:
         headers = self._headers(event.headers)
         content_type = next((value for name, value in headers if name.lower() == "content-type"), "")
-        encoded = any(name.lower() == "content-encoding" and value != "identity" for name, value in headers)
-        is_stream = content_type.partition(";")[0].strip().lower() == "text/event-stream" and not encoded
+        coding = next((value for name, value in headers if name.lower() == "content-encoding"), "")
+        self._decoder = None if is_plain(coding) else ContentDecoder(coding)
+        readable = self._decoder is None or self._decoder.reads
+        is_stream = content_type.partition(";")[0].strip().lower() == "text/event-stream" and readable
         self._stream = SseParser() if is_stream else None
         self._response_body.clear()
         self._response_open = event.status_code != 101
@@ -239,7 +243,8 @@ class HttpConnection:
             headers=headers,
         )
 
-    def _body(self, t_ns: int, data: bytes) -> Iterator[Observation]:
+    def _body(self, t_ns: int, coded: bytes) -> Iterator[Observation]:
+        data = self._decoder.feed(coded) if self._decoder is not None else coded
         self._response_body += data
         if self._stream is None:
             return

@@ -29,8 +29,10 @@ HEADER_FORMS: Final = (
     {"Content-Type": "application/json; charset=utf-8"},
     {"Accept": "application/json;q=0.9, text/event-stream;q=0.8"},
     {"Accept": "text/event-stream,application/json"},
+    {"Accept-Encoding": "gzip, deflate"},
 )
-"""The same media types, as HTTP libraries write them (RFC 9110 sections 8.3.1 and 12.5.1)."""
+"""The same media types, as HTTP libraries write them, and the codings that they offer (RFC 9110 sections 8.3.1, 12.5.1
+and 12.5.3)."""
 
 FORMS_OF_ANSWERS: Final = ("correct", "json", "json-charset", "stream-charset", "stream-comments")
 """Legal manners of the witness."""

@@ -1,0 +1,39 @@
+"""Content codings of response bodies (RFC 9110 section 8.4.1), undone as the bytes come.
+
+A client that offers one may get it: what the message says is then read all the same, and when each part could be read.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Final
+
+_WINDOW_BITS: Final = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
+
+
+def is_plain(coding: str) -> bool:
+    """Whether a Content-Encoding leaves the body as it is."""
+    return coding.strip().lower() in ("", "identity")
+
+
+class ContentDecoder:
+    """Undoes one coding. What is not of that coding comes out as it went in, from the first byte that shows it on."""
+
+    def __init__(self, coding: str) -> None:
+        bits = _WINDOW_BITS.get(coding.strip().lower())
+        self._inflating = zlib.decompressobj(bits) if bits is not None else None
+
+    @property
+    def reads(self) -> bool:
+        """Whether this coding is known and the body so far was of it."""
+        return self._inflating is not None
+
+    def feed(self, data: bytes) -> bytes:
+        """Return what a reader of the body has after these bytes that it had not before."""
+        if self._inflating is None:
+            return data
+        try:
+            return self._inflating.decompress(data)
+        except zlib.error:
+            self._inflating = None
+            return data
