@@ -20,10 +20,10 @@ CLEAN_WITHIN = 15.0
 STARTED_WITHIN = 60.0
 
 
-def processes_of_runs() -> dict[int, str]:
-    """Return the run id of every process that a harness started, by pid."""
+def processes_of_runs(above: int | None = None) -> dict[int, str]:
+    """Return the run id of every process that a harness started, or that of pid `above` did, by pid."""
     found = {}
-    for process in psutil.process_iter():
+    for process in psutil.process_iter() if above is None else psutil.Process(above).children(recursive=True):
         try:
             run = process.environ().get(RUN_VARIABLE)
             if run and process.status() != psutil.STATUS_ZOMBIE:
@@ -37,7 +37,6 @@ class Harness:
     """A real `run` in a session of its own, waited for until it drives. deaf: to Ctrl-C, as after `nohup … &`."""
 
     def __init__(self, out: Path, *arguments: str, deaf: bool = False) -> None:
-        before = set(processes_of_runs().values())
         command = [sys.executable, "-m", "conformance", "run", *arguments, "--out", str(out)]
         if deaf:
             command = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *command]
@@ -45,13 +44,12 @@ class Harness:
         self.stderr = out.parent / "stderr"
         with self.stderr.open("w") as said:
             self.process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=said)
-        self.run = self._await_drive(before)
+        self.run = self._await_drive()
 
-    def _await_drive(self, before: set[str]) -> str:
+    def _await_drive(self) -> str:
         deadline = time.monotonic() + STARTED_WITHIN
         while time.monotonic() < deadline:
-            mine = {run for run in processes_of_runs().values() if run not in before and self.folder(run)}
-            for run in mine:
+            for run in {run for run in processes_of_runs(self.process.pid).values() if self.folder(run)}:
                 progress = self.folder(run)[0] / "progress.jsonl"
                 if progress.exists() and '"driving"' in progress.read_text():
                     return run
