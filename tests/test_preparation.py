@@ -71,7 +71,7 @@ def runtime(tmp_path) -> ProcessRuntime:
     return ProcessRuntime(Plan(run_id="r", out=str(tmp_path), work=str(tmp_path / "w"), runtime="process", cells=()))
 
 
-def target(*requests: dict, before: str = ADD_USER, seconds: float = 20.0) -> TargetManifest:
+def target(*requests: dict, before: str | None = ADD_USER, seconds: float = 60.0) -> TargetManifest:
     data = {
         "name": "gw",
         "title": "The gateway",
@@ -80,7 +80,10 @@ def target(*requests: dict, before: str = ADD_USER, seconds: float = 20.0) -> Ta
         "ready": {"seconds": seconds},
         "start": {
             "command": ["{python}", "-c", GATEWAY, "{port}", "{backend_url}"],
-            "before": [{"command": ["{python}", "-c", before, "alice", "{PASSWORD}"], "save": "USER"}],
+            "before": [{"command": ["{python}", "-c", before, "alice", "{PASSWORD}"], "save": "USER"}]
+            if before
+            else [],
+            "files": [{"path": "{config_dir}/users", "content": "nobody nothing"}],
             "requests": list(requests),
         },
         "endpoint": {"headers": {"Authorization": "Bearer {TOKEN}"} if LOGIN in requests else {}},
@@ -141,22 +144,22 @@ def test_a_command_that_fails_is_said_and_the_gateway_not_started(runtime):
 
 
 @pytest.mark.parametrize(
-    ("before", "said"),
+    ("before", "seconds", "said"),
     [
-        ("pass", "the command that gives USER printed nothing"),
-        ("import time; time.sleep(600)", "start.before did not end within 1 s"),
+        ("pass", 60, "the command that gives USER printed nothing"),
+        ("import time; time.sleep(600)", 1, "start.before did not end within 1 s"),
     ],
 )
-def test_a_command_that_says_nothing_or_never_ends(runtime, before, said):
+def test_a_command_that_says_nothing_or_never_ends(runtime, before, seconds, said):
     with pytest.raises(PreparationError, match=said):
-        started(runtime, target(before=before, seconds=1))
+        started(runtime, target(before=before, seconds=seconds))
 
 
 @pytest.mark.parametrize(("ready", "error"), [(Ready.ANSWERS, CannotJudgeError), (Ready.TRIED, PreparationError)])
 def test_a_request_that_is_not_answered_ends_with_the_start(runtime, ready, error):
     """Where whatever comes of a start is evidence, a gateway that was not prepared is still no gateway to judge."""
-    with pytest.raises(error, match="not within 2 s"):
-        started(runtime, target({"path": "/hang", "body": {}}, seconds=2), ready=ready)
+    with pytest.raises(error, match="not within 5 s"):
+        started(runtime, target({"path": "/hang", "body": {}}, before=None, seconds=5), ready=ready)
 
 
 def test_another_program_at_the_port_is_not_taken_for_the_gateway(runtime, monkeypatch):
