@@ -1,4 +1,4 @@
-"""Sessions: conformance (`-- ARGS`), tests, mutants, broken-releases, stability, search, lint, lock."""
+"""Sessions: conformance (`-- ARGS`), tests, mutants, broken-releases, fleet-latest, stability, search, lint, lock."""
 
 from __future__ import annotations
 
@@ -43,6 +43,13 @@ def broken_releases(session: nox.Session) -> None:
     """Show that published releases with a known defect are flagged, and the releases that mended it are not."""
     install(session)
     session.run("python", "-m", "conformance", "broken-releases", *session.posargs)
+
+
+@nox.session(name="fleet-latest")
+def fleet_latest(session: nox.Session) -> None:
+    """Judge the newest releases of the fleet's gateways, and print what differs from the pinned ones."""
+    install(session)
+    session.run("python", "-m", "conformance", "fleet-latest", *session.posargs)
 
 
 @nox.session

