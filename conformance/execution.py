@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from conformance.diagnosis.rootcause import Diagnosis, diagnose
 from conformance.errors import ExitCode
 from conformance.evidence.events import JSON
 from conformance.evidence.transcript import Transcript
-from conformance.expectations import COUNTED, Unmet
+from conformance.expectations import Unmet, status_of
 from conformance.judging import Judgement, judge_files, transcript
 from conformance.paths import SCHEMAS
 from conformance.progress import Record
@@ -24,19 +25,17 @@ from conformance.report.files import REPORT, clear, write_reports
 from conformance.report.github import annotate, commands_stopped
 from conformance.report.jsonl import ReportWriter, read_report
 from conformance.report.progress import LiveProgress
-from conformance.report.records import Header
+from conformance.report.records import Header, Run
 from conformance.report.records import Selection as SelectionRecord
 from conformance.report.terminal import make_console, render
 from conformance.rules.all import rule_named
-from conformance.running import Judged, Selection, cells_of, drive_and_judge
+from conformance.running import Judged, Selection, begin, cells_of, drive_and_judge
 from conformance.spec.revisions import Revision
 from conformance.stage.engine import connect
 from conformance.stage.manifest import BackendManifest, TargetManifest
 from conformance.stage.plan import Cell
 from conformance.stage.scenario import SUITES, scenarios
 
-INCONCLUSIVE_SHARE = 0.02
-"""Share of inconclusive verdicts from which a run could not judge (DESIGN: Exit codes)."""
 PROFILED = (Revision.V2025_11_25,)
 """Revisions whose MUST rows are frozen as a profile that a badge counts."""
 _SEED = 0
@@ -46,23 +45,25 @@ _SEED = 0
 def execute(selection: Selection) -> ExitCode:
     """Drive and judge a selection and write every report under `selection.out`; return the exit code.
 
-    Raises NothingRanError when the selection is empty. Results so far are kept whatever happens.
+    Raises NothingRanError when the selection is empty, UsageError when what is in `selection.out` cannot be resumed.
+    Results so far are kept whatever happens.
     """
     out = selection.out.resolve()
-    known = scenarios()
-    waits = {cell.id: known[cell.scenario].seconds for cell in cells_of(selection)}
-    out.mkdir(parents=True, exist_ok=True)
+    begun = begin(selection)
+    waits = {cell.id: scenarios()[cell.scenario].seconds for cell in begun.driven}
     clear(out)
+    if begun.kept:
+        print(f"resumed: {len(begun.kept)} of {len(begun.cells)} cells are kept as earlier runs recorded them")
     console = make_console()
     with ReportWriter(out / REPORT) as writer, _terminated_like_interrupted():
-        writer.header(_header(selection))
+        writer.header(header_of(selection, begun.runs))
         with commands_stopped(sys.stdout), LiveProgress(console, waits) as live:
 
             def take(record: Record) -> None:
                 writer.result(record)
                 live.result(record)
 
-            judged = drive_and_judge(selection, on_result=take, on_progress=live.engine)
+            judged = drive_and_judge(selection, begun, on_result=take, on_progress=live.engine)
         for diagnosis in diagnoses(judged.records, out):
             writer.diagnosis(diagnosis.to_json())
         standard = _is_standard(selection) and not selection.quick
@@ -105,22 +106,16 @@ def exit_code(judged: Judged, unmet: Sequence[Unmet] = ()) -> ExitCode:
 
     unmet: baseline entries that the results do not bear out; a stale one is as unexpected as a failure.
     """
-    verdicts = [str(record["verdict"]) for record in judged.records]
-    if judged.interrupted:
-        return ExitCode.INTERRUPTED
-    if any(record["expectation"] in COUNTED for record in judged.records) or any(
-        item.state == "stale" for item in unmet
-    ):
-        return ExitCode.UNEXPECTED
-    undecided = verdicts.count("inconclusive") > INCONCLUSIVE_SHARE * len(verdicts)
-    if judged.trouble or "harness-error" in verdicts or undecided:
-        return ExitCode.CANNOT_JUDGE
-    if not any(verdict in ("pass", "fail") for verdict in verdicts):
-        return ExitCode.NOTHING_RAN
-    return ExitCode.OK
+    return status_of(
+        ((str(record["verdict"]), str(record["expectation"])) for record in judged.records),
+        interrupted=judged.interrupted,
+        stale=any(item.state == "stale" for item in unmet),
+        trouble=bool(judged.trouble),
+    )
 
 
-def _header(selection: Selection) -> Header:
+def header_of(selection: Selection, runs: tuple[Run, ...] = ()) -> Header:
+    """Return what the report of a run of this selection begins with; runs: those that drove its cells."""
     only = selection.revisions[0] if len(selection.revisions) == 1 else None
     return Header(
         harness=__version__,
@@ -140,11 +135,14 @@ def _header(selection: Selection) -> Header:
             partial=not _is_standard(selection),
         ),
         started=datetime.now(UTC).isoformat(timespec="seconds"),
+        runs=runs,
     )
 
 
 def _is_standard(selection: Selection) -> bool:
     """Whether nothing of the standard run is left out: every suite and rule, before both standard backends."""
+    if selection.only is not None and cells_of(selection) != cells_of(replace(selection, only=None)):
+        return False
     backends = {"witness", "everything"} <= {item.name for item in selection.backends}
     return selection.url is None and not selection.rules and set(SUITES) <= set(selection.suites) and backends
 

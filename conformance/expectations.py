@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion
 
-from conformance.errors import UsageError
+from conformance.errors import ExitCode, UsageError
 from conformance.evidence.events import JSON, Hop
 from conformance.rules.base import Level
 from conformance.rules.verdicts import Fail, NotApplicable, Pass
@@ -40,6 +40,9 @@ NOT_THE_TARGET: Final = (Hop.BACKEND, Hop.CLIENT, Hop.HARNESS)
 """Hops whose failures are shown and diagnosed but do not make a target's run fail."""
 COUNTED: Final = ("unexpected-failure", "unexpected-pass", "wrong-class")
 """Expectations that make a run fail."""
+
+INCONCLUSIVE_SHARE: Final = 0.02
+"""Share of inconclusive verdicts from which a run could not judge (DESIGN: Exit codes)."""
 
 _KEYS: Final = frozenset(
     {"rule", "failure_class", "seen", "issue", "versions", "scenario", "backend", "runtime", "revision"},
@@ -173,6 +176,27 @@ class Expectations:
         """Return what `to_json` gave."""
         known, outside = (tuple(Known(**item) for item in data[name]) for name in ("known", "outside"))
         return cls(known, str(data["fail_on"]), outside)
+
+
+def status_of(
+    results: Iterable[tuple[str, str]], *, interrupted: bool = False, stale: bool = False, trouble: bool = False
+) -> ExitCode:
+    """Return what results (verdict and expectation each) mean for a run, the first that applies (DESIGN: Exit codes).
+
+    stale: a baseline entry is. trouble: something kept the harness from judging all that was selected.
+    """
+    found = tuple(results)
+    verdicts = [verdict for verdict, _ in found]
+    if interrupted:
+        return ExitCode.INTERRUPTED
+    if stale or any(expectation in COUNTED for _, expectation in found):
+        return ExitCode.UNEXPECTED
+    undecided = verdicts.count("inconclusive") > INCONCLUSIVE_SHARE * len(verdicts)
+    if trouble or "harness-error" in verdicts or undecided:
+        return ExitCode.CANNOT_JUDGE
+    if not any(verdict in ("pass", "fail") for verdict in verdicts):
+        return ExitCode.NOTHING_RAN
+    return ExitCode.OK
 
 
 def load_baseline(

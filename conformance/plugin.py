@@ -10,14 +10,16 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from conformance.errors import EvidenceError
 from conformance.evidence.events import JSON
 from conformance.expectations import Expectations, Outcome
-from conformance.judging import Judgement, applicable, judge_files
+from conformance.judging import Judgement, applicable, judge_files, transcript
 from conformance.report.allure import allure_labels
 from conformance.rules.all import rules
 from conformance.rules.base import Rule
@@ -103,7 +105,7 @@ def judgement(request: pytest.FixtureRequest) -> Outcome:
     else:
         result = judge_files(cell, rule, through, control)
     outcome = session.expectations.outcome(result)
-    record = {**result.to_json(), "expectation": outcome.expectation, "known": _known(outcome)}
+    record = {**result.to_json(), "expectation": outcome.expectation, "known": _known(outcome), **_driven(through)}
     allure_labels(record)
     request.node.user_properties.append((RESULT_PROPERTY, json.dumps(record)))
     if isinstance(result.verdict, HarnessFault):
@@ -139,6 +141,18 @@ class HarnessTroubleError(Exception):
 def _known(outcome: Outcome) -> dict[str, str] | None:
     entry = outcome.known
     return {"failure_class": entry.failure_class, "issue": entry.issue, "seen": entry.seen} if entry else None
+
+
+def _driven(through: Path | None) -> dict[str, JSON]:
+    """Return which run drove a cell, and when, as its evidence says; nothing where none can be read."""
+    try:
+        header = transcript(through).header if through is not None else {}
+    except EvidenceError:
+        header = {}
+    if "started" not in header:
+        return {}
+    at = datetime.fromtimestamp(float(header["started"]), UTC)
+    return {"run": str(header["run"]), "driven": at.isoformat(timespec="seconds")}
 
 
 def _await(plan: Plan, cell: Cell) -> Path | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import shutil
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from conformance.expectations import Expectations
 from conformance.paths import SCENARIOS
 from conformance.plugin import Collector, judged_items
 from conformance.progress import Follower, Record
+from conformance.resuming import Start, plan_parts, start
 from conformance.rules.all import rules
 from conformance.spec.revisions import STREAMABLE_LEGACY
 from conformance.stage.attached import UNSEEN, URL_TARGET
@@ -40,7 +40,8 @@ class Selection:
 
     targets and backends by manifest. rules: ids, empty for all. quick: no deliberate wait above QUICK_LIMIT seconds, no
     scenario with a gateway of its own, and the witness alone where it is among the backends. long: also waits above
-    LONG_LIMIT seconds.
+    LONG_LIMIT seconds. resume: keep what an interrupted run of the same plan left under `out`. only: of the cells that
+    are selected by all this, those alone.
     """
 
     targets: tuple[TargetManifest, ...]
@@ -56,6 +57,8 @@ class Selection:
     secret_env: tuple[str, ...] = ()
     allow_destructive: bool = False
     keep: bool = False
+    resume: bool = False
+    only: frozenset[Cell] | None = None
     expectations: Expectations = field(default_factory=Expectations)
     spin_up_backend: str = "time"
     """Name of the backend that gateways start as a container in suite spin_up."""
@@ -74,6 +77,8 @@ def cells_of(selection: Selection) -> tuple[Cell, ...]:
                 if _selected(selection, revision, scenario) and _speaks(target, revision):
                     for backend in _backends(selection, target, scenario):
                         cells.add(Cell(target.name, selection.runtime, backend, revision, revision, scenario.name))
+    if selection.only is not None:
+        cells &= selection.only
     controls = {cell.control for cell in cells if scenarios()[cell.scenario].control and cell.backend != UNSEEN}
     return tuple(sorted(cells | controls))
 
@@ -152,32 +157,40 @@ class Judged:
     interrupted: bool
 
 
-def drive_and_judge(
-    selection: Selection,
-    *,
-    on_result: Callable[[Record], None],
-    on_progress: Callable[[Record], None],
-) -> Judged:
-    """Drive and judge a selection, with evidence, JUnit and Allure files under `selection.out`.
+def begin(selection: Selection) -> Start:
+    """Make the output folder ready for a selection and say which cells are driven; see `conformance.resuming.start`.
 
-    on_result: told of each result as it is judged. on_progress: told of what the engine child does, from a thread.
-    Whatever happens, nothing that was started is left when this returns. Raises NothingRanError.
+    Raises NothingRanError when there are no cells, UsageError when what was left there cannot be resumed.
     """
     cells = cells_of(selection)
     if not cells:
         raise NothingRanError("the selection leaves nothing to drive; widen --suite, --rule, --revision or --backend")
-    run_id = secrets.token_hex(6)
+    parts = plan_parts(cells, selection.targets, selection.backends, selection.runtime)
+    return start(selection.out.resolve(), cells, parts, resume=selection.resume)
+
+
+def drive_and_judge(
+    selection: Selection,
+    begun: Start,
+    *,
+    on_result: Callable[[Record], None],
+    on_progress: Callable[[Record], None],
+) -> Judged:
+    """Drive and judge a selection as it was begun, with evidence, JUnit and Allure files under `selection.out`.
+
+    on_result: told of each result as it is judged. on_progress: told of what the engine child does, from a thread.
+    Whatever happens, nothing that was started is left when this returns.
+    """
+    run_id = begun.run_id
     out = selection.out.resolve()
-    shutil.rmtree(out / "evidence", ignore_errors=True)
     shutil.rmtree(out / "allure-results", ignore_errors=True)
-    out.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f"mcp-gateway-conformance-{run_id}-"))
     plan = Plan(
         run_id=run_id,
         out=str(out),
         work=str(work),
         runtime=selection.runtime,
-        cells=cells,
+        cells=begun.cells,
         targets={target.name: target.model_dump(mode="json") for target in selection.targets},
         folders={target.name: str(target.folder) for target in selection.targets if target.folder},
         url=selection.url,
@@ -218,7 +231,7 @@ def drive_and_judge(
                 supervisor.stdin.close()
             supervisor.wait()
     interrupted = status == pytest.ExitCode.INTERRUPTED
-    return Judged(run_id, cells, tuple(records), tuple(collector.trouble), interrupted)
+    return Judged(run_id, begun.cells, tuple(records), tuple(collector.trouble), interrupted)
 
 
 def _wait_for_interrupt() -> None:

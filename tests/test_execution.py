@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from conformance.errors import ExitCode
-from conformance.execution import PROFILED, _header, _terminated_like_interrupted, exit_code
+from conformance.execution import PROFILED, _terminated_like_interrupted, exit_code, header_of
 from conformance.expectations import Known, Unmet
 from conformance.running import Judged, Selection
 from conformance.stage.manifest import load_backend, load_target
@@ -83,7 +83,7 @@ def test_a_run_that_is_terminated_ends_as_an_interrupted_one():
 
 def header(backends=("witness", "everything"), **more):
     chosen = {"runtime": "process", "out": Path("out"), **more}
-    return _header(Selection((load_target("passthrough"),), tuple(map(load_backend, backends)), **chosen))
+    return header_of(Selection((load_target("passthrough"),), tuple(map(load_backend, backends)), **chosen))
 
 
 def test_a_whole_run_is_not_partial():

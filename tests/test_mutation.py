@@ -7,6 +7,7 @@ from conformance.commands import mutants as commands
 from conformance.errors import UsageError
 from conformance.mutation import Outcome, judge_healthy, judge_mutant
 from conformance.rules.all import rule_named
+from conformance.sharding import Shard
 from conformance.stage.mutants import Base, Mutant, mutants
 from conformance.stage.scenario import SUITES
 
@@ -81,12 +82,12 @@ def test_the_committed_list_can_be_read():
 @pytest.mark.parametrize("shard", ["0/2", "3/2", "2", "a/b", "1/0"])
 def test_a_shard_is_k_of_n(shard):
     with pytest.raises(UsageError, match="write it as K/N"):
-        commands._sharded((MUTANT,), shard)
+        Shard.parse(shard)
 
 
 def test_shards_share_all_mutants():
     every = mutants()
-    assert sorted(item.id for part in "123" for item in commands._sharded(every, f"{part}/3")) == [m.id for m in every]
+    assert sorted(item.id for part in "123" for item in Shard.parse(f"{part}/3").of(every)) == [m.id for m in every]
 
 
 def test_own_suites_drive_a_mutant_where_its_rules_are():

@@ -6,7 +6,7 @@ import pytest
 
 from conformance import timing
 from conformance.errors import NothingRanError, UsageError
-from conformance.running import Selection, cells_of, drive_and_judge
+from conformance.running import Selection, begin, cells_of
 from conformance.stage.manifest import load_backend, load_target
 from conformance.stage.plan import DIRECT, Cell, Plan, UrlTarget
 from conformance.stage.scenario import ScenarioKind, scenarios
@@ -91,7 +91,7 @@ def test_a_suite_and_a_rule_narrow_the_scenarios():
 def test_an_empty_selection_is_not_driven():
     selection = Selection((load_target("passthrough"),), (), "process", Path("out"))
     with pytest.raises(NothingRanError, match="nothing to drive"):
-        drive_and_judge(selection, on_result=print, on_progress=print)
+        begin(selection)
 
 
 def test_a_target_meets_the_backends_whose_face_it_fronts():

@@ -5,17 +5,18 @@ from __future__ import annotations
 from conformance.progress import Record
 from conformance.report.progress import LiveProgress
 from conformance.report.terminal import make_console
-from conformance.running import Selection, cells_of, drive_and_judge
+from conformance.running import Selection, begin, drive_and_judge
 from conformance.stage.scenario import scenarios
 
 
 def records_of(selection: Selection) -> list[Record]:
     """Drive and judge a selection, and return its result records in the order in which they came.
 
-    Raises CannotJudgeError as `drive_and_judge` does.
+    Raises NothingRanError as `begin` does.
     """
     records: list[Record] = []
-    waits = {cell.id: scenarios()[cell.scenario].seconds for cell in cells_of(selection)}
+    begun = begin(selection)
+    waits = {cell.id: scenarios()[cell.scenario].seconds for cell in begun.driven}
     # Standard output is the command's own: a table, or the JSON that a program reads.
     with LiveProgress(make_console(stderr=True), waits) as live:
 
@@ -23,5 +24,5 @@ def records_of(selection: Selection) -> list[Record]:
             records.append(record)
             live.result({**record, "expectation": ""})
 
-        drive_and_judge(selection, on_result=take, on_progress=live.engine)
+        drive_and_judge(selection, begun, on_result=take, on_progress=live.engine)
     return records

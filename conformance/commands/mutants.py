@@ -18,6 +18,7 @@ from conformance.mutation import GOOD, REFERENCES, Finding, Outcome, judge_healt
 from conformance.progress import Record
 from conformance.rules.all import rule_named
 from conformance.running import Selection
+from conformance.sharding import Shard
 from conformance.spec.revisions import STREAMABLE_LEGACY
 from conformance.stage.engine_probe import engine_answers
 from conformance.stage.manifest import load_backend, load_target
@@ -50,7 +51,7 @@ def mutants_command(
     A mutant is a reference gateway with one fault. It must fail the rules named for it, as the failure class named for
     it, and no other. The reference gateways and the benign variants must fail nothing.
     """
-    chosen = _sharded(_chosen(ids or []), shard)
+    chosen = Shard.parse(shard).of(_chosen(ids or []))
     references = REFERENCES if not ids else ()
     findings: list[Finding] = []
     plain = [item for item in chosen if not _spins_up(item)]
@@ -85,14 +86,6 @@ def _chosen(ids: Sequence[str]) -> tuple[Mutant, ...]:
             hint = teaching.nearest(name, tuple(known), "`list mutants` shows them.")
             raise UsageError(f"There is no mutant {name!r}; {hint}")
     return tuple(known[name] for name in ids) if ids else tuple(known.values())
-
-
-def _sharded(chosen: tuple[Mutant, ...], shard: str) -> tuple[Mutant, ...]:
-    """Return the K-th of N parts. Raises UsageError for a shard that is not K/N with 1 <= K <= N."""
-    part, _, parts = shard.partition("/")
-    if not (part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
-        raise UsageError(f"--shard {shard}: write it as K/N with K from 1 to N, for instance 2/8.")
-    return chosen[int(part) - 1 :: int(parts)]
 
 
 @dataclass(frozen=True, slots=True)

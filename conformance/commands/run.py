@@ -28,6 +28,7 @@ EPILOG = teaching.epilog(
         "run --command 'my-gateway --port {port} --upstream {backend_url}' --write-baseline baseline.toml",
         "start it from a command line and write down what it fails",
     ),
+    ("run --target all --resume", "continue a run that was interrupted, in the same folder"),
     (
         "run --url https://gateway.example/mcp --header-env Authorization=GATEWAY_AUTH",
         "judge one that runs already, from its clients' side only",
@@ -186,6 +187,14 @@ def run(
         Path,
         typer.Option(metavar="DIR", help="folder for the reports; earlier ones are replaced", rich_help_panel=_OUTPUT),
     ] = Path("reports/latest"),
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="continue the interrupted run in that folder: what it recorded is kept, the rest is driven",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = False,
 ) -> ExitCode:
     """Start gateways and MCP servers, drive them, and judge what was seen on both sides.
 
@@ -202,6 +211,8 @@ def run(
         },
     )
     _goes_with("--command", command, {"--env": env, "--path": path != "/mcp"})
+    if url is not None and resume:
+        raise UsageError("--resume continues a run of gateways that the harness starts; leave it out with --url.")
     if url is not None and (backend or runtime):
         raise UsageError("--url judges what already runs; leave out --backend and --runtime.")
     if command is not None and runtime is Runtime.CONTAINERS:
@@ -232,6 +243,7 @@ def run(
         url=subject.url,
         secret_env=subject.secret_env,
         keep=keep,
+        resume=resume,
         allow_destructive=allow_destructive,
         expectations=expectations,
     )

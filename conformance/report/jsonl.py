@@ -93,14 +93,18 @@ def read_report(path: Path) -> Report:
         raise EvidenceError(f"{path} does not exist; name a report such as reports/latest/report.jsonl") from None
     except (OSError, UnicodeDecodeError) as error:
         raise EvidenceError(f"{path} cannot be read as a report ({error}); name a file that a run wrote") from error
-    first, *lines = text.split("\n")
-    header = _header(path, first)
     # The writer ends each line; what stands behind the last line end is a record that was cut off.
-    whole = lines[:-1]
+    return parse_report(path, text.split("\n")[:-1] or [text])
+
+
+def parse_report(path: Path, lines: Sequence[str], before: int = 0) -> Report:
+    """Return the report in the lines of a file that come after its first `before`; see `read_report`."""
+    first, *whole = lines
+    header = _header(path, first)
     results: list[Result] = []
     diagnoses: list[Diagnosis] = []
     footer: Footer | None = None
-    for number, line in enumerate(whole, start=2):
+    for number, line in enumerate(whole, start=before + 2):
         if footer is not None:
             raise EvidenceError(f"{path} line {number} follows the footer; the file is two reports or was edited")
         match _record(path, number, line):

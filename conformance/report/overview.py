@@ -80,6 +80,16 @@ def end_of(report: Report) -> str:
     return f"exit code {code}: {said}"
 
 
+def driven_in(report: Report) -> str:
+    """Say how many cells each run drove, where an interrupted one was resumed; empty where one drove them all."""
+    cells = {result.cell: result.run for result in report.results}
+    counts = Counter(cells.values())
+    if len(report.header.runs) < 2:
+        return ""
+    each = ", ".join(f"{counts[run.id]} by the run begun {run.started}" for run in report.header.runs)
+    return f"{len(cells)} cells were driven in {len(report.header.runs)} runs: {each}"
+
+
 @dataclass(frozen=True, slots=True)
 class SuiteLine:
     """One suite's counts on one target; only meanings that occur, in their order."""

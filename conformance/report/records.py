@@ -56,12 +56,23 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
+class Run:
+    """One of the runs that drove what a report judges: several where an interrupted one was resumed.
+
+    started: ISO 8601, UTC.
+    """
+
+    id: str
+    started: str
+
+
+@dataclass(frozen=True, slots=True)
 class Header:
     """What a run ran on.
 
     harness, python: versions. targets, backends: version by name. digests: SHA-256 by what it is of (images, the
     evidence schema). engine: version of the container engine, None without one. profile: revision of the profile that
-    a badge counts. started: ISO 8601, UTC.
+    a badge counts. started: ISO 8601, UTC. runs: those that drove the cells, this one last.
     """
 
     harness: str
@@ -75,6 +86,7 @@ class Header:
     profile: str | None
     selection: Selection
     started: str
+    runs: tuple[Run, ...] = ()
 
     def to_json(self) -> dict[str, JSON]:
         """Return the `header` record."""
@@ -94,6 +106,7 @@ class Header:
             "profile": self.profile,
             "selection": self.selection.to_json(),
             "started": self.started,
+            "runs": [{"id": run.id, "started": run.started} for run in self.runs],
         }
 
     @classmethod
@@ -112,6 +125,7 @@ class Header:
             profile=data["profile"],
             selection=Selection.from_json(data["selection"]),
             started=str(data["started"]),
+            runs=tuple(Run(str(item["id"]), str(item["started"])) for item in data.get("runs", ())),
         )
 
 
@@ -126,7 +140,11 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One rule's verdict on one cell. expectation: what it means for the run (conformance.expectations)."""
+    """One rule's verdict on one cell.
+
+    expectation: what it means for the run (conformance.expectations). run: id of the run that drove the cell. driven:
+    when it did, ISO 8601, UTC; both are empty where no evidence was written.
+    """
 
     id: str
     target: str
@@ -149,6 +167,8 @@ class Result:
     evidence: str
     expectation: str
     known: Known | None = None
+    run: str = ""
+    driven: str = ""
 
     @property
     def cell(self) -> str:
@@ -187,6 +207,8 @@ class Result:
             evidence=str(data["evidence"]),
             expectation=expectation,
             known=Known(str(known["failure_class"]), str(known["issue"]), str(known["seen"])) if known else None,
+            run=str(data.get("run", "")),
+            driven=str(data.get("driven", "")),
         )
 
 

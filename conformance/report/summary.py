@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from conformance.report.badge import Badge, NoBadge
-from conformance.report.overview import Meaning, TargetOverview, counted, end_of, overview
+from conformance.report.overview import Meaning, TargetOverview, counted, driven_in, end_of, overview
 from conformance.report.records import Report
 from conformance.report.templates import markdown_templates
 
@@ -32,6 +32,7 @@ def render(report: Report, badges: Iterable[Badge | NoBadge]) -> str:
             targets=overview(report),
             badges=by_target,
             end=end_of(report),
+            driven=driven_in(report),
             most=most,
             count=_count,
             counted=counted,

@@ -15,7 +15,17 @@ from rich.text import Text
 
 from conformance.report.badge import Badge, NoBadge
 from conformance.report.escape import shown
-from conformance.report.overview import Cause, Meaning, Reason, SuiteLine, TargetOverview, counted, end_of, overview
+from conformance.report.overview import (
+    Cause,
+    Meaning,
+    Reason,
+    SuiteLine,
+    TargetOverview,
+    counted,
+    driven_in,
+    end_of,
+    overview,
+)
 from conformance.report.records import Report, Result, Unmet
 
 PROGRAM: Final = "mcp-gateway-conformance"
@@ -48,6 +58,8 @@ def render(report: Report, badges: Iterable[Badge | NoBadge], out: Path, console
         _Printer(console, out).target(report, item, by_target.get(item.target))
     if not report.results:
         console.print(Text("no results", style="bold"))
+    if said := driven_in(report):
+        console.print(Text(said))
     if not report.complete:
         console.print(Text("This report is not complete.", style="bold yellow"))
     console.print(Text(end_of(report), style="bold"))

@@ -80,11 +80,12 @@ class ContainerRuntime:
         Raises CannotJudgeError.
         """
         async with self._preparing:
+            for backend in backends:
+                await self._backend_image(backend)
+            # Gateways that front stdio bring their backends along; one that cannot be had is left out of every image.
             self._backends = [*self._backends, *(one for one in backends if one not in self._backends)]
             if target is not None:
                 await self._gateway_image(target)
-            for backend in backends:
-                await self._backend_image(backend)
             if self._networks is None:
                 await self._connect_sides()
 

@@ -64,17 +64,16 @@ class Engine:
     # groups ---------------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Prepare what the plan needs, then drive every cell."""
-        backends = {cell.backend: load_backend(cell.backend) for cell in self.plan.cells if cell.backend != UNSEEN}
-        for target in self.targets.values():
-            self.say("preparing", target=target.name)
-            await self.runtime.prepare(target, tuple(backends.values()))
-        if not self.targets and backends:
-            await self.runtime.prepare(None, tuple(backends.values()))
-        spins_up = any(scenarios()[cell.scenario].spin_up for cell in self.plan.cells)
+        """Prepare what the plan needs, then drive every cell that has no evidence yet: resumed runs begin with some."""
+        if not self.plan.left:
+            self.say("driven")
+            return
+        backends = await self._prepare()
+        left = self.plan.left
+        spins_up = any(scenarios()[cell.scenario].spin_up for cell in left)
         if spins_up and self.runtime.name == "containers":
             self.watch = await EngineLog.start(self.plan.run_id, self.redactor)
-        attached = [cell for cell in self.plan.cells if cell.target == URL_TARGET]
+        attached = [cell for cell in left if cell.target == URL_TARGET]
         async with asyncio.TaskGroup() as tasks:
             if attached:
                 tasks.create_task(self._attached(attached, backends.get(attached[0].backend)))
@@ -88,12 +87,41 @@ class Engine:
     def _groups(self) -> Iterable[list[Cell]]:
         """Return the cells of what is started here, by what they have in common; those that cannot be driven say so."""
         groups: dict[tuple[str, ...], list[Cell]] = defaultdict(list)
-        for cell in self.plan.cells:
+        for cell in self.plan.left:
             if self._lacks_http_sse(cell):
                 self.not_exercised(cell, "HTTP+SSE at the gateway: its manifest names no endpoint.sse_path")
             elif cell.target != URL_TARGET:
                 groups[cell.target, cell.backend, cell.revision, cell.backend_revision].append(cell)
         return groups.values()
+
+    async def _prepare(self) -> dict[str, BackendManifest]:
+        """Install what the plan needs and return its backends.
+
+        What cannot be installed fails its own cells, which then are no longer left, and none of the others.
+        """
+        backends: dict[str, BackendManifest] = {}
+        for name in sorted({cell.backend for cell in self.plan.cells} - {UNSEEN}):
+            backend = load_backend(name)
+            if await self._prepared([cell for cell in self.plan.left if cell.backend == name], None, [backend]):
+                backends[name] = backend
+        for name, target in self.targets.items():
+            own = [cell for cell in self.plan.left if cell.target == name]
+            if own:
+                await self._prepared(own, target, tuple(backends.values()))
+        return backends
+
+    async def _prepared(
+        self, cells: Sequence[Cell], target: TargetManifest | None, backends: Sequence[BackendManifest]
+    ) -> bool:
+        """Install a target, or backends; return whether that went well. If it did not, no cell of `cells` is driven."""
+        self.say("preparing", target=target.name if target else backends[0].name)
+        try:
+            await self.runtime.prepare(target, backends)
+        except HarnessError as error:
+            for cell in cells:
+                self.failed(cell, error)
+            return False
+        return True
 
     def _lacks_http_sse(self, cell: Cell) -> bool:
         """Whether a cell needs the gateway's HTTP+SSE endpoint, and the target names none."""
@@ -378,9 +406,8 @@ async def drive(plan: Plan) -> None:
             await engine.run()
             await engine.hold()
         except HarnessError as error:
-            for cell in plan.cells:
-                if not plan.evidence_file(cell).exists():
-                    engine.failed(cell, error)
+            for cell in plan.left:
+                engine.failed(cell, error)
     finally:
         await taps.stop()
 

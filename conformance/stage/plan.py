@@ -85,6 +85,11 @@ class Plan:
     engine: str = "conformance.stage.engine_child"
 
     @property
+    def left(self) -> tuple[Cell, ...]:
+        """The cells that have no evidence: at the beginning all, or in a resumed run those to be driven."""
+        return tuple(cell for cell in self.cells if not self.evidence_file(cell).exists())
+
+    @property
     def evidence_dir(self) -> Path:
         """Where evidence files appear, one per cell."""
         return Path(self.out) / "evidence"
