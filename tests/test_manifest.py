@@ -9,6 +9,7 @@ import pytest
 
 from conformance import paths
 from conformance.errors import ExitCode, UsageError
+from conformance.evidence.meta_tools import MetaTool
 from conformance.stage.launch import generate_secrets, prepare, write_files
 from conformance.stage.manifest import (
     known_backends,
@@ -80,6 +81,28 @@ def test_minimal_target_has_the_documented_defaults(tmp_path):
     assert target.tool_name("echo") == "echo"
     assert not target.container.engine_socket
     assert target.folder == tmp_path.resolve()
+
+
+VIA = """
+[tools.via]
+tool = "run"
+arguments = { call = { what = "{tool}", with = "{arguments}" } }
+"""
+
+
+def test_a_target_names_the_tool_through_which_its_backends_tools_are_called(tmp_path):
+    target = load_target(write(tmp_path, HEAD + START + VIA))
+    assert target.meta_tool == MetaTool("run", {"call": {"what": "{tool}", "with": "{arguments}"}})
+    assert load_target(write(tmp_path, HEAD + START)).meta_tool is None
+
+
+@pytest.mark.parametrize(
+    "arguments", ["{}", '{ what = "{tool}" }', '{ a = "{tool}", b = "{tool}", c = "{arguments}" }']
+)
+def test_the_template_of_its_arguments_has_each_place_once(tmp_path, arguments):
+    via = f'[tools.via]\ntool = "run"\narguments = {arguments}\n'
+    with pytest.raises(UsageError, match=r"tools\.via\.arguments must hold '\{.*exactly once"):
+        load_target(write(tmp_path, HEAD + START + via))
 
 
 def test_full_target_becomes_a_launch(tmp_path):

@@ -110,7 +110,8 @@ def curl(exchange: Exchange, issued: Mapping[str, str], extra: str = "-i", url: 
 
 
 def _body(exchange: Exchange) -> str:
-    return json.dumps(exchange.request) if exchange.request is not None else exchange.request_body
+    posted = exchange.request if exchange.wrapped is None else exchange.wrapped
+    return json.dumps(posted) if posted is not None else exchange.request_body
 
 
 def _header(name: str, value: str) -> str:

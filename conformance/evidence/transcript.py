@@ -9,6 +9,7 @@ from pathlib import Path
 
 from conformance.evidence.events import JSON, Event, Kind, Point
 from conformance.evidence.log import read_evidence
+from conformance.evidence.meta_tools import MetaTool
 
 SENTINEL = "sentinel"
 """Name of the client that makes the sentinel exchanges before and after a scenario."""
@@ -103,6 +104,8 @@ class Exchange:
 
     t, seq: the request's head. t_sent: its last byte (None: it never ended). status: None when no response head came.
     how: `complete`, `fin`, `rst`, `abandoned` (the client closed first), or `open` (the recording ended first).
+    request: the JSON-RPC message that was posted; of a call through the gateway's own tool the call that it carries,
+    and `wrapped` is then the message as it was posted.
     """
 
     id: str
@@ -127,6 +130,7 @@ class Exchange:
     how: str = "open"
     t_end: float | None = None
     seq_end: int | None = None
+    wrapped: JSON = None
 
     @property
     def session(self) -> str | None:
@@ -238,6 +242,11 @@ class Transcript:
         """How the drive ended."""
         return self.events[-1].data
 
+    @cached_property
+    def meta_tool(self) -> MetaTool | None:
+        """The gateway's own tool through which clients call its backend's tools, None where they call these."""
+        return MetaTool.of_header(self.header)
+
     @property
     def end(self) -> float:
         """Time of the last event, in seconds."""
@@ -272,7 +281,8 @@ class Transcript:
                     beats.setdefault(key, []).append(_beat(event))
                 else:
                     found[key] = _advanced(found[key], event)
-        return tuple(replace(item, beats=tuple(beats.get(key, ()))) for key, item in found.items())
+        whole = (replace(item, beats=tuple(beats.get(key, ()))) for key, item in found.items())
+        return tuple(_plain(item, self.meta_tool) for item in whole)
 
     def client(self, name: str | None = None) -> tuple[Exchange, ...]:
         """Return the exchanges between a client and the gateway: of one client, or of all but the sentinel."""
@@ -320,6 +330,20 @@ class Transcript:
         """Return the JSON-RPC messages between clients and the gateway, in order."""
         found = [message for exchange in self.client(name) for message in _messages(exchange)]
         return tuple(sorted(found, key=lambda m: m.seq))
+
+
+def _plain(exchange: Exchange, tool: MetaTool | None) -> Exchange:
+    """Return a client's exchange with the calls and results that it carries in those of the gateway's own tool."""
+    if tool is None or exchange.point is not Point.CLIENT_TAP:
+        return exchange
+    request = tool.unwrapped(exchange.request)
+    return replace(
+        exchange,
+        request=request,
+        wrapped=None if request is exchange.request else exchange.request,
+        body=tool.result(exchange.body),
+        beats=tuple(replace(beat, message=tool.result(beat.message)) for beat in exchange.beats),
+    )
 
 
 def _opened(event: Event) -> Exchange:

@@ -29,6 +29,9 @@ TOO_MANY_REQUESTS: Final = 429
 """A refusal for the rate of requests (RFC 6585 section 4)."""
 
 
+OWN_TOOLS: Final = NotApplicable("the gateway offers its backend's tools through tools of its own")
+
+
 class Level(StrEnum):
     """How binding a rule is: the spec's own keyword, or PRACTICE for what deployments need and no spec demands."""
 
@@ -80,7 +83,12 @@ Check: TypeAlias = Callable[[Inputs], Verdict]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A registered rule. id is opaque and permanent; requirements are catalogue rows; failure_classes what it finds."""
+    """A registered rule. id is opaque and permanent; requirements are catalogue rows; failure_classes what it finds.
+
+    needs_control: it reads the control run. needs_plain_tools: it holds lists of tools, or what is beside the arguments
+    of a call, or its result, against those of the other side; a gateway that puts tools of its own in their place owes
+    nobody that these be the same.
+    """
 
     id: str
     title: str
@@ -92,6 +100,7 @@ class Rule:
     when: Precondition
     failure_classes: tuple[str, ...]
     needs_control: bool
+    needs_plain_tools: bool
     check: Check = field(repr=False)
 
     @property
@@ -115,6 +124,7 @@ def rule(
     failure_classes: tuple[str, ...],
     revisions: tuple[str, ...] = STREAMABLE_LEGACY,
     needs_control: bool = False,
+    needs_plain_tools: bool = False,
 ) -> Callable[[Check], Check]:
     """Register a check as a rule; raises ValueError for an id that is taken."""
 
@@ -132,6 +142,7 @@ def rule(
             when,
             failure_classes,
             needs_control,
+            needs_plain_tools,
             check,
         )
         return check
@@ -158,6 +169,8 @@ def judge(subject: Rule, inputs: Inputs) -> Verdict:
         return NotExercised("a tap on the backend's side: only the client's side was recorded")
     if subject.needs_control and inputs.control is None:
         return NotExercised("the control run of the same scenario straight at the backend")
+    if subject.needs_plain_tools and through.meta_tool is not None:
+        return OWN_TOOLS
     try:
         if not subject.when.holds(through):
             return NotExercised(subject.when.missing)

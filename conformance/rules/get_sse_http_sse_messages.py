@@ -119,6 +119,7 @@ def each_hears_its_own(inputs: Inputs) -> Verdict:
     when=SSE_SERVER_MESSAGE,
     failure_classes=("list-changed-not-propagated", "nonconforming-sse-event"),
     revisions=OLD,
+    needs_plain_tools=True,
 )
 def server_messages_come_on_the_stream(inputs: Inputs) -> Verdict:
     """Judge whether a notification that the backend sent comes down the stream of the client whose call caused it.

@@ -120,6 +120,7 @@ def _backends(sent: tuple[Message, ...]) -> set[str]:
     requirements=("LIST-01", "FLOW-06"),
     when=NOTIFIED,
     failure_classes=("list-changed-not-propagated", "server-messages-not-relayed"),
+    needs_plain_tools=True,
 )
 def list_changed_is_relayed(inputs: Inputs) -> Verdict:
     """Judge whether a notification the backend sent comes out of the gateway.
@@ -246,6 +247,7 @@ def _has_other_events(exchange: Exchange, transcript: Transcript) -> bool:
     requirements=("FLOW-06",),
     when=ADDED,
     failure_classes=("list-changed-not-propagated",),
+    needs_plain_tools=True,
 )
 def added_tool_is_listed(inputs: Inputs) -> Verdict:
     """Judge the list of tools after the backend added one.

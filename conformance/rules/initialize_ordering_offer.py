@@ -81,6 +81,7 @@ def _outcome(transcript: Transcript, method: str, key: str) -> tuple[Exchange | 
     requirements=("INIT-05",),
     when=LATE_BACKEND,
     failure_classes=("empty-tools-startup-race", "initialize-hang"),
+    needs_plain_tools=True,
 )
 def late_tools_appear(inputs: Inputs) -> Verdict:
     """Judge whether new clients get the tools of a backend that was not there when the gateway started.

@@ -67,6 +67,7 @@ EQUAL_CALLS = Precondition(
     requirements=("ISO-09",),
     when=LISTED,
     failure_classes=("cache-crosses-clients",),
+    needs_plain_tools=True,
 )
 def lists_do_not_cross(inputs: Inputs) -> Verdict:
     """Judge the tools that one client sees after the backend added one to another client's session.

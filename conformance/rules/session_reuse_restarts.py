@@ -185,6 +185,7 @@ def backend_restart_is_survived(inputs: Inputs) -> Verdict:
     requirements=("SESS-09",),
     when=BACKEND_DOWN,
     failure_classes=("silent-partial-aggregate",),
+    needs_plain_tools=True,
 )
 def down_is_not_empty(inputs: Inputs) -> Verdict:
     """Judge tools/list while the gateway's backend is stopped.

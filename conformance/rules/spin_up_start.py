@@ -258,6 +258,7 @@ def _slow(times: SpinUpTimes) -> bool:
     requirements=("SPIN-05",),
     when=TRIGGERED,
     failure_classes=("empty-tools-startup-race", "container-not-ready", "silent-partial-aggregate"),
+    needs_plain_tools=True,
 )
 def tools_are_listed(inputs: Inputs) -> Verdict:
     """Judge the first tools/list after a successful initialize.

@@ -11,7 +11,7 @@ from typing import Final
 from conformance.evidence.events import JSON
 from conformance.evidence.links import links, nonce_of
 from conformance.evidence.transcript import Exchange, Transcript
-from conformance.rules.base import Inputs, Level, Precondition, Side, charge, fail, rule
+from conformance.rules.base import OWN_TOOLS, Inputs, Level, Precondition, Side, charge, fail, rule
 from conformance.rules.isolation_evidence import LOG, nonce_in
 from conformance.rules.session_reuse_evidence import posted, said
 from conformance.rules.transparency_messages_evidence import (
@@ -166,6 +166,7 @@ def unknown_meta_is_accepted(inputs: Inputs) -> Verdict:
     revisions=(Revision.V2025_06_18, Revision.V2025_11_25),
     when=STRANGE_META,
     failure_classes=(ALTERED,),
+    needs_plain_tools=True,
 )
 def unknown_meta_survives(inputs: Inputs) -> Verdict:
     """Judge members of `_meta` that the gateway does not know, in calls, in results and in log messages.
@@ -225,18 +226,23 @@ def data_survives(inputs: Inputs) -> Verdict:
     Why it matters: the schema of these data is the tool's; a gateway that drops nulls or the whole changes results.
     A failing exchange: backend: {"content": […], "structuredContent": {…}}; client gets {"content": […]}
     A conforming exchange: client gets both, with the same values
-    Known gaps: text in arguments and results is MGC713's.
+    Known gaps: text in arguments and results is MGC713's; where the gateway's own tool puts its backend's text into a
+    result of another form, structuredContent is not judged.
     """
-    both = list(served(inputs.through))
+    both, own = list(served(inputs.through)), inputs.through.meta_tool
+    reshaped = own is not None and bool(own.text_in)
     for call in both:
         lost = members_lost(arguments_of(call.link.client), arguments_of(call.link.backend), but=("text",))
         if lost:
             return _altered(call, "the arguments of the call at the backend", f"without {lost}, or with another value")
         said_, got = call.said.result, call.got.result
-        if said_ is not None and got is not None and members_lost(_structured(said_), _structured(got)):
+        if reshaped or said_ is None or got is None:
+            continue
+        if members_lost(_structured(said_), _structured(got)):
             came = "other values" if "structuredContent" in got else "none"
             return _altered(call, "the result's structuredContent at the client", f"it got {came}")
-    return Pass(f"{len(both)} call(s), their data the same on both sides", both[0].link.client.events)
+    what = f"arguments, and {OWN_TOOLS.why}" if reshaped else "data"
+    return Pass(f"{len(both)} call(s), on both sides the same {what}", both[0].link.client.events)
 
 
 def _structured(result: Mapping[str, JSON]) -> Mapping[str, JSON]:
@@ -254,6 +260,7 @@ def _structured(result: Mapping[str, JSON]) -> Mapping[str, JSON]:
     requirements=("SAME-05",),
     when=STRANGE_META,
     failure_classes=(ALTERED,),
+    needs_plain_tools=True,
 )
 def unknown_members_survive(inputs: Inputs) -> Verdict:
     """Judge members of a call's params, of its result and of its content that the gateway cannot know.
@@ -294,6 +301,7 @@ def _contents(call: Served) -> Iterator[tuple[JSON, JSON]]:
     requirements=("SAME-06",),
     when=FAILED,
     failure_classes=("error-misclassified", ALTERED),
+    needs_plain_tools=True,
 )
 def errors_survive(inputs: Inputs) -> Verdict:
     """Judge what a client gets where the backend answered a call with an error.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 
 from conformance.evidence.transcript import Exchange
-from conformance.rules.base import Inputs, Level, Side, charge, fail, rule
+from conformance.rules.base import OWN_TOOLS, Inputs, Level, Side, charge, fail, rule
 from conformance.rules.transparency_http_pages import (
     INVALID_CURSOR,
     INVALID_PARAMS,
@@ -49,7 +49,10 @@ def list_is_whole(inputs: Inputs) -> Verdict:
     """
     wanted = {walk.method: walk for walk in walks(inputs.control) if walk.ended} if inputs.control is not None else {}
     judged: list[str] = []
+    own = inputs.through.meta_tool is not None
     for walk in walks(inputs.through):
+        if own and walk.method == "tools/list":
+            continue
         names = names_in(walk)
         offered = names_in(wanted[walk.method]) if walk.method in wanted else ()
         if not offered:
@@ -64,8 +67,9 @@ def list_is_whole(inputs: Inputs) -> Verdict:
             )
         judged.append(f"{walk.method}: {len(names)} items in {len(walk.pages)} page(s)")
     if not judged:
-        return Inconclusive("no list was read to its end straight at the backend")
-    return Pass("; ".join(judged), walks(inputs.through)[0].events)
+        return OWN_TOOLS if own else Inconclusive("no list was read to its end straight at the backend")
+    unjudged = [f"tools/list is not judged, as {OWN_TOOLS.why}"] if own else []
+    return Pass("; ".join(judged + unjudged), walks(inputs.through)[0].events)
 
 
 def _difference(walk: Walk, lost: list[str], doubled: list[str]) -> str:

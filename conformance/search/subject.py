@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
@@ -141,6 +141,7 @@ class Subject:
             "client_tapped": True,
             "backend_face": "http",
             "sse_path": "",
+            "meta_tool": asdict(self.target.meta_tool) if self.target and self.target.meta_tool else None,
             "claims": self.target.claims.model_dump() if self.target else {"sessions": "stateful"},
             "target_version": self.target.version if self.target else "",
             "backend_version": self.backend.version if self.backend else "",

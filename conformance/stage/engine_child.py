@@ -16,7 +16,7 @@ import time
 import traceback
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -338,6 +338,7 @@ class Engine:
             "client_tapped": True,
             "backend_face": scenario.backend_face,
             "sse_path": (target.endpoint.sse_path or "") if target else "",
+            "meta_tool": asdict(target.meta_tool) if target and target.meta_tool else None,
             "claims": target.claims.model_dump() if target else {"sessions": "stateful"},
             "target_version": target.version if target else "",
             "backend_version": backend.version if backend else "",

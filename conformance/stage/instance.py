@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from conformance.errors import NotExercisedError, PreparationError
 from conformance.evidence.events import JSON, Point
 from conformance.evidence.log import Observation
+from conformance.evidence.meta_tools import MetaTool
 from conformance.evidence.redact import Redactor
 from conformance.stage.attached import Attached, attach
 from conformance.stage.engine_side import ENGINE_TAP, EngineSide
@@ -223,6 +224,11 @@ class Instance:
         if running is None:
             raise RuntimeError("the instance has not been started")
         return running.address
+
+    @property
+    def meta_tool(self) -> MetaTool | None:
+        """The gateway's own tool through which clients call its backend's tools."""
+        return self.target.meta_tool if self.target is not None else None
 
     @property
     def path(self) -> str:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from conformance.errors import UsageError
+from conformance.evidence.meta_tools import MetaTool
 from conformance.paths import FIXTURES, SCHEMAS
 from conformance.stage import placeholders
 from conformance.stage.attached import URL_TARGET
@@ -87,6 +88,12 @@ class TargetManifest(Table):
     def tool_name(self, backend_tool: str) -> str:
         """Return the name under which the target claims to offer the backend's tool."""
         return self.tools.pattern.replace("{tool}", backend_tool)
+
+    @property
+    def meta_tool(self) -> MetaTool | None:
+        """The gateway's own tool through which its backend's are called, None where these can be called themselves."""
+        via = self.tools.via
+        return MetaTool(via.tool, via.arguments, via.text_in) if via else None
 
     @model_validator(mode="after")
     def _secrets_are_well_made(self) -> Self:

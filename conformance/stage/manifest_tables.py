@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from conformance.evidence import meta_tools
 from conformance.stage import placeholders
 
 Face = Literal["http", "stdio"]
@@ -214,10 +215,34 @@ class Claims(Table):
     )
 
 
-class Tools(Table):
-    """How the gateway renames its backend's tools."""
+class Via(Table):
+    """The gateway's own tool through which its backend's tools are called, where it does not list these."""
 
-    pattern: str = Field(default="{tool}", description="name a client sees; {tool} is the backend's own name")
+    tool: str = Field(min_length=1, description="name of the gateway's tool")
+    arguments: dict[str, Any] = Field(
+        description="its arguments; one value is '{tool}', for the backend's tool, and one '{arguments}', for its own"
+    )
+    text_in: str = Field(
+        default="",
+        description="member of a JSON object, the text of its result, that is the backend's text; "
+        "left out where its result is the backend's own",
+    )
+
+    @model_validator(mode="after")
+    def _has_both(self) -> Self:
+        for mark in (meta_tools.TOOL, meta_tools.ARGUMENTS):
+            if list(meta_tools.texts(self.arguments)).count(mark) != 1:
+                raise ValueError(f"tools.via.arguments must hold {mark!r} as a value, exactly once.")
+        return self
+
+
+class Tools(Table):
+    """How clients reach the backend's tools."""
+
+    pattern: str = Field(
+        default="{tool}", description="name by which a client calls one; {tool} is the backend's own name"
+    )
+    via: Via | None = None
 
     @model_validator(mode="after")
     def _has_tool(self) -> Self:

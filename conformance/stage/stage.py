@@ -51,6 +51,7 @@ class Stage:
             revision=revision or self.cell.revision,
             record=self.step,
             headers={**self.instance.headers, **(headers or {})},
+            meta_tool=self.instance.meta_tool,
         )
         self._clients.append(client)
         return client
@@ -70,6 +71,7 @@ class Stage:
             revision=self.cell.revision,
             record=self.step,
             headers=self.instance.headers,
+            meta_tool=self.instance.meta_tool,
             authorities=(str(self.instance.front),),
         )
         self._clients.append(client)
@@ -82,13 +84,19 @@ class Stage:
         return client
 
     async def tool(self, backend_tool: str, client: McpClient) -> str:
-        """Return the name under which the gateway lists the backend's tool.
+        """Return the name by which the backend's tool is called at the gateway.
 
         Gateways prefix names; the shortest listed name that ends in the backend's is taken. Falls back to the name
-        the manifest claims, so that a gateway that lists nothing is still called and seen to fail.
+        the manifest claims, so that a gateway that lists nothing is still called and seen to fail; so it is where the
+        manifest says that the backend's tools are called through one of the gateway's own. Raises CannotJudgeError
+        when that is not so: what would go unjudged because of it could well be judged.
         """
         if backend_tool not in self._tools:
             ending = [name for name in await client.tools() if name.endswith(backend_tool)]
+            if ending and self.instance.meta_tool is not None:
+                raise CannotJudgeError(
+                    f"the gateway lists {min(ending, key=len)} itself; take tools.via out of its manifest."
+                )
             claimed = self.instance.target.tool_name(backend_tool) if self.instance.target else backend_tool
             self._tools[backend_tool] = min(ending, key=len, default=claimed)
         return self._tools[backend_tool]

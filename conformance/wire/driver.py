@@ -18,6 +18,7 @@ import httpx
 
 from conformance import __version__, timing
 from conformance.evidence.events import JSON
+from conformance.evidence.meta_tools import MetaTool
 from conformance.wire.sse import SseEvent, SseParser
 
 ACCEPT_BOTH: Final = "application/json, text/event-stream"
@@ -51,7 +52,8 @@ class Reply:
 class McpClient:
     """One MCP client with its own tap, its own TCP connections and one session.
 
-    url: the tap's address with the gateway's path. headers: sent on every request (credentials).
+    url: the tap's address with the gateway's path. headers: sent on every request (credentials). meta_tool: the
+    gateway's own tool through which calls go.
     """
 
     def __init__(
@@ -62,9 +64,11 @@ class McpClient:
         revision: str,
         record: Record,
         headers: Mapping[str, str] | None = None,
+        meta_tool: MetaTool | None = None,
     ) -> None:
         self.name = name
         self.revision = revision
+        self.meta_tool = meta_tool
         self.session: str | None = None
         self.negotiated: str | None = None
         self.url = url
@@ -100,6 +104,10 @@ class McpClient:
         self._next_id += 1
         return self._next_id
 
+    def outgoing(self, message: JSON) -> JSON:
+        """Return a message as this client sends it: a call goes through the gateway's own tool where it has one."""
+        return message if self.meta_tool is None else self.meta_tool.wrapped(message)
+
     async def post(
         self,
         message: JSON,
@@ -107,8 +115,11 @@ class McpClient:
         headers: Mapping[str, str | None] | None = None,
         deadline: float = timing.ANSWER,
     ) -> Reply:
-        """POST one message and read the whole answer; gives up after `deadline` seconds and records that."""
-        content = message if isinstance(message, bytes) else json.dumps(message).encode()
+        """POST one message and read the whole answer; gives up after `deadline` seconds and records that.
+
+        Bytes go out as they are, anything else as `outgoing` makes it.
+        """
+        content = message if isinstance(message, bytes) else json.dumps(self.outgoing(message)).encode()
         wanted = message.get("id") if isinstance(message, Mapping) and "method" in message else None
         sent = {"Content-Type": "application/json", **self.headers(headers)}
         return await self._within(deadline, "POST", self._send("POST", sent, content, wanted))

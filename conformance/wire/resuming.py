@@ -47,7 +47,7 @@ async def post(
     """POST a request and read its stream to its end, for at most `seconds`, or until `leave` says to go."""
     position = Position(message["id"])
     headers = {"Content-Type": "application/json", **client.headers()}
-    await _read(client, "POST", headers, json.dumps(message).encode(), position, seconds, leave)
+    await _read(client, "POST", headers, json.dumps(client.outgoing(message)).encode(), position, seconds, leave)
     return position
 
 

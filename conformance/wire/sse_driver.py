@@ -15,6 +15,7 @@ import httpx
 
 from conformance import timing
 from conformance.evidence.events import JSON
+from conformance.evidence.meta_tools import MetaTool
 from conformance.wire.driver import Listening, McpClient, Record, Reply, json_messages
 from conformance.wire.sse import SseEvent, SseParser
 
@@ -34,9 +35,10 @@ class SseClient(McpClient):
         revision: str,
         record: Record,
         headers: Mapping[str, str] | None = None,
+        meta_tool: MetaTool | None = None,
         authorities: tuple[str, ...] = (),
     ) -> None:
-        super().__init__(name, url, revision=revision, record=record, headers=headers)
+        super().__init__(name, url, revision=revision, record=record, headers=headers, meta_tool=meta_tool)
         self._stream_url = url
         self._authorities = (urlsplit(url).netloc, *authorities)
         self._endpoint = asyncio.Event()

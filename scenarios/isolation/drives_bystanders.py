@@ -118,7 +118,7 @@ async def _abort(stage: Stage, client: McpClient, slow: str) -> None:
     message = {"jsonrpc": "2.0", "id": client.next_id(), "method": "tools/call", "params": params}
     for whole in (True, False):
         async with raw_connection(client.url, stage.step) as connection:
-            await connection.begin_post(message, client.headers(), whole=whole)
+            await connection.begin_post(client.outgoing(message), client.headers(), whole=whole)
             await stage.wait(SETTLED, "the request is under way")
             connection.reset()
 

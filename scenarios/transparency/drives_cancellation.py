@@ -169,7 +169,7 @@ async def _leaving(stage: Stage, client: McpClient, slow: str) -> None:
         params = _call(stage, slow, reached + UNSTOPPABLE)
         message = {"jsonrpc": "2.0", "id": client.next_id(), "method": "tools/call", "params": params}
         async with raw_connection(client.url, stage.step) as connection:
-            await connection.begin_post(message, client.headers())
+            await connection.begin_post(client.outgoing(message), client.headers())
             await stage.wait(reached, "the call is under way")
             stage.step("call.cut-off", reset=reset)
             if reset:

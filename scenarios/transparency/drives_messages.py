@@ -140,7 +140,7 @@ async def contents_of_calls(stage: Stage) -> None:
 async def _as_utf8(client: McpClient, params: JSON) -> None:
     """Call with the text written as it is, as JavaScript's clients do, and not escaped to ASCII."""
     message = {"jsonrpc": "2.0", "id": client.next_id(), "method": "tools/call", "params": params}
-    await client.post(json.dumps(message, ensure_ascii=False).encode(), deadline=timing.LOST_ANSWER)
+    await client.post(json.dumps(client.outgoing(message), ensure_ascii=False).encode(), deadline=timing.LOST_ANSWER)
 
 
 @scenario(
