@@ -127,6 +127,8 @@ def _backends(selection: Selection, target: TargetManifest, scenario: Scenario) 
         if not target.container.spin_up:
             return ()
         return ("witness",) if scenario.needs_witness else (selection.spin_up_backend,)
+    if scenario.second_backend is not None:  # where the target fronts one alone, the cell says so
+        return (WITNESS,) if any(backend.name == WITNESS for backend in selection.backends) else ()
     if scenario.credentials and not target.endpoint.other_headers:
         return ()
     faces = set(target.fronts)

@@ -36,7 +36,7 @@ from conformance.stage.plan import DIRECT, Cell, Plan
 from conformance.stage.recorder import Recorder
 from conformance.stage.runtime import Runtime
 from conformance.stage.runtimes import make_runtime
-from conformance.stage.scenario import Scenario, ScenarioKind, scenarios
+from conformance.stage.scenario import Scenario, ScenarioKind, SecondBackend, scenarios
 from conformance.stage.stage import Stage
 from conformance.wire.tap import TapProcess
 
@@ -88,8 +88,8 @@ class Engine:
         """Return the cells of what is started here, by what they have in common; those that cannot be driven say so."""
         groups: dict[tuple[str, ...], list[Cell]] = defaultdict(list)
         for cell in self.plan.left:
-            if self._lacks_http_sse(cell):
-                self.not_exercised(cell, "HTTP+SSE at the gateway: its manifest names no endpoint.sse_path")
+            if lacking := self._lacks(cell):
+                self.not_exercised(cell, lacking)
             elif cell.target != URL_TARGET:
                 groups[cell.target, cell.backend, cell.revision, cell.backend_revision].append(cell)
         return groups.values()
@@ -123,10 +123,14 @@ class Engine:
             return False
         return True
 
-    def _lacks_http_sse(self, cell: Cell) -> bool:
-        """Whether a cell needs the gateway's HTTP+SSE endpoint, and the target names none."""
-        target = self.targets.get(cell.target)
-        return scenarios()[cell.scenario].http_sse and (target is None or target.endpoint.sse_path is None)
+    def _lacks(self, cell: Cell) -> str:
+        """Return what a cell needs and the target's manifest does not name; empty when nothing."""
+        target, scenario = self.targets.get(cell.target), scenarios()[cell.scenario]
+        if scenario.http_sse and (target is None or target.endpoint.sse_path is None):
+            return "HTTP+SSE at the gateway: its manifest names no endpoint.sse_path"
+        if scenario.second_backend is not None and (target is None or target.two_backends is None):
+            return "two backends behind one gateway: its manifest has no [two_backends]"
+        return ""
 
     async def _attached(self, cells: list[Cell], backend: BackendManifest | None) -> None:
         """Drive a gateway that already runs: its cells one after another, the idle ones last and at once.
@@ -220,6 +224,7 @@ class Engine:
                     redactor=self.redactor,
                     spin_up=scenario.spin_up,
                     late_backend=scenario.late_backend,
+                    second_backend=scenario.second_backend,
                     backend_face=scenario.backend_face,
                 )
         except NotExercisedError as error:
@@ -287,7 +292,8 @@ class Engine:
         instance is theirs alone.
         """
         ordinary = scenario.witness_script == "correct" and scenario.backend_face == "http"
-        correct = ordinary and not scenario.late_backend and scenario.spin_up is None
+        whole = not scenario.late_backend and scenario.second_backend in (None, SecondBackend.WORKS)
+        correct = ordinary and whole and scenario.spin_up is None
         guarded = scenario.sentinel and correct
         if guarded and not stage.instance.healthy:
             await stage.sentinel("before")
@@ -337,6 +343,7 @@ class Engine:
             "backend_tapped": bool(instance and (instance.backend_tap or instance.stdio_collector)),
             "client_tapped": True,
             "backend_face": scenario.backend_face,
+            "second_backend": str(scenario.second_backend) if scenario.second_backend else "",
             "sse_path": (target.endpoint.sse_path or "") if target else "",
             "meta_tool": asdict(target.meta_tool) if target and target.meta_tool else None,
             "claims": target.claims.model_dump() if target else {"sessions": "stateful"},

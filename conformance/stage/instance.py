@@ -1,6 +1,6 @@
 """One started topology: taps, a gateway (or none, for control runs) and its backend.
 
-client tap(s) ─> gateway ─> backend tap ─> backend          (a gateway that fronts HTTP)
+client tap(s) ─> gateway ─> backend tap ─> backend          (a gateway that fronts HTTP; at most two of the last two)
 client tap(s) ─> gateway ─> stdio tap ─> backend process    (a gateway that fronts stdio)
 client tap(s) ─> backend                                    (control)
 """
@@ -19,6 +19,7 @@ from conformance.evidence.meta_tools import MetaTool
 from conformance.evidence.redact import Redactor
 from conformance.stage.attached import Attached, attach
 from conformance.stage.engine_side import ENGINE_TAP, EngineSide
+from conformance.stage.http_side import HttpSide
 from conformance.stage.launch import generate_secrets
 from conformance.stage.manifest import BackendManifest, TargetManifest
 from conformance.stage.manifest_tables import ServedFace
@@ -26,14 +27,15 @@ from conformance.stage.plan import UrlTarget
 from conformance.stage.preparation import known_headers
 from conformance.stage.recorder import Recorder
 from conformance.stage.runtime import Ready, Running, Runtime
-from conformance.stage.scenario import SpinUp
-from conformance.wire.assemble import TapAssembler, assemble_stdio, assemble_tap
+from conformance.stage.scenario import SecondBackend, SpinUp
+from conformance.wire.assemble import assemble_stdio, assemble_tap
 from conformance.wire.spool import read_spool
 from conformance.wire.tap import TapProcess
 from conformance.wire.tap_address import TcpAddress
 from conformance.witness import parse_listen
 
 BACKEND_TAP = "backend:main"
+SECOND_TAP = "backend:second"
 STDIO_TAP = "stdio:main"
 _numbers = itertools.count(1)
 
@@ -54,24 +56,22 @@ class Instance:
     spin_up: SpinUp | None
     recorder: Recorder
     backend_face: ServedFace = "http"
+    http: HttpSide | None = None
+    """The backend where it is served over HTTP."""
+    second: HttpSide | None = None
+    """The other backend, where the gateway has two."""
     engine: EngineSide | None = None
     name: str = ""
     headers: dict[str, str] = field(default_factory=dict)
     other_headers: dict[str, str] = field(default_factory=dict)
     """Those of a second user, empty where the manifest names none."""
     gateway: Running | None = None
-    server: Running | None = None
-    backend_tap: str | None = None
     stdio_collector: str | None = None
     attached: Attached | None = None
     healthy: bool = False
     """Whether a sentinel exchange succeeded and nothing was driven since."""
     client_taps: dict[str, str] = field(default_factory=dict)
     _ended: asyncio.Task[None] | None = None
-    _assembler: TapAssembler | None = None
-    _assembled: int = 0
-    """How far the backend tap's spool was read, in bytes."""
-    _seen_behind: list[Observation] = field(default_factory=list)
     _secrets: dict[str, str] = field(default_factory=dict)
     _values: dict[str, str | Sequence[str]] = field(default_factory=dict)
 
@@ -89,28 +89,41 @@ class Instance:
         redactor: Redactor,
         spin_up: SpinUp | None = None,
         late_backend: bool = False,
+        second_backend: SecondBackend | None = None,
         backend_face: ServedFace = "http",
     ) -> Instance:
         """Start everything and wait until it answers; on failure stop what was started and raise CannotJudgeError.
 
         recorder: gets what happens to the instance, also when it does not start.
         """
+        if target is not None and second_backend is not None:
+            target = target.before_two()
         self = cls(runtime, taps, target, backend, script, redactor, spin_up, recorder, backend_face)
         self.name = f"i{next(_numbers)}"
+        if backend is not None:
+            self.http = self._http_side(backend, BACKEND_TAP, script)
+            if second_backend is not None:
+                self.second = self._http_side(backend, SECOND_TAP, second_backend.script)
         try:
             if url is not None:
-                if backend is not None:
-                    await self._start_behind(url.witness)
+                if self.http is not None:
+                    await self.http.start()
+                    await self.http.open_tap(f"{self.name}:backend", TcpAddress(*parse_listen(url.witness)))
                 self.attached = await attach(url)
                 self.headers = dict(self.attached.headers)
             elif backend is not None:
-                await self._start(backend, late_backend=late_backend)
+                await self._start(backend, late_backend=late_backend, second=second_backend)
         except BaseException:
             await self.stop()
             raise
         return self
 
-    async def _start(self, backend: BackendManifest, *, late_backend: bool) -> None:
+    def _http_side(self, backend: BackendManifest, label: str, script: str) -> HttpSide:
+        return HttpSide(
+            self.runtime, self.taps, backend, label, script, self.backend_face, self.recorder, self.redactor
+        )
+
+    async def _start(self, backend: BackendManifest, *, late_backend: bool, second: SecondBackend | None) -> None:
         fronts = self.target.fronts if self.target else ("http",)
         if self.spin_up:
             fronts = ("stdio",)
@@ -118,16 +131,16 @@ class Instance:
             await self.start_backend()
         if self.target is None:
             return
-        if "http" in fronts and "http" in backend.offers:
-            self.backend_tap = f"{self.name}:backend"
-            listen = TcpAddress(self.runtime.backend_tap_host, 0)
-            upstream = self.server.address if self.server else None
-            address = await self.taps.open_tap(self.backend_tap, listen=listen, upstream=upstream)
-            self._values["backend_url"] = f"http://{address}{self._backend_path}"
+        tapped = TcpAddress(self.runtime.backend_tap_host, 0)
+        if self.http is not None and "http" in fronts and "http" in backend.offers:
+            self._values["backend_url"] = await self.http.open_tap(f"{self.name}:backend", tapped)
+        if self.second is not None:
+            if second is not SecondBackend.DOWN:
+                await self.second.start()
+            self._values["second_backend_url"] = await self.second.open_tap(f"{self.name}:second", tapped)
         if "stdio" in fronts and "stdio" in backend.offers:
             self.stdio_collector = f"{self.name}:stdio"
-            listen = TcpAddress(self.runtime.backend_tap_host, 0)
-            collector = await self.taps.open_collector(self.stdio_collector, listen)
+            collector = await self.taps.open_collector(self.stdio_collector, tapped)
             command = await self.runtime.stdio_command(
                 backend,
                 script=self.script,
@@ -140,35 +153,19 @@ class Instance:
                 command = self.engine.command
             self._values["backend_command"] = command
         self._secrets = generate_secrets(self.target)
-        await self.start_gateway(ready=self._ready(late_backend=late_backend))
-
-    async def _start_behind(self, listen: str) -> None:
-        """Start the backend of a gateway that already runs; its tap listens where the gateway's upstream points."""
-        await self.start_backend()
-        tap = f"{self.name}:backend"
-        upstream = self.server.address if self.server else None
-        await self.taps.open_tap(tap, listen=TcpAddress(*parse_listen(listen)), upstream=upstream)
-        self.backend_tap = tap
+        lacking = late_backend or second not in (None, SecondBackend.WORKS)
+        await self.start_gateway(ready=self._ready(late_backend=lacking))
 
     async def start_backend(self) -> None:
         """Start (or start again) the backend's HTTP face and point the backend tap at it."""
-        if self.backend is None:
+        if self.http is None:
             raise RuntimeError("a gateway reached by its URL has no backend of ours to start")
-        self.server = await self.runtime.start_backend(
-            self.backend,
-            script=self.script,
-            face=self.backend_face,
-            on_event=self.recorder.stage,
-        )
-        if self.backend_tap is not None:
-            await self.taps.set_upstream(self.backend_tap, self.server.address)
+        await self.http.start()
 
     async def stop_backend(self) -> None:
-        """Stop the backend. First the tap before it refuses: the next container to start may be given its address."""
-        if self.backend_tap is not None:
-            await self.taps.refuse(self.backend_tap, "the stage has stopped it")
-        if self.server is not None:
-            await self.server.stop()
+        """Stop the backend that is served over HTTP."""
+        if self.http is not None:
+            await self.http.stop()
 
     def _ready(self, *, late_backend: bool) -> Ready:
         """Return how far the gateway's start is waited for.
@@ -237,13 +234,17 @@ class Instance:
             return self.attached.path
         if self.target is not None:
             return self.target.endpoint.path
-        return self._backend_path
+        return self.http.path if self.http is not None else "/mcp"
 
     @property
-    def _backend_path(self) -> str:
-        """Path of the backend's endpoint."""
-        served = self.backend.served(self.backend_face) if self.backend else None
-        return served.path if served else "/mcp"
+    def server(self) -> Running | None:
+        """The running backend that is served over HTTP."""
+        return self.http.server if self.http is not None else None
+
+    @property
+    def backend_tap(self) -> str | None:
+        """Name of the tap between the gateway and the backend over HTTP."""
+        return self.http.tap if self.http is not None else None
 
     async def open_client_tap(self, client: str, cell: str, path: str | None = None) -> str:
         """Open a tap for one client of one cell and return the URL it gives the client: of `path`, or the endpoint."""
@@ -272,8 +273,8 @@ class Instance:
             found += await self._tap(tap, f"client:{self.client_taps[tap]}", Point.CLIENT_TAP)
         if not behind:
             return found
-        if self.backend_tap is not None:
-            found += await self._behind(self.backend_tap)
+        for side in (self.http, self.second):
+            found += await side.collect() if side is not None else []
         if self.stdio_collector is not None:
             size = await self.taps.sync(self.stdio_collector)
             lines = self.taps.spool_path(self.stdio_collector).read_bytes()[:size].splitlines()
@@ -281,17 +282,6 @@ class Instance:
         if self.engine is not None:
             found += await self._tap(self.engine.tap, ENGINE_TAP, Point.ENGINE_TAP)
         return found
-
-    async def _behind(self, tap: str) -> list[Observation]:
-        """Return what the backend tap saw since the instance started. Only what is new is read and parsed."""
-        size = await self.taps.sync(tap)
-        if self._assembler is None:
-            self._assembler = TapAssembler(BACKEND_TAP, Point.BACKEND_TAP, self.redactor)
-        if size > self._assembled:  # not when another cell's evidence, collected meanwhile, has reached further
-            new = read_spool(self.taps.spool_path(tap), self._assembled, size)
-            self._seen_behind += self._assembler.feed(new)
-            self._assembled = size
-        return self._seen_behind
 
     async def _tap(self, tap: str, label: str, point: Point) -> list[Observation]:
         size = await self.taps.sync(tap)
@@ -306,12 +296,13 @@ class Instance:
 
     async def stop(self) -> None:
         """Stop the gateway, then the backend, then the taps."""
-        for running in (self.gateway, self.server):
+        sides = [side for side in (self.http, self.second) if side is not None]
+        for running in (self.gateway, *(side.server for side in sides)):
             if running is not None:
                 await running.stop()
         if self._ended is not None:
             await self._ended
-        own = (self.backend_tap, self.stdio_collector, self.engine.tap if self.engine else None)
+        own = (*(side.tap for side in sides), self.stdio_collector, self.engine.tap if self.engine else None)
         for tap in [*self.client_taps, *(tap for tap in own if tap)]:
             await self.taps.close_tap(tap)
 

@@ -38,6 +38,7 @@ from conformance.stage.manifest_tables import (
     Start,
     Table,
     Tools,
+    Two,
 )
 from conformance.stage.plan import DIRECT
 
@@ -70,6 +71,7 @@ class TargetManifest(Table):
     )
     container: Container = Container()
     spin_up: SpinUp | None = None
+    two_backends: Two | None = None
     _folder: Path | None = PrivateAttr(default=None)
 
     @property
@@ -80,8 +82,7 @@ class TargetManifest(Table):
     @property
     def fronts(self) -> tuple[Face, ...]:
         """Faces of a backend that the gateway is started with, seen from the placeholders it uses."""
-        texts = (*(text for _, text in self.start.texts()), *(t for one in self.start.requests for t in one.texts()))
-        used = frozenset[str]().union(*(placeholders.names_in(text) for text in texts))
+        used = _placeholders_of(self.start)
         faces: tuple[tuple[str, Face], ...] = (("backend_url", "http"), ("backend_command", "stdio"))
         return tuple(face for name, face in faces if name in used)
 
@@ -94,6 +95,17 @@ class TargetManifest(Table):
         """The gateway's own tool through which its backend's are called, None where these can be called themselves."""
         via = self.tools.via
         return MetaTool(via.tool, via.arguments, via.text_in) if via else None
+
+    def before_two(self) -> TargetManifest:
+        """Return the target as it is started before two backends. Raises UsageError where it does not say how."""
+        two = self.two_backends
+        if two is None:
+            raise UsageError(f"{self.name} has no [two_backends] in its manifest; say there how it fronts two.")
+        given = {"command": two.command, "files": two.files, "requests": two.requests}
+        changed = {name: value for name, value in given.items() if value is not None}
+        start = self.start.model_copy(update={"env": {**self.start.env, **two.env}, **changed})
+        tools = self.tools.model_copy(update={"pattern": two.pattern})
+        return self.model_copy(update={"start": start, "tools": tools})
 
     @model_validator(mode="after")
     def _secrets_are_well_made(self) -> Self:
@@ -108,18 +120,34 @@ class TargetManifest(Table):
 
     @model_validator(mode="after")
     def _placeholders_are_known(self) -> Self:
-        allowed = placeholders.GATEWAY_PLACEHOLDERS.union(self.secrets)
-        for where, text in self.start.texts():
-            placeholders.check(text, allowed, where)
-        saved = {before.save for before in self.start.before if before.save}
-        for request in self.start.requests:
-            for text in request.texts():
-                placeholders.check(text, allowed | saved, "start.requests")
-            saved |= set(request.save)
+        saved = self._check_start(self.start, placeholders.GATEWAY_PLACEHOLDERS.union(self.secrets))
+        if self.two_backends is not None:
+            self._check_start(self.before_two().start, placeholders.TWO_PLACEHOLDERS.union(self.secrets))
         for value in (*self.endpoint.headers.values(), *self.endpoint.other_headers.values()):
             placeholders.check(value, saved.union(self.secrets), "endpoint.headers")
         for element in self.spin_up.command if self.spin_up else ():
             placeholders.check(element, placeholders.SPIN_UP_PLACEHOLDERS.union(self.secrets), "spin_up.command")
+        return self
+
+    @staticmethod
+    def _check_start(start: Start, allowed: frozenset[str]) -> set[str]:
+        """Check the placeholders of a start; return the names of the secrets that it saves."""
+        for where, text in start.texts():
+            placeholders.check(text, allowed, where)
+        saved = {before.save for before in start.before if before.save}
+        for request in start.requests:
+            for text in request.texts():
+                placeholders.check(text, allowed | saved, "start.requests")
+            saved |= set(request.save)
+        return saved
+
+    @model_validator(mode="after")
+    def _two_are_fronted(self) -> Self:
+        if self.two_backends is not None:
+            used = _placeholders_of(self.before_two().start)
+            for name in ("backend_url", "second_backend_url"):
+                if name not in used:
+                    raise ValueError(f"{{{name}}} does not stand in [two_backends]; put it where that backend is told.")
         return self
 
     @model_validator(mode="after")
@@ -247,6 +275,12 @@ def write_schema(file: Path = SCHEMAS / "target.schema.json") -> None:
 
 
 _Manifest = TypeVar("_Manifest", TargetManifest, BackendManifest)
+
+
+def _placeholders_of(start: Start) -> frozenset[str]:
+    """Return the names of the placeholders that a start uses."""
+    texts = (*(text for _, text in start.texts()), *(text for one in start.requests for text in one.texts()))
+    return frozenset[str]().union(*(placeholders.names_in(text) for text in texts))
 
 
 def _target_files() -> dict[str, Path]:

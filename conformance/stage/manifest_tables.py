@@ -269,6 +269,28 @@ class SpinUp(Table):
     )
 
 
+class Two(Table):
+    """How the gateway is started before two backends over HTTP; what is left out is as in [start]."""
+
+    command: Command | None = Field(default=None, description="argument list")
+    env: dict[str, str] = Field(default={}, description="environment variables, beside or in place of those of [start]")
+    files: Annotated[tuple[ConfigFile, ...], Field(strict=False)] | None = Field(
+        default=None, description="files written before the start, in place of those of [start]"
+    )
+    requests: Annotated[tuple[Request, ...], Field(strict=False)] | None = Field(
+        default=None, description="requests made once the port accepts, in place of those of [start]"
+    )
+    pattern: str = Field(description="name by which a client calls one of the first backend's tools, as tools.pattern")
+    second_pattern: str = Field(description="the same for the second backend, at {second_backend_url}")
+
+    @model_validator(mode="after")
+    def _have_tool(self) -> Self:
+        for pattern in (self.pattern, self.second_pattern):
+            if placeholders.names_in(pattern) != {"tool"}:
+                raise ValueError(f"two_backends: the pattern {pattern!r} must hold {{tool}} and no other placeholder.")
+        return self
+
+
 class HttpFace(Table):
     """A backend served over HTTP."""
 

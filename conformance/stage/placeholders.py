@@ -21,6 +21,9 @@ GATEWAY_PLACEHOLDERS: Final = frozenset(
 """What a target manifest may use. `{folder}`, the manifest's own, and `{node_modules}`, the folder of its npm packages,
 have a value in the process runtime only: an image has neither."""
 
+TWO_PLACEHOLDERS: Final = GATEWAY_PLACEHOLDERS | {"second_backend_url"}
+"""What the start before two backends may use: also the second one's URL."""
+
 SPIN_UP_PLACEHOLDERS: Final = GATEWAY_PLACEHOLDERS | {"image"}
 """What a target's `spin_up.command` may use: also the backend's container image."""
 

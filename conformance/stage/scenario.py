@@ -51,6 +51,19 @@ class SpinUp(StrEnum):
     ENGINE_MISSING = "engine-missing"  # the socket the gateway is given is not there
 
 
+class SecondBackend(StrEnum):
+    """A second backend behind the gateway, another witness with the same tools, and what is wrong with it."""
+
+    WORKS = "works"
+    DOWN = "down"  # not running when the gateway starts; the drive may start it
+    SILENT = "silent"  # never answers initialize
+
+    @property
+    def script(self) -> str:
+        """Name of its script."""
+        return "hang_on_initialize" if self is SecondBackend.SILENT else "correct"
+
+
 Drive: TypeAlias = Callable[["Stage"], Awaitable[None]]
 
 
@@ -66,8 +79,10 @@ class Scenario:
     `sse` where the backend speaks HTTP+SSE alone (and the instance is fresh).
     credentials: it has a meaning only where the target demands credentials and names those of two users.
     spin_up: the backend is a container the gateway starts, and what is wrong with it. late_backend: it is started by
-    the drive. control: whether the scenario also runs straight at the backend. sentinel: whether a sentinel call guards
-    it; not where a gateway that serves none is what the scenario looks for.
+    the drive. second_backend: the gateway has two backends over HTTP (and the instance is fresh), and what is wrong
+    with the second; not exercised where the target's manifest does not say how it is started before two. control:
+    whether the scenario also runs straight at the backend. sentinel: whether a sentinel call guards it; not where a
+    gateway that serves none is what the scenario looks for.
     """
 
     name: str
@@ -86,6 +101,7 @@ class Scenario:
     spin_up: SpinUp | None
     control: bool
     late_backend: bool
+    second_backend: SecondBackend | None
     sentinel: bool
     drive: Drive = field(repr=False)
 
@@ -115,32 +131,35 @@ def scenario(
     spin_up: SpinUp | None = None,
     control: bool = True,
     late_backend: bool = False,
+    second_backend: SecondBackend | None = None,
     sentinel: bool = True,
 ) -> Callable[[Drive], Drive]:
     """Register an async function as a scenario named after it, with dashes."""
 
     def register(drive: Drive) -> Drive:
         name = drive.__name__.replace("_", "-")
+        own = second_backend is not None
         scripted = witness_script != "correct" or backend_face == "sse"
         if name in _SCENARIOS and inspect.getfile(_SCENARIOS[name].drive) != inspect.getfile(drive):
             raise ValueError(f"two scenarios are called {name}; their names are part of cell ids, rename one")
         _SCENARIOS[name] = Scenario(
             name=name,
             suite=suite,
-            kind=ScenarioKind.DESTRUCTIVE if scripted else kind,
+            kind=ScenarioKind.DESTRUCTIVE if scripted or own else kind,
             brings=brings,
             seconds=seconds,
             revisions=revisions,
             witness_script=witness_script,
-            needs_witness=needs_witness or scripted,
+            needs_witness=needs_witness or scripted or own,
             http_backend=http_backend or backend_face == "sse",
             stdio_backend=stdio_backend,
             http_sse=http_sse,
             credentials=credentials,
             backend_face=backend_face,
             spin_up=spin_up,
-            control=control,
+            control=control and not own,
             late_backend=late_backend,
+            second_backend=second_backend,
             sentinel=sentinel,
             drive=drive,
         )

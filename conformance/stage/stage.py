@@ -110,6 +110,14 @@ class Stage:
         self.step("answer.manner", manner=manner)
         return await client.call(tool, {"nonce": self.nonce(), "manner": manner}, deadline=deadline)
 
+    def of_two(self, backend_tool: str) -> tuple[str, str]:
+        """Return the names by which the tool of that name is called, at the first backend and at the second."""
+        target = self.instance.target
+        if target is None or target.two_backends is None:
+            raise RuntimeError("the gateway has one backend; the scenario lacks second_backend")
+        two = target.two_backends
+        return two.pattern.replace("{tool}", backend_tool), two.second_pattern.replace("{tool}", backend_tool)
+
     def nonce(self) -> str:
         """Return a fresh nonce; in the arguments of a call it links the two sides."""
         return f"n-{secrets.token_hex(8)}"
@@ -144,6 +152,19 @@ class Stage:
         """Stop the backend; the tap before it then refuses connections."""
         self.step("backend.stop")
         await self.instance.stop_backend()
+
+    async def start_second(self) -> None:
+        """Start the second backend now: it was down, or the scenario stopped it."""
+        if self.instance.second is not None:
+            self.step("second.start")
+            await self.instance.second.start()
+            self.step("second.ready")
+
+    async def stop_second(self) -> None:
+        """Stop the second backend; the tap before it then refuses connections."""
+        if self.instance.second is not None:
+            self.step("second.stop")
+            await self.instance.second.stop()
 
     async def restart_gateway(self) -> None:
         """Stop the gateway in order and start it again with the same configuration."""
