@@ -5,6 +5,7 @@ RFC 9110 section 15.5.14 (413); the specification sets no limit to a message.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -15,7 +16,7 @@ from conformance.evidence.links import nonce_of
 from conformance.evidence.transcript import Exchange, Message, Transcript
 from conformance.rules.base import Inputs, Level, Precondition, Side, fail, rule
 from conformance.rules.keep_alive_evidence import backend_answer, calls, end_of, links_of, succeeded
-from conformance.rules.transparency_messages_evidence import arguments_of
+from conformance.rules.transparency_messages_evidence import arguments_of, texts_of
 from conformance.rules.verdicts import Inconclusive, Pass, Verdict
 
 SUITE: Final = "transparency"
@@ -27,6 +28,7 @@ the SDKs' servers take 4 MiB."""
 
 _OF_THE_TEXT: Final = 1024
 """Bytes. A chunk of more than this is no comment and no head of a message."""
+_SHORTENED: Final = re.compile(r"(\d+) characters, SHA-256 ")
 _RECENT: Final = timing.RELAY_PROMPT
 
 
@@ -68,7 +70,8 @@ def payloads_pass(inputs: Inputs) -> Verdict:
     Why it matters: files and pictures travel as text in calls; default limits of parsers cut or refuse them.
     A failing exchange: {"text": 0.8 MB} → 413; or backend → 4 MB of text, client ← its first MB
     A conforming exchange: {"text": 0.8 MB} → its result; {"text": 16 MB} → 413
-    Known gaps: other members of a result than its content are not compared.
+    Known gaps: other members of a result than its content are not compared; where the gateway's own tool puts its
+    backend's text into a text of its own, that is only to be no shorter.
     """
     passed: list[int] = []
     undecided = "no large text was answered"
@@ -107,6 +110,10 @@ def _trouble(transcript: Transcript, large: Large) -> str:
     answer = large.call.answer()
     if answer is None or not succeeded(large.call):
         return f"the client got {_got(large.call)}"
+    own = transcript.meta_tool
+    if own is not None and own.text_in:
+        shorter = _length(answer) < _length(sent)
+        return "a shorter result reached the client" if shorter else ""
     return "" if _content(answer) == _content(sent) else "another result reached the client"
 
 
@@ -129,6 +136,12 @@ def _undecided(transcript: Transcript, large: Large) -> bool:
 
 def _content(message: Message) -> JSON:
     return (message.result or {}).get("content")
+
+
+def _length(message: Message) -> int:
+    """Return the characters of a result's texts; a long one is told in evidence by its length and digest."""
+    told = ((text, _SHORTENED.match(text)) for text in texts_of(message) if isinstance(text, str))
+    return sum(int(found[1]) if found else len(text) for text, found in told)
 
 
 def _got(call: Exchange) -> str:
