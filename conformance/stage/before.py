@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from conformance.evidence.events import Kind
+from conformance.stage.child import DRAIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -73,6 +74,9 @@ async def _run(argv: Sequence[str], env: Mapping[str, str], cwd: Path) -> tuple[
     finally:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
+        with suppress(TimeoutError):  # a stray that left the group may hold the output open
+            async with asyncio.timeout(DRAIN):
+                await process.wait()
     return process.returncode or 0, output.decode(errors="replace"), errors.decode(errors="replace")
 
 
