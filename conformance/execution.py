@@ -34,7 +34,7 @@ from conformance.spec.revisions import Revision
 from conformance.stage.engine import connect
 from conformance.stage.manifest import BackendManifest, TargetManifest
 from conformance.stage.plan import Cell
-from conformance.stage.scenario import SUITES, scenarios
+from conformance.stage.scenario import DEFAULT_SUITES, scenarios
 
 PROFILED = (Revision.V2025_11_25,)
 """Revisions whose MUST rows are frozen as a profile that a badge counts."""
@@ -144,7 +144,7 @@ def _is_standard(selection: Selection) -> bool:
     if selection.only is not None and cells_of(selection) != cells_of(replace(selection, only=None)):
         return False
     backends = {"witness", "everything"} <= {item.name for item in selection.backends}
-    return selection.url is None and not selection.rules and set(SUITES) <= set(selection.suites) and backends
+    return selection.url is None and not selection.rules and set(DEFAULT_SUITES) <= set(selection.suites) and backends
 
 
 def _digests(selection: Selection) -> dict[str, JSON]:

@@ -11,7 +11,7 @@ from conformance.diagnosis.classify import Classified, classify
 from conformance.errors import EvidenceError
 from conformance.evidence.events import JSON
 from conformance.evidence.transcript import Transcript
-from conformance.rules.base import Inputs, Rule, judge
+from conformance.rules.base import Inputs, Rule, judge, stands_for_gateway
 from conformance.rules.verdicts import Fail, HarnessFault, Inconclusive, NotApplicable, NotExercised, Pass, Verdict
 from conformance.stage.plan import DIRECT, Cell
 
@@ -95,7 +95,9 @@ def judge_files(cell: Cell, rule: Rule, through: Path, control: Path | None) -> 
     if not isinstance(verdict, Fail):
         return Judgement(cell, rule, verdict, None, evidence)
     try:
-        return Judgement(cell, rule, verdict, classify(rule, verdict, inputs), evidence)
+        return Judgement(
+            cell, rule, verdict, classify(rule, verdict, stands_for_gateway(rule, inputs) or inputs), evidence
+        )
     except Exception as error:  # noqa: BLE001 - a bug in diagnosis must not swallow the failure it was asked about
         said = f"diagnosis broke on {rule.id} ({error!r}), which fails: {verdict.observed}"
         return Judgement(cell, rule, HarnessFault(said), None, evidence)

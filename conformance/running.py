@@ -28,7 +28,7 @@ from conformance.spec.revisions import STREAMABLE_LEGACY
 from conformance.stage.attached import UNSEEN, URL_TARGET
 from conformance.stage.manifest import BackendManifest, TargetManifest
 from conformance.stage.plan import Cell, Plan, RuntimeName, UrlTarget
-from conformance.stage.scenario import SUITES, Scenario, ScenarioKind, scenarios
+from conformance.stage.scenario import DEFAULT_SUITES, Scenario, ScenarioKind, scenarios
 from conformance.witness import SCRIPTS
 
 WITNESS = "witness"
@@ -38,10 +38,10 @@ WITNESS = "witness"
 class Selection:
     """What a run is asked to do, after the command line was understood.
 
-    targets and backends by manifest. rules: ids, empty for all. quick: no deliberate wait above QUICK_LIMIT seconds, no
-    scenario with a gateway of its own, and the witness alone where it is among the backends. long: also waits above
-    LONG_LIMIT seconds. resume: keep what an interrupted run of the same plan left under `out`. only: of the cells that
-    are selected by all this, those alone.
+    targets and backends by manifest. rules: ids, empty for all. clients: names of those that suite clients is driven
+    with, empty for all. quick: no deliberate wait above QUICK_LIMIT seconds, no scenario with a gateway of its own, and
+    the witness alone where it is among the backends. long: also waits above LONG_LIMIT seconds. resume: keep what an
+    interrupted run of the same plan left under `out`. only: of the cells that are selected by all this, those alone.
     """
 
     targets: tuple[TargetManifest, ...]
@@ -49,7 +49,7 @@ class Selection:
     runtime: RuntimeName
     out: Path
     revisions: tuple[str, ...] = ("2025-11-25",)
-    suites: tuple[str, ...] = SUITES
+    suites: tuple[str, ...] = DEFAULT_SUITES
     rules: tuple[str, ...] = ()
     quick: bool = False
     long: bool = False
@@ -62,6 +62,7 @@ class Selection:
     expectations: Expectations = field(default_factory=Expectations)
     spin_up_backend: str = "time"
     """Name of the backend that gateways start as a container in suite spin_up."""
+    clients: tuple[str, ...] = ()
 
 
 def cells_of(selection: Selection) -> tuple[Cell, ...]:
@@ -105,6 +106,8 @@ def _selected(selection: Selection, revision: str, scenario: Scenario) -> bool:
     if scenario.suite not in selection.suites or revision not in scenario.revisions:
         return False
     if selection.rules and not any(rule.when.name in scenario.brings for rule in rules() if rule.id in selection.rules):
+        return False
+    if scenario.client and selection.clients and scenario.client not in selection.clients:
         return False
     if scenario.seconds > timing.LONG_LIMIT and not selection.long:
         return False

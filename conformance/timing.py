@@ -208,3 +208,7 @@ meets a gateway that stays silent dozens of times while it shrinks, so it does n
 
 CLOSE_NOTICED: Final = 0.3
 """How long the search waits after it closed a GET stream: what a server does because of it, it does within 0.05 s."""
+
+CLIENT_STEP: Final = 30.0
+"""How long a real client is given for one step. The slowest here, a command line program on Node that starts anew for
+each step, takes 2 s and on a loaded machine 10 s; the SDKs' own limit is 60 s."""

@@ -9,7 +9,7 @@ from conformance.commands import choosing, run, runtime_choice
 from conformance.errors import CannotJudgeError, ExitCode
 from conformance.stage import engine
 from conformance.stage.plan import UrlTarget
-from conformance.stage.scenario import SUITES
+from conformance.stage.scenario import ASKED_FOR, DEFAULT_SUITES
 
 TARGET = """\
 name = "mine"
@@ -53,7 +53,8 @@ def test_the_main_job(asked, capsys):
     (selection,) = asked
     assert [target.name for target in selection.targets] == ["fastmcp-proxy", "mcp-proxy", "supergateway"]
     assert [backend.name for backend in selection.backends] == ["witness", "everything"]
-    assert (selection.revisions, selection.suites, selection.rules) == (("2025-11-25",), SUITES, ())
+    assert (selection.revisions, selection.suites, selection.rules) == (("2025-11-25",), DEFAULT_SUITES, ())
+    assert set(selection.suites).isdisjoint(ASKED_FOR)
     assert (selection.runtime, selection.quick, selection.keep) == ("containers", False, False)
     assert selection.expectations.fail_on == "practice"
 

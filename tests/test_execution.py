@@ -11,7 +11,7 @@ from conformance.expectations import Known, Unmet
 from conformance.running import Judged, Selection
 from conformance.stage.manifest import load_backend, load_target
 from conformance.stage.plan import UrlTarget
-from conformance.stage.scenario import SUITES
+from conformance.stage.scenario import DEFAULT_SUITES, SUITES
 
 PASS, KNOWN = ("pass", "ok"), ("fail", "known-failure")
 UNEXPECTED, ERROR = ("fail", "unexpected-failure"), ("harness-error", "not-judged")
@@ -89,6 +89,7 @@ def header(backends=("witness", "everything"), **more):
 def test_a_whole_run_is_not_partial():
     assert not header().selection.partial
     assert not header(suites=(*SUITES[::-1],)).selection.partial
+    assert not header(suites=DEFAULT_SUITES).selection.partial
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from conformance.mutation import Outcome, judge_healthy, judge_mutant
 from conformance.rules.all import rule_named
 from conformance.sharding import Shard
 from conformance.stage.mutants import Base, Mutant, mutants
-from conformance.stage.scenario import SUITES
+from conformance.stage.scenario import DEFAULT_SUITES
 
 MUTANT = Mutant(
     "m",
@@ -101,5 +101,14 @@ def test_own_suites_drive_a_mutant_where_its_rules_are():
 
 def test_without_own_suites_every_mutant_meets_every_suite_once():
     batches = commands._batches(mutants(), ("passthrough",), own_suites=False)
-    assert len({batch.revision for batch in batches}) == len(batches)
-    assert all(len(batch.suites) == len(SUITES) - 1 for batch in batches)
+    whole = [batch for batch in batches if batch.suites != ("clients",)]
+    assert len({batch.revision for batch in whole}) == len(whole) == len(batches) - 1
+    assert all(len(batch.suites) == len(DEFAULT_SUITES) - 1 for batch in whole)
+
+
+def test_what_only_another_client_meets_is_driven_with_one_and_so_are_the_healthy():
+    (batch,) = [
+        item for item in commands._batches(mutants(), ("passthrough",), own_suites=False) if item.suites == ("clients",)
+    ]
+    assert batch.sound == ("passthrough",)
+    assert all(rule_named(rule).suite == "clients" for item in batch.mutants for rule in item.rules)

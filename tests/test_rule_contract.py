@@ -17,7 +17,16 @@ every_rule = pytest.mark.parametrize("rule", RULES, ids=[rule.id for rule in RUL
 
 
 # A suite joins when its rules stand: transparency and isolation are in the making.
-STANDING = ("initialize_ordering", "session_reuse", "get_sse", "keep_alive", "streaming", "isolation", "spin_up")
+STANDING = (
+    "initialize_ordering",
+    "session_reuse",
+    "get_sse",
+    "keep_alive",
+    "streaming",
+    "isolation",
+    "spin_up",
+    "clients",
+)
 
 
 @pytest.mark.parametrize("suite", STANDING)

@@ -20,9 +20,17 @@ from conformance.rules.all import rule_named, rules
 from conformance.rules.base import Rule
 from conformance.spec.revisions import REVISIONS
 from conformance.stage.attached import UNSEEN, URL_TARGET, parse_url
-from conformance.stage.manifest import BackendManifest, TargetManifest, known_backends, load_backend, load_target
+from conformance.stage.manifest import (
+    BackendManifest,
+    TargetManifest,
+    known_backends,
+    known_clients,
+    load_backend,
+    load_client,
+    load_target,
+)
 from conformance.stage.plan import RuntimeName, UrlTarget
-from conformance.stage.scenario import SUITES, scenarios
+from conformance.stage.scenario import ASKED_FOR, DEFAULT_SUITES, SUITES, scenarios
 from conformance.witness import parse_listen
 
 DEFAULT_TARGETS: Final = ("fastmcp-proxy", "mcp-proxy", "supergateway")
@@ -47,8 +55,21 @@ def chosen_rules(ids: Iterable[str]) -> tuple[Rule, ...]:
 
 
 def chosen_suites(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the suites of those names, all when none are given. Raises UsageError."""
-    return _of_vocabulary("suite", names, SUITES) or SUITES
+    """Return the suites of those names; when none are given, those that a run drives unasked. Raises UsageError."""
+    return _of_vocabulary("suite", names, SUITES) or DEFAULT_SUITES
+
+
+def chosen_clients(names: Sequence[str], suites: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the real clients of those names, empty for all, and the suites to drive.
+
+    Who names a client asks for the suite of clients. Raises UsageError.
+    """
+    if not names:
+        return (), chosen_suites(suites)
+    if suites and not set(suites) & set(ASKED_FOR):
+        raise UsageError("--client goes with --suite clients; name that suite too, or leave --suite out.")
+    meant = known_clients() if ALL in names else tuple(dict.fromkeys(load_client(name).name for name in names))
+    return meant, chosen_suites(suites or ASKED_FOR)
 
 
 def chosen_revisions(names: Sequence[str]) -> tuple[str, ...]:

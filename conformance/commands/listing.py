@@ -25,6 +25,7 @@ class What(StrEnum):
 
     TARGETS = "targets"
     SUITES = "suites"
+    CLIENTS = "clients"
     RULES = "rules"
     REQUIREMENTS = "requirements"
     FAILURE_CLASSES = "failure-classes"
@@ -73,6 +74,15 @@ LISTINGS: Final[Mapping[What, Listing]] = {
             "longest wait": _longest_wait,
         },
     ),
+    What.CLIENTS: Listing(
+        records.client_records,
+        {
+            "version": _text("version"),
+            "title": _text("title"),
+            "steps": _joined("steps"),
+            "homepage": _text("homepage"),
+        },
+    ),
     What.RULES: Listing(
         records.rule_records,
         {
@@ -112,7 +122,7 @@ def listing(
     what: Annotated[str, typer.Argument(metavar="|".join(What), help="what to list")],
     as_json: Annotated[bool, typer.Option("--json", help="one JSON array on standard output")] = False,
 ) -> ExitCode:
-    """List targets, suites, rules, requirements, failure classes or mutants; `explain ID` says more of one."""
+    """List targets, suites, clients, rules, requirements, failure classes or mutants; `explain ID` says more of one."""
     known = [item.value for item in What]
     if what not in known:
         listed = f"known are {', '.join(known)}."

@@ -13,6 +13,7 @@ import typer
 from conformance.commands import teaching
 from conformance.commands.console import print_json, print_table, say
 from conformance.commands.driving import records_of
+from conformance.commands.records import REFERENCE_CLIENT
 from conformance.errors import ExitCode, UsageError
 from conformance.mutation import GOOD, REFERENCES, Finding, Outcome, judge_healthy, judge_mutant
 from conformance.progress import Record
@@ -24,9 +25,10 @@ from conformance.stage.engine_probe import engine_answers
 from conformance.stage.manifest import load_backend, load_target
 from conformance.stage.mutants import LATEST, Mutant, mutants
 from conformance.stage.plan import RuntimeName
-from conformance.stage.scenario import SUITES
+from conformance.stage.scenario import DEFAULT_SUITES
 
 SPIN_UP = "spin_up"
+CLIENTS = "clients"
 EPILOG = teaching.epilog(
     ("mutants", "every mutant and both reference gateways"),
     ("mutants get_answers_400 --own-suites", "one of them, quickly: what it breaks elsewhere is not seen"),
@@ -99,21 +101,29 @@ class _Batch:
 
 
 def _batches(chosen: Sequence[Mutant], references: tuple[str, ...], *, own_suites: bool) -> list[_Batch]:
-    """Return the batches: a revision each, and with `own_suites` also a batch for each set of suites."""
-    everything = tuple(suite for suite in SUITES if suite != SPIN_UP)
+    """Return the batches: a revision each, and with `own_suites` also a batch for each set of suites.
+
+    What only another client than the harness meets has a batch of its own, driven with the reference client.
+    """
+    everything = tuple(suite for suite in DEFAULT_SUITES if suite != SPIN_UP)
     groups: dict[tuple[str, tuple[str, ...]], list[Mutant]] = defaultdict(list)
     for item in chosen:
         own = {rule.suite for rule in map(rule_named, item.rules) if rule is not None}
         suites = tuple(suite for suite in everything if suite in own) if own_suites and own else everything
+        if own == {CLIENTS}:
+            suites = (CLIENTS,)
         groups[item.revision, suites].append(item)
     # HTTP+SSE is a transport of its own, and its rules hold in one revision only.
     apart = {revision for revision, _ in groups if revision not in STREAMABLE_LEGACY}
-    healthy = [_Batch(revision, everything, sound=references) for revision in sorted({LATEST, *apart}) if references]
-    if not own_suites:
-        driven = {batch.revision: batch.sound for batch in healthy}
-        merged = [_Batch(key[0], key[1], driven.pop(key[0], ()), tuple(items)) for key, items in sorted(groups.items())]
-        return [*(batch for batch in healthy if batch.revision in driven), *merged]
-    return [*healthy, *(_Batch(*key, mutants=tuple(items)) for key, items in sorted(groups.items()))]
+    healthy = [*((revision, everything) for revision in sorted({LATEST, *apart})), (LATEST, (CLIENTS,))]
+    sound = [_Batch(*key, sound=references) for key in healthy if references and (own_suites or key not in groups)]
+    return [
+        *sound,
+        *(
+            _Batch(*key, () if own_suites or key not in healthy else references, tuple(items))
+            for key, items in sorted(groups.items())
+        ),
+    ]
 
 
 def _spins_up(mutant: Mutant) -> bool:
@@ -132,6 +142,7 @@ def _drive(
         out=out,
         suites=suites,
         revisions=(revision,),
+        clients=(REFERENCE_CLIENT,),
     )
     records: dict[str, list[Record]] = defaultdict(list)
     for record in records_of(selection):

@@ -8,7 +8,7 @@ from conformance.coverage import coverage_of, covering_mutants
 from conformance.diagnosis.failure_classes import failure_classes
 from conformance.rules.all import rules
 from conformance.spec.catalogue import excuses, requirements
-from conformance.stage.manifest import MUTANT_PREFIX, known_targets, load_target
+from conformance.stage.manifest import MUTANT_PREFIX, known_clients, known_targets, load_client, load_target
 from conformance.stage.mutants import mutants
 from conformance.stage.scenario import SUITES, scenarios
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 REFERENCE_GATEWAYS = ("passthrough", "terminating")
 """The harness's own gateways: targets, but no gateway that anybody deploys."""
+
+REFERENCE_CLIENT = "reference"
+"""The harness's own client: it does every step as the specification says."""
 
 
 def baseline_of(target: TargetManifest) -> Path | None:
@@ -49,6 +52,23 @@ def target_records() -> list[dict[str, JSON]]:
             "baseline": baseline_of(target) is not None,
         }
         for target in targets
+    ]
+
+
+def client_records() -> list[dict[str, JSON]]:
+    """Return the real clients, and our own, with the steps of the contract that each can do."""
+    return [
+        {
+            "id": client.name,
+            "title": client.title,
+            "version": client.version,
+            "licence": client.licence,
+            "homepage": client.homepage,
+            "steps": list(client.driver.steps),
+            "revisions": list(client.driver.revisions),
+            "real": client.name != REFERENCE_CLIENT,
+        }
+        for client in map(load_client, known_clients())
     ]
 
 

@@ -29,6 +29,7 @@ EPILOG = teaching.epilog(
         "start it from a command line and write down what it fails",
     ),
     ("run --target all --resume", "continue a run that was interrupted, in the same folder"),
+    ("run --target my-gateway.toml --client claude-code", "what a real client makes of it; `list clients` names them"),
     (
         "run --url https://gateway.example/mcp --header-env Authorization=GATEWAY_AUTH",
         "judge one that runs already, from its clients' side only",
@@ -145,7 +146,19 @@ def run(
         typer.Option(metavar="DATE", help="protocol revision; repeatable; default 2025-11-25", rich_help_panel=_EXTENT),
     ] = None,
     suite: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="this suite only; repeatable", rich_help_panel=_EXTENT)
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="this suite only; repeatable; default: all but clients", rich_help_panel=_EXTENT
+        ),
+    ] = None,
+    client: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="drive suite clients with this real client; repeatable; `all`: every one; without --suite that suite "
+            "alone",
+            rich_help_panel=_EXTENT,
+        ),
     ] = None,
     rule: Annotated[
         list[str] | None, typer.Option(metavar="ID", help="this rule only; repeatable", rich_help_panel=_EXTENT)
@@ -218,7 +231,7 @@ def run(
     if command is not None and runtime is Runtime.CONTAINERS:
         raise UsageError("--command starts a program of this machine; for containers write a target file (`init`).")
     rules = choosing.chosen_rules(rule or ())
-    suites = choosing.chosen_suites(suite or ())
+    clients, suites = choosing.chosen_clients(client or (), suite or ())
     revisions = choosing.chosen_revisions(revision or ())
     if url is not None:
         subject = _running(url, header_env or [], witness_listen or "")
@@ -237,6 +250,7 @@ def run(
         out=out,
         revisions=revisions,
         suites=suites,
+        clients=clients,
         rules=tuple(item.id for item in rules),
         quick=quick,
         long=long,

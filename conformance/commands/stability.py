@@ -19,7 +19,7 @@ from conformance.progress import Record
 from conformance.running import Selection
 from conformance.stability import Condition, every_core_busy, flips, is_stable
 from conformance.stage.manifest import load_backend, load_target
-from conformance.stage.scenario import SUITES
+from conformance.stage.scenario import DEFAULT_SUITES, SUITES
 
 TIMES = 20
 SPIN_UP = "spin_up"
@@ -47,7 +47,7 @@ def stability_command(
     A verdict that flips is a defect of the harness or of the gateway, and is shown with its counts. Inconclusive
     verdicts, which say that the machine was too slow to judge, are counted: at most 2 % idle and 10 % loaded.
     """
-    suites = tuple(suite or (item for item in SUITES if item != SPIN_UP))
+    suites = tuple(suite or (item for item in DEFAULT_SUITES if item != SPIN_UP))
     if unknown := sorted(set(suites) - set(SUITES)):
         raise UsageError(f"There is no suite {unknown[0]!r}; known are {', '.join(SUITES)}.")
     names = target or ["terminating"]

@@ -19,6 +19,7 @@ FAMILIES: Final = (
     "transparency_cancellation_timeouts",
     "isolation",
     "spin_up",
+    "clients",
 )
 
 for _family in FAMILIES:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final, TypeAlias
 
+from conformance.evidence.client_view import as_seen_by_client, real_client
 from conformance.evidence.events import Hop
 from conformance.evidence.links import linked_exchange
 from conformance.evidence.transcript import Exchange, Transcript
@@ -165,21 +166,36 @@ def judge(subject: Rule, inputs: Inputs) -> Verdict:
     revision = through.header.get("revision")
     if revision not in subject.revisions:
         return NotApplicable(f"holds for {', '.join(subject.revisions)}, and this cell speaks {revision}")
-    if subject.side is not Side.SERVER and not through.sees_backend:
+    instead = stands_for_gateway(subject, inputs)
+    inputs = instead or inputs
+    if subject.side is not Side.SERVER and not inputs.through.sees_backend:
         return NotExercised("a tap on the backend's side: only the client's side was recorded")
     if subject.needs_control and inputs.control is None:
         return NotExercised("the control run of the same scenario straight at the backend")
     if subject.needs_plain_tools and through.meta_tool is not None:
         return OWN_TOOLS
     try:
-        if not subject.when.holds(through):
+        if not subject.when.holds(inputs.through):
             return NotExercised(subject.when.missing)
         verdict = subject.check(inputs)
     except Exception as error:  # noqa: BLE001 - a bug in a rule must be reported as ours, with its name
         return HarnessFault(f"rule {subject.id} broke: {error!r}")
+    if isinstance(verdict, Fail) and instead is not None:
+        observed = f"the client in the gateway's place, the gateway in the backend's: {verdict.observed}"
+        verdict = replace(verdict, observed=observed, charged_to=Hop.CLIENT)
     if isinstance(verdict, Pass | Fail) and _rate_limited(through, verdict):
         return Inconclusive("the gateway limited the rate of requests (429); raise its limit or drive it alone")
     return verdict
+
+
+def stands_for_gateway(subject: Rule, inputs: Inputs) -> Inputs | None:
+    """Return what a rule on the gateway as client judges where a real client drove the cell: that client's conduct.
+
+    None for every other rule and cell. What the gateway does towards its backend is judged where the harness drives.
+    """
+    if subject.side is not Side.CLIENT or not real_client(inputs.through):
+        return None
+    return Inputs(as_seen_by_client(inputs.through))
 
 
 def _rate_limited(through: Transcript, verdict: Pass | Fail) -> bool:

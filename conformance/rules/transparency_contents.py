@@ -29,7 +29,7 @@ from conformance.rules.transparency_messages_evidence import (
     strange_meta,
     texts_of,
 )
-from conformance.rules.verdicts import Fail, Inconclusive, Pass, Verdict
+from conformance.rules.verdicts import Fail, Inconclusive, NotExercised, Pass, Verdict
 from conformance.spec.revisions import Revision
 
 ALTERED: Final = "content-altered"
@@ -350,6 +350,8 @@ def calls_are_made_once(inputs: Inputs) -> Verdict:
     for link in found:
         if link.exchange is None or (link.exchange.status is not None and not 400 <= link.exchange.status < 500):
             made.setdefault(link.client.id, []).append(link.backend.seq)
+    if not found:
+        return NotExercised("a call with a nonce, by which it is found again at the backend")
     for link in found:
         seqs = made.get(link.client.id, [])
         if len(seqs) > 1:

@@ -30,9 +30,10 @@ from conformance.stage.engine_cleanup import sweep_dead_runs
 from conformance.stage.engine_log import EngineLog
 from conformance.stage.engine_probe import engine_answers
 from conformance.stage.instance import Instance, describe
-from conformance.stage.manifest import BackendManifest, TargetManifest, load_backend
+from conformance.stage.manifest import BackendManifest, TargetManifest, load_backend, load_client
 from conformance.stage.memory import BACKEND_MB, MemoryBudget
 from conformance.stage.plan import DIRECT, Cell, Plan
+from conformance.stage.real_client import ClientHost
 from conformance.stage.recorder import Recorder
 from conformance.stage.runtime import Runtime
 from conformance.stage.runtimes import make_runtime
@@ -56,6 +57,7 @@ class Engine:
     redactor: Redactor
     targets: dict[str, TargetManifest]
     say: Callable[..., None]
+    host: ClientHost
     memory: MemoryBudget = field(default_factory=MemoryBudget)
     starting: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(STARTING_INSTANCES))
     watch: EngineLog | None = None
@@ -68,6 +70,7 @@ class Engine:
         if not self.plan.left:
             self.say("driven")
             return
+        await self._install_clients()
         backends = await self._prepare()
         left = self.plan.left
         spins_up = any(scenarios()[cell.scenario].spin_up for cell in left)
@@ -122,6 +125,16 @@ class Engine:
                 self.failed(cell, error)
             return False
         return True
+
+    async def _install_clients(self) -> None:
+        """Install the real clients that the cells use; one that cannot be installed fails its own cells only."""
+        for name in sorted({scenarios()[cell.scenario].client for cell in self.plan.left} - {""}):
+            try:
+                await self.host.install(load_client(name))
+            except HarnessError as error:
+                for cell in self.plan.left:
+                    if scenarios()[cell.scenario].client == name:
+                        self.failed(cell, error)
 
     def _lacks(self, cell: Cell) -> str:
         """Return what a cell needs and the target's manifest does not name; empty when nothing."""
@@ -261,7 +274,7 @@ class Engine:
         """Drive one cell and write its evidence; return whether the instance is still healthy."""
         scenario = scenarios()[cell.scenario]
         recorder = Recorder(self.redactor)
-        stage = Stage(cell, instance, recorder, self.watch)
+        stage = Stage(cell, instance, recorder, self.watch, self.host)
         lag = asyncio.create_task(recorder.watch_lag())
         self.say("driving", cell=cell.id, seconds=scenario.seconds)
         error, healthy = "", True
@@ -344,6 +357,8 @@ class Engine:
             "client_tapped": True,
             "backend_face": scenario.backend_face,
             "second_backend": str(scenario.second_backend) if scenario.second_backend else "",
+            "client": scenario.client,
+            "client_version": load_client(scenario.client).version if scenario.client else "",
             "sse_path": (target.endpoint.sse_path or "") if target else "",
             "meta_tool": asdict(target.meta_tool) if target and target.meta_tool else None,
             "claims": target.claims.model_dump() if target else {"sessions": "stateful"},
@@ -409,7 +424,8 @@ async def drive(plan: Plan) -> None:
         if plan.runtime == "containers" and engine_answers():
             await asyncio.to_thread(sweep_dead_runs)
         runtime = make_runtime(plan, lambda line: say("installing", line=line))
-        engine = Engine(plan, runtime, taps, redactor, targets, say)
+        host = ClientHost(plan.run_id, Path(plan.work), lambda line: say("installing", line=line))
+        engine = Engine(plan, runtime, taps, redactor, targets, say, host)
         try:
             await engine.run()
             await engine.hold()

@@ -1,7 +1,8 @@
 """Manifests: what a target (a gateway) and a backend (an MCP server) are, how they are installed and started.
 
 A manifest is a TOML file: `fixtures/gateways/NAME/target.toml`, `fixtures/mutants/ID/target.toml` (named `mutant:ID`),
-`fixtures/backends/NAME/backend.toml`, or a user's own file. Every mistake in one is a UsageError of one sentence.
+`fixtures/backends/NAME/backend.toml`, `fixtures/clients/NAME/client.toml` (`client_manifest.py`), or a user's own file.
+Every mistake in one is a UsageError of one sentence.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from conformance.evidence.meta_tools import MetaTool
 from conformance.paths import FIXTURES, SCHEMAS
 from conformance.stage import placeholders
 from conformance.stage.attached import URL_TARGET
+from conformance.stage.client_manifest import ClientManifest
 from conformance.stage.manifest_errors import did_you_mean, first_problem
 from conformance.stage.manifest_tables import (
     Claims,
@@ -184,6 +186,7 @@ class BackendManifest(Table):
     install: Install = Install()
     faces: Faces
     sentinel: Sentinel
+    progress: Sentinel | None = Field(default=None, description="a tool that reports progress while it runs")
     ready: Ready = Ready()
     _folder: Path | None = PrivateAttr(default=None)
 
@@ -233,6 +236,14 @@ def load_backend(name: str) -> BackendManifest:
     return _named(_load(file, BackendManifest), name, file)
 
 
+def load_client(name: str) -> ClientManifest:
+    """Return the client of that name. Raises UsageError with what to mend."""
+    file = _client_files().get(name)
+    if file is None:
+        raise UsageError(f"There is no client named {name!r}; {did_you_mean(name, known_clients())}")
+    return _named(_load(file, ClientManifest), name, file)
+
+
 def known_targets() -> tuple[str, ...]:
     """Return the names of the gateways and mutants that come with the harness, sorted."""
     return tuple(sorted(_target_files()))
@@ -241,6 +252,11 @@ def known_targets() -> tuple[str, ...]:
 def known_backends() -> tuple[str, ...]:
     """Return the names of the backends that come with the harness, sorted."""
     return tuple(sorted(_backend_files()))
+
+
+def known_clients() -> tuple[str, ...]:
+    """Return the names of the clients that come with the harness, sorted."""
+    return tuple(sorted(_client_files()))
 
 
 def target_from_command(name: str, command: str, *, env: Mapping[str, str], path: str = "/mcp") -> TargetManifest:
@@ -274,7 +290,7 @@ def write_schema(file: Path = SCHEMAS / "target.schema.json") -> None:
     file.write_text(json.dumps(target_json_schema(), indent=2) + "\n", encoding="utf-8")
 
 
-_Manifest = TypeVar("_Manifest", TargetManifest, BackendManifest)
+_Manifest = TypeVar("_Manifest", TargetManifest, BackendManifest, ClientManifest)
 
 
 def _placeholders_of(start: Start) -> frozenset[str]:
@@ -291,6 +307,10 @@ def _target_files() -> dict[str, Path]:
 
 def _backend_files() -> dict[str, Path]:
     return {file.parent.name: file for file in FIXTURES.glob("backends/*/backend.toml")}
+
+
+def _client_files() -> dict[str, Path]:
+    return {file.parent.name: file for file in FIXTURES.glob("clients/*/client.toml")}
 
 
 def _load(file: Path, model: type[_Manifest]) -> _Manifest:

@@ -320,7 +320,7 @@ class Faces(Table):
 
 
 class Sentinel(Table):
-    """A read-only tool that is called to see whether the backend still answers."""
+    """A read-only tool that is called to see whether the backend still answers, or to watch what such a call does."""
 
     tool: str = Field(description="name of the tool")
     arguments: dict[str, Any] = Field(default={}, description="arguments of the call")

@@ -1,4 +1,4 @@
-"""Cached environments for gateways and backends, installed from the package registries as pip and npm are set up here.
+"""Cached environments for gateways, backends and clients, installed from the registries as pip and npm are set up here.
 
 One folder per content (requirements, lock, interpreter), shared by all runs. An environment holds absolute paths, so it
 is built where it stays: under a file lock that the installer inherits, and is valid once its `complete` marker exists.
@@ -25,6 +25,7 @@ from conformance.paths import cache_dir
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from conformance.stage.client_manifest import ClientManifest
     from conformance.stage.manifest import BackendManifest, TargetManifest
     from conformance.stage.manifest_tables import Install
 
@@ -75,7 +76,7 @@ class Installed:
         return (found, *argv[1:])
 
 
-def ensure_installed(manifest: TargetManifest | BackendManifest, on_progress: Progress) -> Installed:
+def ensure_installed(manifest: TargetManifest | BackendManifest | ClientManifest, on_progress: Progress) -> Installed:
     """Install what the manifest pins, unless it is cached, with the lock files beside it. Blocks.
 
     Raises CannotJudgeError naming the package, the installer's last lines and what to type.

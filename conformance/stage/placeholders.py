@@ -30,6 +30,9 @@ SPIN_UP_PLACEHOLDERS: Final = GATEWAY_PLACEHOLDERS | {"image"}
 BACKEND_PLACEHOLDERS: Final = frozenset({"host", "port", "config_dir", "python", "node", "script"})
 """What a backend manifest may use; `{script}` is the name of the witness's script."""
 
+CLIENT_PLACEHOLDERS: Final = frozenset({"config_dir", "folder", "python", "node", "node_modules", "revision"})
+"""What a client manifest may use; `{revision}` is the one that the client is to propose."""
+
 Values: TypeAlias = Mapping[str, str | Sequence[str]]
 """Replacement of each name: text, or an argument list."""
 

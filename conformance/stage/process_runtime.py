@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
 import re
 import socket
 import sys
@@ -19,6 +18,7 @@ from conformance import paths
 from conformance.errors import CannotJudgeError, PreparationError
 from conformance.stage.before import run_commands
 from conformance.stage.child import Child
+from conformance.stage.environment import own_environment
 from conformance.stage.launch import prepare, write_files
 from conformance.stage.packages import Installed, ensure_installed
 from conformance.stage.placeholders import Values, expand, expand_argv
@@ -43,12 +43,6 @@ PORT_TRIES: Final = 3
 
 CORRECT: Final = "correct"
 """The witness script whose answers mean something; with any other, only the port is waited for."""
-
-_KEPT_VARIABLES: Final = (
-    *("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH"),
-    *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"),
-)
-"""What a started program gets of the harness's environment: never its proxies, tokens or Python settings."""
 
 _PORT_TAKEN = re.compile(r"EADDRINUSE|address (is )?already in use|errno 98\b|errno 48\b", re.IGNORECASE)
 _STDIO_TAP: Final = Path(paths.__file__).parent / "wire" / "stdio_tap.py"
@@ -152,7 +146,7 @@ class ProcessRuntime:
         folder = self._folder(backend.name)
         values: Values = {**_own_values(installed, 0, folder), "script": script}
         command = installed.resolve(expand_argv(face.command, values))
-        env = self._own_env(installed, folder)
+        env = own_environment(installed, folder, self.plan.run_id)
         kept = [f"{name}={value}" for name, value in env.items() if name in {"PYTHONPATH", RUN_VARIABLE}]
         relay = (sys.executable, str(_STDIO_TAP), "--name", tap, "--collector", str(collector))
         return ("env", *kept, *relay, *command)
@@ -202,7 +196,7 @@ class ProcessRuntime:
         for attempt in itertools.count(1):
             port, folder = free_port(), self._folder(manifest.name)
             placed = place(port, folder)
-            env = {**self._own_env(installed, folder), **placed.env}
+            env = {**own_environment(installed, folder, self.plan.run_id), **placed.env}
             if placed.preparation is not None:
                 await run_commands(
                     placed.preparation, resolve=installed.resolve, env=env, cwd=folder, on_event=on_event
@@ -246,22 +240,6 @@ class ProcessRuntime:
         folder = Path(self.plan.work) / "processes" / f"{label}-{next(self._numbers)}"
         (folder / "tmp").mkdir(parents=True, mode=0o700)
         return folder
-
-    def _own_env(self, installed: Installed, folder: Path) -> dict[str, str]:
-        """Return the environment before the manifest's own: a home and temp folder of its own, its programs on PATH."""
-        env = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
-        search = [*(str(program) for program in installed.programs), env.get("PATH", os.defpath)]
-        env |= {
-            "PATH": os.pathsep.join(search),
-            "HOME": str(folder),
-            "TMPDIR": str(folder / "tmp"),
-            "PYTHONUNBUFFERED": "1",
-            RUN_VARIABLE: self.plan.run_id,
-        }
-        if installed.python == Path(sys.executable):  # the reference gateways and the witness are modules of ours
-            package_parent = Path(paths.__file__).parent.parent
-            env["PYTHONPATH"] = os.pathsep.join(dict.fromkeys((str(paths.ROOT), str(package_parent))))
-        return env
 
 
 def free_port() -> int:

@@ -31,7 +31,14 @@ SUITES: Final = (
     "transparency",
     "isolation",
     "spin_up",
+    "clients",
 )
+
+ASKED_FOR: Final = ("clients",)
+"""Suites that a run drives only when it is asked for them: they install what no gateway needs."""
+
+DEFAULT_SUITES: Final = tuple(suite for suite in SUITES if suite not in ASKED_FOR)
+"""Suites that a run drives when it is not told which."""
 
 
 class ScenarioKind(StrEnum):
@@ -82,7 +89,8 @@ class Scenario:
     the drive. second_backend: the gateway has two backends over HTTP (and the instance is fresh), and what is wrong
     with the second; not exercised where the target's manifest does not say how it is started before two. control:
     whether the scenario also runs straight at the backend. sentinel: whether a sentinel call guards it; not where a
-    gateway that serves none is what the scenario looks for.
+    gateway that serves none is what the scenario looks for. client: name of the real client that the drive uses, empty
+    where the harness itself is the client.
     """
 
     name: str
@@ -103,6 +111,7 @@ class Scenario:
     late_backend: bool
     second_backend: SecondBackend | None
     sentinel: bool
+    client: str
     drive: Drive = field(repr=False)
 
     @property
@@ -133,17 +142,19 @@ def scenario(
     late_backend: bool = False,
     second_backend: SecondBackend | None = None,
     sentinel: bool = True,
+    client: str = "",
+    name: str = "",
 ) -> Callable[[Drive], Drive]:
-    """Register an async function as a scenario named after it, with dashes."""
+    """Register an async function as a scenario called `name`, or after the function with dashes."""
 
     def register(drive: Drive) -> Drive:
-        name = drive.__name__.replace("_", "-")
+        called = name or drive.__name__.replace("_", "-")
         own = second_backend is not None
         scripted = witness_script != "correct" or backend_face == "sse"
-        if name in _SCENARIOS and inspect.getfile(_SCENARIOS[name].drive) != inspect.getfile(drive):
-            raise ValueError(f"two scenarios are called {name}; their names are part of cell ids, rename one")
-        _SCENARIOS[name] = Scenario(
-            name=name,
+        if called in _SCENARIOS and inspect.getfile(_SCENARIOS[called].drive) != inspect.getfile(drive):
+            raise ValueError(f"two scenarios are called {called}; their names are part of cell ids, rename one")
+        _SCENARIOS[called] = Scenario(
+            name=called,
             suite=suite,
             kind=ScenarioKind.DESTRUCTIVE if scripted or own else kind,
             brings=brings,
@@ -161,6 +172,7 @@ def scenario(
             late_backend=late_backend,
             second_backend=second_backend,
             sentinel=sentinel,
+            client=client,
             drive=drive,
         )
         return drive

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 
 from conformance import timing
@@ -14,7 +14,9 @@ from conformance.evidence.transcript import SENTINEL
 from conformance.stage import sockets
 from conformance.stage.engine_log import EngineLog
 from conformance.stage.instance import Instance
+from conformance.stage.manifest import load_client
 from conformance.stage.plan import Cell
+from conformance.stage.real_client import ClientHost, RealClient
 from conformance.stage.recorder import Recorder
 from conformance.wire.driver import McpClient, Reply
 from conformance.wire.sse_driver import SseClient
@@ -24,13 +26,22 @@ from conformance.wire.toxics import Toxic
 class Stage:
     """One cell's view of an instance."""
 
-    def __init__(self, cell: Cell, instance: Instance, recorder: Recorder, engine_log: EngineLog | None = None) -> None:
+    def __init__(
+        self,
+        cell: Cell,
+        instance: Instance,
+        recorder: Recorder,
+        engine_log: EngineLog | None = None,
+        host: ClientHost | None = None,
+    ) -> None:
         self.cell = cell
         self.instance = instance
         self.recorder = recorder
         self.engine_log = engine_log
         self.taps: list[str] = []
         self._clients: list[McpClient] = []
+        self._host = host
+        self._real: list[RealClient] = []
         self._tools: dict[str, str] = {}
 
     # clients --------------------------------------------------------------------------------------------------------
@@ -83,22 +94,43 @@ class Stage:
         await client.connect()
         return client
 
-    async def tool(self, backend_tool: str, client: McpClient) -> str:
-        """Return the name by which the backend's tool is called at the gateway.
+    async def real_client(self, name: str, label: str = "real") -> RealClient:
+        """Return a started real client with a tap of its own; `name` is its manifest's. Raises CannotJudgeError."""
+        if self._host is None:
+            raise RuntimeError("this stage was given no place to run real clients in")
+        url = await self.instance.open_client_tap(label, self.cell.slug)
+        self.taps.append(self.instance.tap_of(label))
+        client = await self._host.start(
+            load_client(name),
+            label,
+            url=url,
+            headers=self.instance.headers,
+            revision=self.cell.revision,
+            recorder=self.recorder,
+        )
+        self._real.append(client)
+        return client
 
-        Gateways prefix names; the shortest listed name that ends in the backend's is taken. Falls back to the name
-        the manifest claims, so that a gateway that lists nothing is still called and seen to fail; so it is where the
-        manifest says that the backend's tools are called through one of the gateway's own. Raises CannotJudgeError
-        when that is not so: what would go unjudged because of it could well be judged.
+    def listed_as(self, backend_tool: str, names: Iterable[str]) -> str:
+        """Return the name by which the backend's tool is called at the gateway, which lists `names`.
+
+        Gateways prefix names; the shortest that ends in the backend's is taken. Falls back to the name the manifest
+        claims, so that a gateway that lists nothing is still called and seen to fail; so it is where the manifest says
+        that the backend's tools are called through one of the gateway's own. Raises CannotJudgeError when that is not
+        so: what would go unjudged because of it could well be judged.
         """
+        ending = [name for name in names if name.endswith(backend_tool)]
+        if ending and self.instance.meta_tool is not None:
+            raise CannotJudgeError(
+                f"the gateway lists {min(ending, key=len)} itself; take tools.via out of its manifest."
+            )
+        claimed = self.instance.target.tool_name(backend_tool) if self.instance.target else backend_tool
+        return min(ending, key=len, default=claimed)
+
+    async def tool(self, backend_tool: str, client: McpClient) -> str:
+        """Return the name by which the backend's tool is called at the gateway. Raises CannotJudgeError."""
         if backend_tool not in self._tools:
-            ending = [name for name in await client.tools() if name.endswith(backend_tool)]
-            if ending and self.instance.meta_tool is not None:
-                raise CannotJudgeError(
-                    f"the gateway lists {min(ending, key=len)} itself; take tools.via out of its manifest."
-                )
-            claimed = self.instance.target.tool_name(backend_tool) if self.instance.target else backend_tool
-            self._tools[backend_tool] = min(ending, key=len, default=claimed)
+            self._tools[backend_tool] = self.listed_as(backend_tool, await client.tools())
         return self._tools[backend_tool]
 
     async def answered(self, client: McpClient, manner: str, *, deadline: float = timing.LOST_ANSWER) -> Reply:
@@ -256,6 +288,8 @@ class Stage:
 
     async def close(self) -> None:
         """Close every client of the cell."""
+        for real in self._real:
+            await real.end()
         for client in self._clients:
             await client.close()
 

@@ -1,0 +1,191 @@
+"""What the rules of family clients read from evidence: a real client's steps, and whose fault one that failed is.
+
+A client's word is not enough. Where a step failed, the exchanges at the client tap while it lasted are looked at: if
+one of them was answered wrongly, that is the gateway's, or the backend's where the linked exchange behind it was; if
+each was answered as it must be, the client stumbled over correct answers. A client that fails the same step straight at
+the backend fails without any gateway.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from conformance import timing
+from conformance.evidence.events import JSON, Event, Hop
+from conformance.evidence.transcript import Exchange, Message, Transcript
+from conformance.rules.base import Inputs, Precondition
+from conformance.rules.initialize_ordering_evidence import DISCOVER, asked_of_backends, result_fault, said
+
+SUITE: Final = "clients"
+_SESSION: Final = "mcp-session-id"
+
+
+@dataclass(frozen=True, slots=True)
+class StepSeen:
+    """A step of the contract: what was asked of the client and what it said. start, end: seconds.
+
+    nonce: the text that a call's result must hold, empty where the backend's tool returns none.
+    """
+
+    name: str
+    client: str
+    ok: bool
+    detail: str
+    data: Mapping[str, JSON]
+    nonce: str
+    start: float
+    end: float
+    events: tuple[int, ...]
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the client did it; a call whose result is an error was not done."""
+        return self.ok and not self.data.get("is_error")
+
+    @property
+    def words(self) -> str:
+        """Why it failed, in the client's words."""
+        return self.detail or str(self.data.get("text") or "it gave no reason")[:200]
+
+
+def steps(transcript: Transcript, name: str) -> tuple[StepSeen, ...]:
+    """Return the steps of one name that were asked of real clients and came to an end, in order."""
+    found: list[StepSeen] = []
+    asked: Event | None = None
+    for event in transcript.events:
+        if event.data.get("step") != name:
+            continue
+        if event.data.get("name") == "client.step":
+            asked = event
+        elif event.data.get("name") == "client.answer" and asked is not None:
+            found.append(_seen(asked, event))
+    return tuple(found)
+
+
+def _seen(asked: Event, answered: Event) -> StepSeen:
+    said_ = answered.data
+    return StepSeen(
+        name=str(said_["step"]),
+        client=f"client:{said_['client']}",
+        ok=bool(said_["ok"]),
+        detail=str(said_["detail"]),
+        data=said_["data"],
+        nonce=str(asked.data.get("note") or ""),
+        start=asked.t,
+        end=answered.t,
+        events=(asked.seq, answered.seq),
+    )
+
+
+def asked_for(step: str, what: str) -> Precondition:
+    """Return the precondition that a real client was asked for a step. what: the step in words."""
+    return Precondition(
+        f"client-{step}",
+        f"{what}: the client has no such step, the backend no tool for it, or what comes before it failed",
+        lambda transcript: bool(steps(transcript, step)),
+    )
+
+
+def during(transcript: Transcript, step: StepSeen) -> tuple[Exchange, ...]:
+    """Return what the client requested while the step lasted."""
+    return tuple(i for i in transcript.exchanges if i.tap == step.client and step.start <= i.t <= step.end)
+
+
+def fault(item: Exchange, end: float, *, lost: bool = False) -> str:
+    """Return what is wrong with the answer to a client's request, empty when nothing is.
+
+    end: until when it was waited for, in seconds. lost: the session may be gone, so that 404 is the right answer.
+    """
+    if item.status is None:
+        return _silence(item, end)
+    if lost and item.status == 404 and _SESSION in item.headers:
+        return ""
+    if item.method == "GET":
+        fine = item.status == 405 or (item.status == 200 and item.is_stream)
+        return "" if fine else f"GET was answered {item.status} {item.content_type}".rstrip()
+    if item.method == "DELETE":
+        return "" if item.status < 300 or item.status == 405 else f"DELETE was answered {item.status}"
+    if not isinstance(item.request, Mapping) or item.rpc_method == DISCOVER:
+        return ""  # the probe for a modern server may be refused, and is then followed by initialize
+    if "id" in item.request and item.rpc_method is not None:
+        return _wrong_answer(item)
+    return "" if item.status < 300 else f"{item.rpc_method or 'a response'} was answered {item.status}"
+
+
+def _silence(item: Exchange, end: float) -> str:
+    """Say that no response came, unless the client itself left before one had to."""
+    until = item.t_end if item.t_end is not None else end
+    if item.how == "abandoned" and until - item.t < timing.ANSWER:
+        return ""
+    how = {"rst": "was reset", "fin": "was closed without a response"}.get(item.how, "had no response")
+    return f"{item.method} {item.rpc_method or ''} {how} in {until - item.t:.1f} s".replace("  ", " ")
+
+
+def _wrong_answer(item: Exchange) -> str:
+    answer = item.answer()
+    if answer is None or answer.result is None:
+        return f"{item.rpc_method} was answered {said(item)}"
+    if item.rpc_method == "initialize":
+        return result_fault(answer.result) or ""
+    if item.rpc_method == "tools/list" and not isinstance(answer.result.get("tools"), list):
+        return "the answer to tools/list holds no list"
+    if item.rpc_method == "tools/call" and answer.result.get("isError"):
+        return f"the call's result is an error: {json.dumps(answer.result.get('content'))[:160]}"
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Blame:
+    """Whose fault a failed step is. why: what shows it. exchanges: those that do."""
+
+    hop: Hop
+    why: str
+    exchanges: tuple[Exchange, ...] = ()
+
+
+def blame(inputs: Inputs, step: StepSeen, *, lost: bool = False) -> Blame:
+    """Return whose fault it is that a real client failed a step.
+
+    lost: the gateway may rightly have forgotten the session.
+    """
+    if (straight := _straight(inputs, step)) is not None:
+        return straight
+    made = during(inputs.through, step)
+    for item in made:
+        if wrong := fault(item, step.end, lost=lost):
+            hop = Hop.BACKEND if _same_behind(inputs, item) else Hop.GATEWAY
+            return Blame(hop, wrong, (item,))
+    if not made:
+        return Blame(Hop.CLIENT, "the client sent nothing")
+    return Blame(Hop.CLIENT, f"each of its {len(made)} request(s) was answered as it must be", made[-2:])
+
+
+def _straight(inputs: Inputs, step: StepSeen) -> Blame | None:
+    """Return the blame for a step that fails straight at the backend as well, None where it does not."""
+    control = inputs.control
+    if control is None or not control.footer.get("complete"):
+        return None
+    alone = [item for item in steps(control, step.name) if not item.succeeded]
+    if not alone:
+        return None
+    wrong = [why for item in during(control, alone[0]) if (why := fault(item, alone[0].end))]
+    if wrong:
+        return Blame(Hop.BACKEND, f"straight at the backend it fails as well: {wrong[0]}")
+    return Blame(Hop.CLIENT, f"straight at the backend it fails as well, which answered as it must: {alone[0].words}")
+
+
+def _same_behind(inputs: Inputs, item: Exchange) -> bool:
+    """Whether the backend answered what the gateway asked of it because of a request with an error, or not at all."""
+    return any(_failed(answer) for _, answer in asked_of_backends(inputs.through, item))
+
+
+def _failed(answer: Message | None) -> bool:
+    return answer is None or answer.result is None or bool(answer.result.get("isError"))
+
+
+def holds(value: JSON, text: str) -> bool:
+    """Whether a text stands anywhere in a JSON value."""
+    return text in json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,150 @@
+"""Drives of suite clients: real clients, each taken through the steps of one contract.
+
+Two scenarios for each client manifest: `client-NAME`, whose evidence the other suites' rules may judge as well, and
+`client-NAME-lasting`, with a long silence and a restart of the gateway, for clients that keep a session over both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Final
+
+from conformance import timing
+from conformance.stage.manifest import known_clients, load_client
+from conformance.stage.real_client import Answer
+from conformance.stage.scenario import Drive, ScenarioKind, scenario
+from conformance.stage.stage import Stage
+
+if TYPE_CHECKING:
+    from conformance.evidence.events import JSON
+    from conformance.stage.client_manifest import ClientManifest, Step
+    from conformance.stage.manifest_tables import Sentinel
+    from conformance.stage.real_client import RealClient
+
+SUITE = "clients"
+
+TRIES: Final = 3
+"""Calls after a restart of the gateway before it is said that the client does not go on: its user would try again."""
+
+BRIEF: Final = ("client-connect", "client-list", "client-call", "client-stream", "client-close")
+LASTING: Final = ("client-idle", "client-restart")
+"""Preconditions of the rules on the contract's steps, by the scenario that brings them about."""
+
+OF_THE_CLIENT: Final = ("backend-handshake", "backend-session", "backend-requests", "backend-post", "backend-get")
+"""Preconditions of rules on who speaks to a server; here it is the client that they judge (evidence/client_view.py)."""
+
+OF_THE_GATEWAY: Final = (
+    "initialize-answered",
+    "revision-asked",
+    "session-issued",
+    "get-in-session",
+    "notification-posted",
+    "request-answered",
+    "call-on-both-sides",
+)
+"""Preconditions of the other suites' rules that every client brings about by itself."""
+
+
+async def contract(stage: Stage, client: ClientManifest) -> None:
+    """Have a real client connect, list, call, watch a call's progress, and close."""
+    real = await stage.real_client(client.name)
+    if not (await real.step("connect", deadline=timing.CLIENT_STEP)).ok:
+        return
+    names = await _listed(real)
+    await _call(stage, real, "call", names)
+    await _call(stage, real, "stream", names)
+    await real.step("close", deadline=timing.CLIENT_STEP)
+
+
+async def lasting(stage: Stage, client: ClientManifest) -> None:
+    """Leave a real client alone for a while, then restart the gateway under it, and go on calling."""
+    real = await stage.real_client(client.name)
+    if not (await real.step("connect", deadline=timing.CLIENT_STEP)).ok:
+        return
+    names = await _listed(real)
+    if not (await _call(stage, real, "call", names)).ok:
+        return
+    if client.can("idle"):
+        await stage.wait(timing.SESSION_PAUSE, "the client is connected and asks nothing")
+    await _call(stage, real, "idle", names)
+    if client.can("restart") and stage.instance.gateway is not None:
+        await stage.restart_gateway()
+        for _ in range(TRIES):
+            if (await _call(stage, real, "restart", names)).ok:
+                break
+            await stage.wait(timing.RECONNECT, "the client may connect anew")
+    await real.step("close", deadline=timing.CLIENT_STEP)
+
+
+async def _listed(real: RealClient) -> list[str]:
+    answer = await real.step("list", deadline=timing.CLIENT_STEP)
+    return [str(name) for name in answer.data.get("tools", ())]
+
+
+async def _call(stage: Stage, real: RealClient, step: Step, names: list[str]) -> Answer:
+    """Have the client call the tool that the backend names for this step."""
+    spec = _spec(stage, step)
+    if spec is None:
+        stage.step("client.cannot", client=real.label, step=step, why="the backend names no tool for it")
+        return Answer(ok=False, detail="the backend names no tool for it")
+    arguments, nonce = dict(spec.arguments), ""
+    if spec.nonce_argument is not None:
+        arguments[spec.nonce_argument] = nonce = stage.nonce()
+    return await real.step(
+        step,
+        ask="stream" if step == "stream" else "call",
+        deadline=timing.CLIENT_STEP,
+        note=nonce if spec.nonce_returned is not None else "",
+        **_called(stage, stage.listed_as(spec.tool, names), arguments),
+    )
+
+
+def _called(stage: Stage, tool: str, arguments: Mapping[str, JSON]) -> dict[str, JSON]:
+    """Return what the client is to call: the backend's tool, or the gateway's own through which that is called."""
+    call = {"method": "tools/call", "params": {"name": tool, "arguments": arguments}}
+    own = stage.instance.meta_tool
+    params = (call if own is None else own.wrapped(call))["params"]
+    return {"tool": params["name"], "arguments": params["arguments"]}
+
+
+def _spec(stage: Stage, step: Step) -> Sentinel | None:
+    backend = stage.instance.backend
+    if backend is None:
+        return None
+    return backend.progress if step == "stream" else backend.sentinel
+
+
+def _register(client: ClientManifest) -> None:
+    """Register the scenarios of one client. A step that it has not is promised all the same, and not exercised."""
+    lasts = client.can("idle") or client.can("restart")
+    scenario(
+        suite=SUITE,
+        name=f"client-{client.name}",
+        client=client.name,
+        kind=ScenarioKind.EXCLUSIVE,
+        brings=(*BRIEF, *(() if lasts else LASTING), *OF_THE_CLIENT, *OF_THE_GATEWAY),
+        seconds=timing.PROGRESS_CALL,
+        revisions=client.driver.revisions,
+    )(_drive(contract, client, "connects, lists, calls, watches progress, closes"))
+    if lasts:
+        scenario(
+            suite=SUITE,
+            name=f"client-{client.name}-lasting",
+            client=client.name,
+            kind=ScenarioKind.DESTRUCTIVE,
+            brings=(*LASTING, *OF_THE_CLIENT),
+            seconds=timing.SESSION_PAUSE + TRIES * timing.RECONNECT,
+            revisions=client.driver.revisions,
+        )(_drive(lasting, client, "stays silent for a while, then meets a restart of the gateway"))
+
+
+def _drive(steps: Callable[[Stage, ClientManifest], Awaitable[None]], client: ClientManifest, what: str) -> Drive:
+    async def drive(stage: Stage) -> None:
+        await steps(stage, client)
+
+    drive.__doc__ = f"{client.title} {client.version} {what}."
+    return drive
+
+
+for _name in known_clients():
+    _register(load_client(_name))
