@@ -180,12 +180,9 @@ def judge(subject: Rule, inputs: Inputs) -> Verdict:
         verdict = subject.check(inputs)
     except Exception as error:  # noqa: BLE001 - a bug in a rule must be reported as ours, with its name
         return HarnessFault(f"rule {subject.id} broke: {error!r}")
-    if isinstance(verdict, Fail) and instead is not None:
-        observed = f"the client in the gateway's place, the gateway in the backend's: {verdict.observed}"
-        verdict = replace(verdict, observed=observed, charged_to=Hop.CLIENT)
     if isinstance(verdict, Pass | Fail) and _rate_limited(through, verdict):
         return Inconclusive("the gateway limited the rate of requests (429); raise its limit or drive it alone")
-    return verdict
+    return verdict if instead is None else _of_the_client(verdict)
 
 
 def stands_for_gateway(subject: Rule, inputs: Inputs) -> Inputs | None:
@@ -196,6 +193,14 @@ def stands_for_gateway(subject: Rule, inputs: Inputs) -> Inputs | None:
     if subject.side is not Side.CLIENT or not real_client(inputs.through):
         return None
     return Inputs(as_seen_by_client(inputs.through))
+
+
+def _of_the_client(verdict: Verdict) -> Verdict:
+    """Return a verdict on a real client's conduct: whatever is wrong with it is that client's."""
+    if not isinstance(verdict, Fail):
+        return verdict
+    observed = f"the client in the gateway's place, the gateway in the backend's: {verdict.observed}"
+    return replace(verdict, observed=observed, charged_to=Hop.CLIENT)
 
 
 def _rate_limited(through: Transcript, verdict: Pass | Fail) -> bool:

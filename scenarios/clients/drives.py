@@ -101,10 +101,10 @@ async def _call(stage: Stage, real: RealClient, step: Step, names: list[str]) ->
 
 def _called(stage: Stage, tool: str, arguments: Mapping[str, JSON]) -> dict[str, JSON]:
     """Return what the client is to call: the backend's tool, or the gateway's own through which that is called."""
-    call = {"method": "tools/call", "params": {"name": tool, "arguments": arguments}}
-    own = stage.instance.meta_tool
-    params = (call if own is None else own.wrapped(call))["params"]
-    return {"tool": params["name"], "arguments": params["arguments"]}
+    call: JSON = {"method": "tools/call", "params": {"name": tool, "arguments": arguments}}
+    if (own := stage.instance.meta_tool) is not None:
+        call = own.wrapped(call)
+    return {"tool": call["params"]["name"], "arguments": call["params"]["arguments"]}
 
 
 def _spec(stage: Stage, step: Step) -> Sentinel | None:
