@@ -69,7 +69,9 @@ def expected_not_applicable() -> frozenset[tuple[str, str, str]]:
     file = FIXTURES / "mutants" / "not_applicable.toml"
     try:
         rows = tomllib.loads(file.read_text(encoding="utf-8"))["expected"]
-        return frozenset((row["target"], row["scenario"], rule) for row in rows for rule in row["rules"])
+        return frozenset(
+            (target, row["scenario"], rule) for row in rows for target in row["targets"] for rule in row["rules"]
+        )
     except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
         raise CannotJudgeError(f"{file} is not the list of what does not apply ({error!r}); restore it") from error
 
