@@ -127,6 +127,7 @@ def _answered(story, *events, method="tools/list", t=1.0, **more):
     ("events", "wanted"),
     [
         ([("4-0", None), ("4-1", ANSWER)], Pass),
+        ([(None, None), ("4-0", None), ("4-1", ANSWER)], Pass),  # the first names a reconnection time, say, and no more
         ([("4-1", ANSWER)], Fail),
         ([("4-1", progress()), ("4-2", None), ("4-3", ANSWER)], Fail),
         ([(None, ANSWER)], NotApplicable),
@@ -260,6 +261,16 @@ def test_322_to_325_a_refusal_replays_nothing(rule_id, wanted):
 @pytest.mark.parametrize("rule_id", ["MGC322", "MGC323", "MGC324", "MGC325"])
 def test_322_to_325_without_ids_nothing_can_be_resumed(rule_id):
     assert isinstance(verdict(rule_id, left(ids=False)), NotApplicable)
+
+
+@pytest.mark.parametrize("rule_id", ["MGC322", "MGC324", "MGC325"])
+def test_322_to_325_a_call_that_was_answered_first_shows_nothing(rule_id):
+    story = connected()
+    stream = call(story, 1.0)
+    story.item(stream, result(1, content=[]), t=1.2, id="1-1")
+    story.end(stream, "complete", t=1.2)
+    story.stimulus("call.left", t=1.4)
+    assert isinstance(verdict(rule_id, story), Inconclusive)
 
 
 def test_322_what_the_backend_replays_is_charged_to_it():

@@ -43,7 +43,7 @@ def streams_are_primed(inputs: Inputs) -> Verdict:
         if not _primed(item):
             return fail(
                 "an event with an id and no data first, at once",
-                f"the first event of the answer to {item.rpc_method} was {_shown(_events(item)[0], item)}",
+                f"the first event of the answer to {item.rpc_method} was {_shown(_first(item), item)}",
                 item,
                 charged_to=charge(inputs, item, lambda other: bool(numbered(other)) and not _primed(other)),
             )
@@ -134,8 +134,16 @@ def _without_data(exchange: Exchange) -> tuple[Beat, ...]:
     return tuple(beat for beat in _events(exchange) if beat.message is None and not beat.text)
 
 
+def _first(exchange: Exchange) -> Beat:
+    """Return the first event of a stream that has one with an id; a block that only names a reconnection time is none.
+
+    HTML Living Standard section 9.2.6: without data nothing is dispatched.
+    """
+    return next(beat for beat in _events(exchange) if beat.id or beat.text or beat.message is not None)
+
+
 def _primed(exchange: Exchange) -> bool:
-    first = _events(exchange)[0]
+    first = _first(exchange)
     prompt = exchange.t_response is not None and first.t - exchange.t_response <= timing.HEADERS_PROMPT
     return bool(first.id) and first in _without_data(exchange) and prompt
 

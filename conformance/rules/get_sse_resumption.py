@@ -28,7 +28,15 @@ from conformance.spec.revisions import Revision
 NO_IDS = NotApplicable("the streams that were left carry no event ids: nothing can be resumed")
 REFUSED = NotApplicable("every GET with Last-Event-ID was refused: nothing is replayed")
 
+TOO_LATE = Inconclusive("each call had its answer before its stream was left")
+
 _NOT_FOUND = 404
+
+
+def _nothing_to_resume(transcript: Transcript) -> Verdict:
+    """Return the verdict where no stream was left that could be resumed."""
+    calls = (item for item in transcript.client() if item.rpc_method == "tools/call")
+    return TOO_LATE if any(item.answer() is not None and numbered(item) for item in calls) else NO_IDS
 
 
 @rule(
@@ -65,7 +73,7 @@ def nothing_foreign_is_replayed(inputs: Inputs) -> Verdict:
                     charged_to=_charge(inputs, get, carries(message.payload)),
                 )
     if not served:
-        return REFUSED if resumable(inputs.through) else NO_IDS
+        return REFUSED if resumable(inputs.through) else _nothing_to_resume(inputs.through)
     return Pass(f"{len(served)} stream(s) resumed, nothing foreign on any", served[0][0].events)
 
 
@@ -145,7 +153,7 @@ def missed_messages_come(inputs: Inputs) -> Verdict:
             charged_to=_charge(inputs, get, lambda item: _served(item) and not item.messages()),
         )
     if not served:
-        return REFUSED if resumable(inputs.through) else NO_IDS
+        return REFUSED if resumable(inputs.through) else _nothing_to_resume(inputs.through)
     return Pass(f"{len(served)} stream(s) resumed, each with what was missed", served[0][0].events)
 
 
@@ -170,7 +178,7 @@ def post_stream_is_resumed_by_get(inputs: Inputs) -> Verdict:
     Known gaps: that a store may have forgotten is no excuse here, the ids are a second old.
     """
     if not resumable(inputs.through):
-        return NO_IDS
+        return _nothing_to_resume(inputs.through)
     if not open_streams(inputs.through):
         return NotApplicable("no GET stream: GET was not answered with one")
     tried = list(resumes(inputs.through))
