@@ -55,6 +55,9 @@ initialize once its container runs (healthy: 0.4 to 1.1 s, under that load 7 s) 
 REMOVED_AFTER: Final = 15.0
 """How long after its session's end a container may remain. The engine's own stop grace is 10 s; plus tolerance."""
 
+STARTED_AGAIN: Final = 2.0
+"""Between two calls to a session whose container has died. After five in vain it had SPIN_UP for another container."""
+
 LONG_LIMIT: Final = 90.0
 """Scenarios whose longest deliberate wait is above this are driven with --long only."""
 

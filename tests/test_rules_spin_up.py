@@ -1,4 +1,4 @@
-"""Rules MGC501 to MGC511 on evidence written by hand: what all share, and those from the trigger to the listed tools."""
+"""Rules MGC501 to MGC513 on evidence written by hand: what all share, and those from the trigger to the listed tools."""
 
 from __future__ import annotations
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from conformance import timing
-from conformance.evidence.events import Hop
-from conformance.rules.verdicts import Inconclusive, NotExercised, Pass
+from conformance.evidence.events import Hop, Kind, Point
+from conformance.rules.verdicts import Fail, Inconclusive, NotExercised, Pass, Verdict
 from tests.evidence_builder import Story
 from tests.spin_up_stories import container, ended, failure, gateway, gone, used, verdict
 
@@ -78,3 +80,16 @@ def test_507_a_removal_inside_the_clocks_uncertainty_leaves_it_open() -> None:
     story = killed(watched=20.0)
     gone(story, "c-1", 15.0 + timing.REMOVED_AFTER + 0.001)
     assert isinstance(verdict("MGC507", story), Inconclusive)
+
+
+@pytest.mark.parametrize(("answer", "wanted"), [(0.6, Fail), (None, Inconclusive)], ids=["served", "still starting"])
+def test_507_a_server_that_had_not_started_could_not_read_that_it_is_to_end(
+    answer: float | None, wanted: type[Verdict]
+) -> None:
+    story = gateway()
+    container(story, answer=answer)
+    used(story)
+    story.stimulus("gateway.kill", t=15.0)
+    story.add(Point.STDIO_TAP, Kind.STDIO_EOF, 15.1, tap="stdio:main", process="process of c-1", dir="up")
+    story.stimulus("removal.watched", t=15.0 + timing.REMOVED_AFTER + 1.0)
+    assert isinstance(verdict("MGC507", story), wanted)

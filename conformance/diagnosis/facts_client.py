@@ -256,7 +256,13 @@ def new_sessions_work(failure: Failure) -> bool | None:
     if not later:
         return None
     served = [i for o in later for i in failure.fronts if i.tap == o.tap and i.t > o.t and i.rpc_method != "initialize"]
-    return any(has_result(item) for item in served)
+    return any(_served(item) for item in served)
+
+
+def _served(exchange: Exchange) -> bool:
+    """Whether a request was answered with a result that is not itself an error, as of a tool that failed."""
+    answer = exchange.answer()
+    return answer is not None and answer.result is not None and not answer.result.get("isError")
 
 
 def something_was_restarted(failure: Failure) -> bool | None:

@@ -62,11 +62,11 @@ def removed_at_the_end(inputs: Inputs) -> Verdict:
     elif not _deleted(inputs.through):
         told.append("the session could not be deleted")
     else:
-        verdict = _removal(inputs.through, own, ended, "an accepted DELETE")
+        verdict = removal(inputs.through, own, ended, "an accepted DELETE")
         if not isinstance(verdict, Pass):
             return verdict
         told.append(verdict.observed)
-    verdict = _removal(inputs.through, spun_up(inputs.through), inputs.through.stimuli("gateway.stop")[0], "its stop")
+    verdict = removal(inputs.through, spun_up(inputs.through), inputs.through.stimuli("gateway.stop")[0], "its stop")
     if not isinstance(verdict, Pass):
         return verdict
     return Pass("; ".join([*told, verdict.observed]), verdict.events)
@@ -82,7 +82,7 @@ def _deleted(transcript: Transcript) -> bool:
     return any(item.method == "DELETE" and item.status in {200, 202, 204} for item in transcript.client())
 
 
-def _removal(transcript: Transcript, containers: Iterable[SpunUp], after: Event, what: str) -> Verdict:
+def removal(transcript: Transcript, containers: Iterable[SpunUp], after: Event, what: str) -> Verdict:
     """Judge whether each container is removed within the limit after an event."""
     latest, events = 0.0, [after.seq]
     for item in containers:
@@ -103,6 +103,8 @@ def _undecided(transcript: Transcript, item: SpunUp, took: float, after: Event) 
         return Inconclusive(f"{name} was removed after {took:.3f} s, and the engine's clock is not that certain")
     if transcript.lag(after.t, after.t + limit) > limit * timing.LAG_SHARE:
         return Inconclusive(f"{name} was still there after {took:.1f} s, but the harness itself lagged meanwhile")
+    if _starting(transcript, item, after):
+        return Inconclusive(f"{name} was told to end in time, by the end of its stdin; its server was still starting")
     if _is_the_engines(transcript, item, after):
         return Inconclusive(f"{name} ended in time; that the engine itself removes it (--rm) took {took:.1f} s")
     return None
@@ -121,6 +123,16 @@ def _left(item: SpunUp, took: float, what: str, after: Event) -> Fail:
 
 def _ended_in_time(item: SpunUp, after: Event) -> bool:
     return item.died is not None and item.died.t - after.t <= timing.REMOVED_AFTER
+
+
+def _starting(transcript: Transcript, item: SpunUp, after: Event) -> bool:
+    """Whether a container's stdin ended in time, but its server had not said a word yet and may not have read that."""
+    if item.process is None:
+        return False
+    until = after.t + timing.REMOVED_AFTER
+    ends = [e for e in transcript.of(Kind.STDIO_EOF) if e.data["process"] == item.process.process]
+    told = any(e.data.get("dir") == "up" and e.t <= until for e in ends)
+    return told and not any(m.direction == "down" and m.t <= after.t for m in item.process.messages)
 
 
 def _is_the_engines(transcript: Transcript, item: SpunUp, after: Event) -> bool:
@@ -156,5 +168,5 @@ def nothing_left_after_a_kill(inputs: Inputs) -> Verdict:
     ]
     if not alive:
         return NotExercised("a container that existed when the gateway was killed")
-    verdict = _removal(inputs.through, alive, killed, "SIGKILL")
+    verdict = removal(inputs.through, alive, killed, "SIGKILL")
     return Pass(f"{len(alive)} container(s), {verdict.observed}") if isinstance(verdict, Pass) else verdict

@@ -12,12 +12,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from docker.errors import DockerException, NotFound
+from docker.errors import APIError, DockerException, NotFound
 from requests.exceptions import RequestException
 from urllib3.exceptions import HTTPError
 
+from conformance.errors import CannotJudgeError
 from conformance.evidence.events import Kind
 from conformance.stage.engine import connect
 from conformance.stage.labels import RUN_LABEL
@@ -167,6 +169,14 @@ class EngineWatch:
         finally:
             self._waiters.remove(changed)
         return found
+
+    async def kill(self, container: str) -> None:
+        """SIGKILL a container's process; one that has ended meanwhile is left alone. Raises CannotJudgeError."""
+        try:
+            await asyncio.to_thread(self._client.api.kill, container)
+        except APIError as error:
+            if error.status_code not in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
+                raise CannotJudgeError(f"The engine did not kill container {container[:12]}: {error}.") from error
 
     async def stop(self) -> None:
         """Take a last clock sample, stop watching and close the connections."""

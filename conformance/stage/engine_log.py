@@ -55,7 +55,16 @@ class EngineLog:
         with suppress(TimeoutError):  # what is left then is in the evidence, for the rules to find
             async with asyncio.timeout(seconds):
                 for container in containers:
-                    await self.watch.wait_for(partial(_removes, container), seconds)
+                    await self.watch.wait_for(partial(_is, "destroy", container), seconds)
+
+    async def kill(self, containers: frozenset[str], seconds: float) -> None:
+        """SIGKILL these containers and wait until the engine has reported the end of each, at most `seconds`."""
+        if self.watch is None:
+            return
+        for container in containers:
+            await self.watch.kill(container)
+        for container in containers:
+            await self.watch.wait_for(partial(_is, "die", container), seconds)
 
     async def stop(self) -> None:
         """Stop watching."""
@@ -63,5 +72,5 @@ class EngineLog:
             await self.watch.stop()
 
 
-def _removes(container: str, event: EngineEvent) -> bool:
-    return event.container == container and event.action == "destroy"
+def _is(action: str, container: str, event: EngineEvent) -> bool:
+    return event.container == container and event.action == action

@@ -234,6 +234,14 @@ class Stage:
             return frozenset()
         return self.engine_log.existing(self.instance.engine.image)
 
+    async def kill_containers(self) -> None:
+        """SIGKILL the containers of the backend's image, as the engine does when memory runs out; see them end."""
+        found = self.containers()
+        self.step("containers.kill", containers=sorted(found))
+        if self.engine_log is not None:
+            await self.engine_log.kill(found, timing.REMOVED_AFTER)
+        self.step("containers.killed")
+
     async def removal(self, seconds: float, *, spared: frozenset[str] = frozenset()) -> None:
         """Wait until the engine has removed the containers that exist, `spared` aside; at most `seconds`."""
         awaited = self.containers() - spared

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
 from conformance import timing
 from conformance.stage.manifest_tables import Sentinel
 from conformance.stage.scenario import ScenarioKind, SpinUp, scenario
 from conformance.stage.stage import Stage
+from conformance.wire.driver import McpClient
 
-SUITE = "spin_up"
-CALLS = 3
+SUITE: Final = "spin_up"
+CALLS: Final = 3
 """Calls that one session makes at once: a gateway that starts a container for each then has several."""
+
+
+CLIENTS: Final = 3
+"""Clients that vanish: as many as the like of suite session_reuse has."""
+CALLS_IN_VAIN: Final = 5
+"""Calls after which a session whose container died counts as lost."""
 
 
 @scenario(
@@ -112,6 +120,75 @@ async def spin_up_engine_denied(stage: Stage) -> None:
 async def spin_up_engine_missing(stage: Stage) -> None:
     """Connect to a gateway whose container engine's socket is not there."""
     await _connect_in_vain(stage)
+
+
+@scenario(
+    suite=SUITE,
+    kind=ScenarioKind.DESTRUCTIVE,
+    brings=("spin-up-container-died",),
+    seconds=2 * CALLS_IN_VAIN * timing.STARTED_AGAIN,
+    spin_up=SpinUp.WORKS,
+    control=False,
+)
+async def spin_up_container_dies(stage: Stage) -> None:
+    """Kill the backend's container in the middle of a session; go on calling, then call in a new session."""
+    client, new = await stage.client(), await stage.client("new")
+    sentinel = _sentinel(stage)
+    stage.step("trigger")
+    await client.connect()
+    listed: tuple[str, ...] = ()
+    for _ in range(CALLS_IN_VAIN):
+        if listed := await client.tools():
+            break
+        await stage.wait(timing.STARTED_AGAIN, "the container is still starting")
+    tool = _listed_name(sentinel.tool, listed)
+    await client.call(tool, dict(sentinel.arguments))
+    await stage.kill_containers()
+    await _call_until_served(stage, client, tool)
+    reply = await new.connect()
+    if reply.status is not None:
+        await _call_until_served(stage, new, tool)
+
+
+async def _call_until_served(stage: Stage, client: McpClient, tool: str) -> None:
+    """Call until there is a result, or the session is refused, or no answer at all; at most CALLS_IN_VAIN times."""
+    for number in range(CALLS_IN_VAIN):
+        if number:
+            await stage.wait(timing.STARTED_AGAIN, "a container may be started again")
+        reply = await client.call(tool, dict(_sentinel(stage).arguments))
+        result = reply.result(client.last_id)
+        if (result is not None and not result.get("isError")) or reply.trouble or 400 <= (reply.status or 0) < 500:
+            return
+
+
+@scenario(
+    suite=SUITE,
+    kind=ScenarioKind.DESTRUCTIVE,
+    brings=("spin-up-clients-vanished",),
+    seconds=timing.REMOVED_AFTER,
+    spin_up=SpinUp.WORKS,
+    control=False,
+)
+async def spin_up_clients_vanish(stage: Stage) -> None:
+    """Let clients break off their connections, streams open and none with DELETE; see what is left of them."""
+    shared = stage.containers()
+    clients = [await stage.client(f"vanishing{number}") for number in range(CLIENTS)]
+    stage.step("trigger")
+    for client in clients:
+        await client.connect()
+        await client.tools()
+    for client in clients:
+        async with client.listen():
+            await client.close()
+    stage.step("clients.vanished", clients=len(clients))
+    claim = stage.instance.target.claims.session_idle_timeout if stage.instance.target else None
+    if claim is not None and claim <= timing.LONGEST_CLAIM:
+        await stage.wait(claim, "sessions that nobody uses are ended as declared")
+        stage.step("clients.expired", seconds=claim)
+        await stage.removal(timing.REMOVED_AFTER, spared=shared)
+    else:
+        await stage.wait(timing.VANISHED_WATCHED, "what is begun for one who is gone is ended")
+    stage.step("clients.watched")
 
 
 async def _connect_in_vain(stage: Stage) -> None:
