@@ -32,6 +32,7 @@ def rule(*classes: str) -> Rule:
         when=when,
         failure_classes=classes,
         needs_control=False,
+        needs_plain_tools=False,
         check=lambda _: Pass(""),
     )
 
