@@ -80,7 +80,9 @@ def cells_of(selection: Selection) -> tuple[Cell, ...]:
                         cells.add(Cell(target.name, selection.runtime, backend, revision, revision, scenario.name))
     if selection.only is not None:
         cells &= selection.only
-    controls = {cell.control for cell in cells if scenarios()[cell.scenario].control and cell.backend != UNSEEN}
+    # A backend that speaks stdio alone cannot be driven straight: the driving client speaks HTTP.
+    straight = {backend.name for backend in selection.backends if "http" in backend.offers}
+    controls = {cell.control for cell in cells if scenarios()[cell.scenario].control and cell.backend in straight}
     return tuple(sorted(cells | controls))
 
 
@@ -147,7 +149,9 @@ def _backends(selection: Selection, target: TargetManifest, scenario: Scenario) 
     return tuple(
         backend.name
         for backend in backends
-        if faces & set(backend.offers) and (backend.name == WITNESS or not scenario.needs_witness)
+        if (faces & set(backend.offers) and set(target.fronts) <= set(backend.offers))
+        and (backend.name == WITNESS or not scenario.needs_witness)
+        and (scenario.backend_face == "http" or backend.faces.sse is not None)
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from packaging.licenses import canonicalize_license_expression
 
 from conformance import paths
 from conformance.errors import ExitCode, UsageError
@@ -344,9 +345,64 @@ def test_every_backend_of_ours_loads(name):
 
 def test_the_shipped_gateways_and_backends_are_there():
     assert {"fastmcp-proxy", "mcp-proxy", "supergateway"} <= set(known_targets())
-    assert {"witness", "everything", "time"} <= set(known_backends())
+    backends = {"witness", "everything", "time", "fetch", "cloudtrail", "cloudwatch", "python-mcp", "fastmcp-server"}
+    assert backends <= set(known_backends())
+    everything = load_backend("everything")
+    assert everything.offers == ("http", "stdio")
+    assert everything.served("sse").path == "/sse"
     assert load_target("fastmcp-proxy").fronts == ("http",)
     assert load_target("mcp-proxy").fronts == load_target("supergateway").fronts == ("stdio",)
+
+
+BACKEND = 'name = "b"\ntitle = "B"\nversion = "1"\n[faces.stdio]\ncommand = ["b"]\n'
+BAD_BACKENDS = {
+    "arguments of a list": (
+        BACKEND + '[sentinel]\nmethod = "tools/list"\ntool = "t"\narguments = { a = 1 }\n',
+        "sentinel: arguments and nonce_argument are of a call; leave them out, or leave out method.",
+    ),
+    "half a nonce": (
+        BACKEND + '[sentinel]\ntool = "t"\nnonce_argument = "n"\n',
+        "sentinel: nonce_argument and nonce_returned go together; give both or neither.",
+    ),
+    "a port on stdio": (
+        BACKEND + 'env = { PORT = "{port}" }\n[sentinel]\ntool = "t"\n',
+        "unknown placeholder {port} in faces.stdio; known are {config_dir}, {folder}, {node}, {python}, {script}.",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_BACKENDS)
+def test_each_mistake_of_a_backend_has_its_sentence(tmp_path, monkeypatch, case):
+    text, sentence = BAD_BACKENDS[case]
+    folder = tmp_path / "backends" / "b"
+    folder.mkdir(parents=True)
+    (folder / "backend.toml").write_text(text)
+    monkeypatch.setattr("conformance.stage.manifest.FIXTURES", tmp_path)
+    with pytest.raises(UsageError) as caught:
+        load_backend("b")
+    assert str(caught.value) == f"{folder / 'backend.toml'}: {sentence}"
+
+
+def third_party() -> list[Path]:
+    """Return the manifests that name a licence, but for those of mutants: these are the project's own."""
+    return [
+        file
+        for file in sorted(paths.FIXTURES.glob("**/*.toml"))
+        if "licence" in tomllib.loads(file.read_text()) and "mutants" not in file.parts
+    ]
+
+
+@pytest.mark.parametrize("file", third_party(), ids=lambda file: file.parent.name)
+def test_each_licence_is_an_spdx_expression_and_each_homepage_an_address(file):
+    manifest = tomllib.loads(file.read_text())
+    assert canonicalize_license_expression(manifest["licence"]) == manifest["licence"]
+    assert manifest.get("homepage", "").startswith("https://") == ("install" in manifest)
+
+
+@pytest.mark.parametrize("name", [*known_backends(), *(name for name in known_targets() if ":" not in name)])
+def test_each_gateway_and_backend_names_its_licence(name):
+    folder = next(paths.FIXTURES.glob(f"*/{name}"))
+    assert folder / ("target.toml" if folder.parent.name == "gateways" else "backend.toml") in third_party()
 
 
 def test_mutants_are_targets_by_their_prefixed_name(tmp_path, monkeypatch):

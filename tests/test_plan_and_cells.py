@@ -100,6 +100,24 @@ def test_a_target_meets_the_backends_whose_face_it_fronts():
     assert backends_of(cells("supergateway", backends=three), scenario, "supergateway") == set(three)
 
 
+def test_a_target_that_fronts_both_faces_is_not_driven_with_half_of_them():
+    assert cells("terminating", backends=("time",), suites=("get_sse",)) == ()
+    assert backends_of(cells("terminating-stdio", backends=("time",)), "get-in-session", "terminating-stdio") == {
+        "time"
+    }
+
+
+def test_a_backend_that_speaks_stdio_alone_is_not_driven_straight():
+    found = cells("supergateway", backends=("time", "witness"))
+    assert {cell.backend for cell in found if cell.target == DIRECT} == {"witness"}
+
+
+def test_the_old_transport_behind_a_gateway_is_driven_with_each_backend_that_serves_it():
+    found = cells("passthrough", backends=("witness", "everything", "python-mcp"))
+    assert backends_of(found, "backend-of-the-old-transport", "passthrough") == {"witness", "everything"}
+    assert backends_of(found, "backend-refuses-for-other-reasons", "passthrough") == {"witness"}
+
+
 def test_what_needs_the_witness_is_driven_with_nothing_else():
     found = cells("passthrough", backends=("witness", "everything"))
     assert backends_of(found, "long-call", "passthrough") == {"witness"}

@@ -16,6 +16,7 @@ from conformance.stage import child as child_module
 from conformance.stage import process_runtime
 from conformance.stage.child import Child
 from conformance.stage.manifest import load_backend, load_target, target_from_command
+from conformance.stage.manifest_tables import Faces, Install, StdioFace
 from conformance.stage.plan import Plan
 from conformance.stage.process_runtime import ProcessRuntime, free_port
 from conformance.stage.readiness import Probe, wait_ready
@@ -263,6 +264,17 @@ def test_the_stdio_command_brings_its_environment_along(runtime):
     assert "MCP_GATEWAY_CONFORMANCE_RUN=run-1" in command
     assert command[-11:-7] == ("--name", "stdio:main", "--collector", "127.0.0.1:9")
     assert command[-7:] == (PYTHON, "-m", "conformance.witness", "--face", "stdio", "--script", "correct")
+
+
+def test_the_stdio_command_sets_what_its_face_asks_for_and_knows_its_folder(runtime, tmp_path):
+    face = StdioFace(command=(PYTHON, "{folder}/server.py"), env={"REGION": "nowhere"})
+    time = load_backend("time")
+    backend = time.model_copy(update={"install": Install(), "faces": Faces(stdio=face)})
+    command = asyncio.run(
+        runtime.stdio_command(backend, script="correct", collector=TcpAddress("127.0.0.1", 9), tap="t")
+    )
+    assert "REGION=nowhere" in command[: command.index(PYTHON)]
+    assert command[-2:] == (PYTHON, f"{time.folder}/server.py")
 
 
 def test_what_the_process_runtime_cannot_do_is_said(runtime, events):

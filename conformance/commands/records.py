@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from conformance.evidence.events import JSON
     from conformance.stage.manifest import TargetManifest
 
-REFERENCE_GATEWAYS = ("passthrough", "terminating")
+REFERENCE_GATEWAYS = ("passthrough", "terminating", "terminating-stdio")
 """The harness's own gateways: targets, but no gateway that anybody deploys."""
 
 REFERENCE_CLIENT = "reference"

@@ -130,6 +130,6 @@ async def look_around(stage: Stage) -> tuple[bool, str]:
             f"tools/list was not served ({listed.trouble or listed.status}); nothing can be searched."
         )
     spec = stage.instance.backend.sentinel if stage.instance.backend else None
-    tool = await stage.tool(spec.tool, client) if spec else ""
+    tool = await stage.tool(spec.tool, client) if spec and spec.method == "tools/call" else ""
     await client.delete()
     return issues, tool

@@ -15,7 +15,7 @@ from conformance.stage import before, images
 from conformance.stage.base_image import BASE_TAG
 from conformance.stage.engine import connect
 from conformance.stage.labels import run_labels
-from conformance.stage.launch import prepare
+from conformance.stage.launch import prepare, stdio_command
 from conformance.stage.networks import RunNetworks, check_routes, create_networks
 from conformance.stage.placeholders import Values, expand, expand_argv
 from conformance.stage.preparation import Preparation
@@ -99,7 +99,7 @@ class ContainerRuntime:
         served = backend.served(face)
         if served is None:
             raise CannotJudgeError(f"{backend.title} has no HTTP face; choose a gateway that fronts stdio for it.")
-        values: Values = {**_own_values(backend), "script": script}
+        values: Values = {**_backend_values(backend), "script": script}
         spec = ContainerSpec(
             name="backend",
             image=await self._backend_image(backend),
@@ -123,11 +123,11 @@ class ContainerRuntime:
         face = backend.faces.stdio
         if face is None:
             raise CannotJudgeError(f"{backend.title} has no stdio face; choose a gateway that fronts HTTP for it.")
-        command = expand_argv(face.command, {**_own_values(backend), "script": script})
+        command, variables = stdio_command(face, {**_backend_values(backend), "script": script})
         if not spin_up:
             relay = (images.BASE_PYTHON, images.STDIO_TAP, "--name", tap, "--collector", str(collector))
             # Many gateways hand their children next to nothing, so the command brings where its modules are.
-            return ("env", f"PYTHONPATH={images.SOURCES}", *relay, *command)
+            return ("env", f"PYTHONPATH={images.SOURCES}", *variables, *relay, *command)
         image = await self._backend_image(backend)
         derived = await asyncio.to_thread(
             images.derive_backend_image,
@@ -136,7 +136,7 @@ class ContainerRuntime:
             run_id=self.plan.run_id,
             collector=collector,
             tap=tap,
-            command=command,
+            command=("env", *variables, *command) if variables else command,
         )
         return ("docker", "run", "-i", "--rm", derived)
 
@@ -270,3 +270,8 @@ def _own_values(manifest: TargetManifest | BackendManifest) -> dict[str, str]:
         "python": images.python_of(manifest),
         "node": images.NODE,
     }
+
+
+def _backend_values(backend: BackendManifest) -> dict[str, str]:
+    """Return the placeholders of a backend; its folder's Python modules are in its image and in every gateway's."""
+    return {**_own_values(backend), "folder": f"{images.SOURCES}/fixtures/backends/{backend.name}"}

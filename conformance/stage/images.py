@@ -211,7 +211,7 @@ def _sources() -> dict[str, bytes]:
     """Return the modules that run inside images. Cached: one run is one state of the sources."""
     files = {f"src/conformance/{name}": _package_file(name) for name in _OWN_MODULES}
     files |= files_below(_PACKAGE / "witness", prefix="src/conformance/witness/", suffixes=(".py",))
-    for folder in ("gateways", "mutants"):
+    for folder in ("backends", "gateways", "mutants"):
         files |= files_below(paths.FIXTURES / folder, prefix=f"src/fixtures/{folder}/", suffixes=(".py",))
     return files
 

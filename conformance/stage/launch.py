@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from conformance.stage.manifest import TargetManifest
+    from conformance.stage.manifest_tables import StdioFace
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,15 @@ def prepare(target: TargetManifest, values: Values, secrets: Mapping[str, str], 
         env={name: expand(value, known) for name, value in target.start.env.items()},
         files=tuple((expand(file.path, known), expand(file.content, known)) for file in target.start.files),
     )
+
+
+def stdio_command(face: StdioFace, values: Values) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the argument list of a stdio face and its environment as NAME=VALUE each, for `env` to set.
+
+    Raises UsageError for a placeholder without a value.
+    """
+    env = tuple(f"{name}={expand(value, values)}" for name, value in face.env.items())
+    return expand_argv(face.command, values), env
 
 
 def write_files(launch: Launch, folder: Path) -> None:

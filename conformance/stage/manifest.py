@@ -209,8 +209,9 @@ class BackendManifest(Table):
         for name, face in (("faces.http", self.faces.http), ("faces.sse", self.faces.sse)):
             for text in (*face.command, *face.env.values()) if face else ():
                 placeholders.check(text, placeholders.BACKEND_PLACEHOLDERS, name)
-        for element in self.faces.stdio.command if self.faces.stdio else ():
-            placeholders.check(element, placeholders.BACKEND_PLACEHOLDERS - {"host", "port"}, "faces.stdio.command")
+        stdio = self.faces.stdio
+        for text in (*stdio.command, *stdio.env.values()) if stdio else ():
+            placeholders.check(text, placeholders.BACKEND_PLACEHOLDERS - {"host", "port"}, "faces.stdio")
         return self
 
 

@@ -303,6 +303,7 @@ class StdioFace(Table):
     """A backend that a gateway starts and speaks to on stdin and stdout."""
 
     command: Command = Field(description="argument list")
+    env: dict[str, str] = Field(default={}, description="environment variables, whoever starts it")
 
 
 class Faces(Table):
@@ -320,9 +321,13 @@ class Faces(Table):
 
 
 class Sentinel(Table):
-    """A read-only tool that is called to see whether the backend still answers, or to watch what such a call does."""
+    """What is asked to see whether the backend still answers, or to watch what that does: a read-only call, or the list."""
 
-    tool: str = Field(description="name of the tool")
+    method: Literal["tools/call", "tools/list"] = Field(
+        default="tools/call",
+        description="tools/list for a backend none of whose tools can be called without credentials or the Internet",
+    )
+    tool: str = Field(description="name of the tool that is called, or that the list must hold")
     arguments: dict[str, Any] = Field(default={}, description="arguments of the call")
     nonce_argument: str | None = Field(
         default=None, description="argument whose text comes back in the result, so that a call can be told from others"
@@ -335,4 +340,10 @@ class Sentinel(Table):
     def _nonce_is_whole(self) -> Self:
         if (self.nonce_argument is None) != (self.nonce_returned is None):
             raise ValueError("nonce_argument and nonce_returned go together; give both or neither.")
+        return self
+
+    @model_validator(mode="after")
+    def _list_has_no_arguments(self) -> Self:
+        if self.method == "tools/list" and (self.arguments or self.nonce_argument is not None):
+            raise ValueError("arguments and nonce_argument are of a call; leave them out, or leave out method.")
         return self

@@ -19,7 +19,7 @@ from conformance.errors import CannotJudgeError, PreparationError
 from conformance.stage.before import run_commands
 from conformance.stage.child import Child
 from conformance.stage.environment import own_environment
-from conformance.stage.launch import prepare, write_files
+from conformance.stage.launch import prepare, stdio_command, write_files
 from conformance.stage.packages import Installed, ensure_installed
 from conformance.stage.placeholders import Values, expand, expand_argv
 from conformance.stage.preparation import Preparation
@@ -123,7 +123,7 @@ class ProcessRuntime:
         installed = await self._install(backend)
 
         def place(port: int, folder: Path) -> Placed:
-            values = {**_own_values(installed, port, folder), "script": script}
+            values = {**_own_values(installed, port, folder), **_folder_of(backend), "script": script}
             env = {name: expand(value, values) for name, value in served.env.items()}
             path = served.path if script == CORRECT and face == "http" else None
             return Placed(expand_argv(served.command, values), env, Probe(TcpAddress(HOST, port), path))
@@ -144,12 +144,12 @@ class ProcessRuntime:
             raise CannotJudgeError(f"{backend.title} has no stdio face; choose a gateway that fronts HTTP for it.")
         installed = await self._install(backend)
         folder = self._folder(backend.name)
-        values: Values = {**_own_values(installed, 0, folder), "script": script}
-        command = installed.resolve(expand_argv(face.command, values))
+        values: Values = {**_own_values(installed, 0, folder), **_folder_of(backend), "script": script}
+        command, variables = stdio_command(face, values)
         env = own_environment(installed, folder, self.plan.run_id)
         kept = [f"{name}={value}" for name, value in env.items() if name in {"PYTHONPATH", RUN_VARIABLE}]
         relay = (sys.executable, str(_STDIO_TAP), "--name", tap, "--collector", str(collector))
-        return ("env", *kept, *relay, *command)
+        return ("env", *kept, *variables, *relay, *installed.resolve(command))
 
     async def start_gateway(
         self,
@@ -169,7 +169,7 @@ class ProcessRuntime:
         installed = await self._install(target)
 
         def place(port: int, folder: Path) -> Placed:
-            own = _own_values(installed, port, folder) | ({"folder": str(target.folder)} if target.folder else {})
+            own = _own_values(installed, port, folder) | _folder_of(target)
             launch = prepare(target, {**values, **own}, secrets, spin_up=spin_up)
             write_files(launch, folder)
             preparation = Preparation(target, {**values, **own}, secrets)
@@ -258,6 +258,11 @@ def _own_values(installed: Installed, port: int, folder: Path) -> dict[str, str]
     if installed.node_modules:
         values["node_modules"] = str(installed.node_modules)
     return values
+
+
+def _folder_of(manifest: TargetManifest | BackendManifest) -> dict[str, str]:
+    """Return the placeholder of the manifest's own folder, nothing for a manifest made in memory."""
+    return {"folder": str(manifest.folder)} if manifest.folder else {}
 
 
 def _port_was_taken(child: Child, port: int, *, ready: bool) -> bool:

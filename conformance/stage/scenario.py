@@ -161,7 +161,7 @@ def scenario(
             seconds=seconds,
             revisions=revisions,
             witness_script=witness_script,
-            needs_witness=needs_witness or scripted or own,
+            needs_witness=needs_witness or witness_script != "correct" or own,
             http_backend=http_backend or backend_face == "sse",
             stdio_backend=stdio_backend,
             http_sse=http_sse,

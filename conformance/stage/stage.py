@@ -15,6 +15,7 @@ from conformance.stage import sockets
 from conformance.stage.engine_log import EngineLog
 from conformance.stage.instance import Instance
 from conformance.stage.manifest import load_client
+from conformance.stage.manifest_tables import Sentinel
 from conformance.stage.plan import Cell
 from conformance.stage.real_client import ClientHost, RealClient
 from conformance.stage.recorder import Recorder
@@ -282,16 +283,27 @@ class Stage:
                 return f"tools/list was not answered ({listed.trouble or listed.status})"
             await client.delete()
             return ""
-        spec = self.instance.backend.sentinel
-        tool = await self.tool(spec.tool, client)
-        arguments = dict(spec.arguments)
-        if spec.nonce_argument is not None:
-            arguments[spec.nonce_argument] = self.nonce()
+        trouble = await self.ask_backend(client, self.instance.backend.sentinel)
+        if not trouble:
+            await client.delete()
+        return trouble
+
+    async def ask_backend(self, client: McpClient, sentinel: Sentinel) -> str:
+        """Ask what the backend's manifest says it always answers; return what is wrong with that, empty if nothing is.
+
+        A call carries a nonce where the tool returns one.
+        """
+        if sentinel.method == "tools/list":
+            listed = await client.tools()
+            return "" if any(name.endswith(sentinel.tool) for name in listed) else f"tools/list lacks {sentinel.tool}"
+        tool = await self.tool(sentinel.tool, client)
+        arguments = dict(sentinel.arguments)
+        if sentinel.nonce_argument is not None:
+            arguments[sentinel.nonce_argument] = self.nonce()
         called = await client.call(tool, arguments)
         result = called.result(client.last_id)
         if result is None or result.get("isError"):
             return f"tools/call {tool} gave no result ({called.trouble or called.status})"
-        await client.delete()
         return ""
 
     async def close(self) -> None:

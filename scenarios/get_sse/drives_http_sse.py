@@ -142,8 +142,8 @@ async def backend_of_the_old_transport(stage: Stage) -> None:
 
 async def _use(stage: Stage, client: McpClient) -> None:
     await client.initialized()
-    tool = await stage.tool("echo", client)
-    await client.call(tool, {"nonce": stage.nonce(), "text": "old"})
+    if stage.instance.backend is not None:
+        await stage.ask_backend(client, stage.instance.backend.sentinel)
 
 
 @scenario(

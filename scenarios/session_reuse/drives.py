@@ -72,14 +72,9 @@ async def clients_come_and_go(stage: Stage) -> None:
 
 
 async def _call(stage: Stage, client: McpClient) -> None:
-    """Call the tool that every backend of the stage names for this; nothing where the backend is not ours."""
-    if stage.instance.backend is None:
-        return
-    spec = stage.instance.backend.sentinel
-    arguments = dict(spec.arguments)
-    if spec.nonce_argument is not None:
-        arguments[spec.nonce_argument] = stage.nonce()
-    await client.call(await stage.tool(spec.tool, client), arguments)
+    """Ask what every backend of the stage names for this, mostly a call; nothing where the backend is not ours."""
+    if stage.instance.backend is not None:
+        await stage.ask_backend(client, stage.instance.backend.sentinel)
 
 
 @scenario(suite=SUITE, kind=ScenarioKind.EXCLUSIVE, brings=("post-unknown-session", "request-refused"))
