@@ -132,6 +132,29 @@ def test_full_target_becomes_a_launch(tmp_path):
     assert spun.argv == ("gw", "--image", "img:1", "--", "node", "a b.js")
 
 
+def test_an_image_may_be_left_to_its_own_command_and_has_files_of_its_own_for_spin_up(tmp_path):
+    text = """
+[install]
+image = "example.org/gw@sha256:{digest}"
+[start]
+command = []
+env = {{ UPSTREAM = "{{backend_url}}" }}
+files = [{{ path = "{{config_dir}}/a", content = "{{backend_url}}" }}]
+[container]
+engine_socket = true
+spin_up = true
+[spin_up]
+command = ["--config", "{{config_dir}}/b"]
+files = [{{ path = "{{config_dir}}/b", content = "{{image}}" }}]
+"""
+    target = load_target(write(tmp_path, HEAD + text.format(digest="0" * 64)))
+    values = {"config_dir": "/c", "backend_url": "http://127.0.0.1:1/mcp", "image": "img:1"}
+    assert prepare(target, values, {}).argv == ()
+    assert prepare(target, values, {}).files == (("/c/a", "http://127.0.0.1:1/mcp"),)
+    spun = prepare(target, values, {}, spin_up=True)
+    assert (spun.argv, spun.files) == (("--config", "/c/b"), (("/c/b", "img:1"),))
+
+
 def test_backend_command_is_quoted_inside_a_longer_element():
     values = {"backend_command": ("node", "a b.js", "it's")}
     assert expand_argv(["--stdio={backend_command}"], values) == ("--stdio=node 'a b.js' 'it'\"'\"'s'",)
@@ -178,6 +201,26 @@ BAD = {
     "no transport": (
         HEAD + START + "[endpoint]\nstreamable = false\n",
         ": endpoint: streamable is false, so sse_path must say where HTTP+SSE is served.",
+    ),
+    "image and packages": (
+        HEAD + START + '[install]\nimage = "gw:1"\npypi = ["gw==1"]\n',
+        ": install: image is the whole gateway; leave out pypi and npm.",
+    ),
+    "image not pinned": (
+        HEAD + START + '[install]\nimage = "registry.example:5000/gw"\n',
+        (": install.image: 'registry.example:5000/gw' is not pinned; write it as NAME:TAG or NAME@sha256:DIGEST."),
+    ),
+    "a program in no image's place": (
+        HEAD + START + '[install]\nbinary_env = "GW"\n',
+        ": install: binary_env and binary_arguments stand in for an image; name it, or leave them out.",
+    ),
+    "a backend inside a ready image": (
+        HEAD + '[install]\nimage = "gw:1"\n[start]\ncommand = ["{backend_command}"]\n',
+        ": a ready image holds no backend to start; use {backend_url}, or {image} in [spin_up].",
+    ),
+    "engine without asking": (
+        HEAD + START + "[container]\nspin_up = true\n",
+        ": container: spin_up needs the engine's socket, which is given on request only; add engine_socket = true.",
     ),
     "unknown key in a list": (
         HEAD + START + 'files = [{ path = "x", contents = "y" }]\n',

@@ -14,7 +14,7 @@ from conformance.commands import choosing, teaching
 from conformance.commands.console import say
 from conformance.commands.first_baseline import write_baseline as write_first_baseline
 from conformance.commands.one_sided import not_judged, refuse_unreachable, waiting_for
-from conformance.commands.runtime_choice import choose_runtime
+from conformance.commands.runtime_choice import choose_runtime, warn_of_engine_access
 from conformance.errors import ExitCode, UsageError
 from conformance.execution import execute
 from conformance.running import Selection
@@ -269,6 +269,7 @@ def run(
         lost = ", ".join(item.id for item in not_judged(selection)) or "none"
         seen = "two-sided: but for its start" if subject.url.witness else "one-sided: only the URL is known"
         say(f"{seen}, so these rules are not judged: {lost}")
+    warn_of_engine_access(selection, say)
     status = execute(selection)
     if write_baseline is not None and status is not ExitCode.INTERRUPTED:
         written = write_first_baseline(write_baseline, out / "report.jsonl")

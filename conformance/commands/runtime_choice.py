@@ -1,4 +1,7 @@
-"""Which runtime a run gets: containers where an engine can really serve, else processes, with one line saying why."""
+"""Which runtime a run gets: containers where an engine can really serve, else processes, with one line saying why.
+
+And what the containers of a run may do that a user should know before it starts.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,9 @@ import asyncio
 from collections.abc import Callable
 
 from conformance.errors import HarnessError
+from conformance.running import Selection, cells_of
 from conformance.stage.plan import RuntimeName
+from conformance.stage.scenario import scenarios
 
 
 def choose_runtime(say: Callable[[str], None]) -> RuntimeName:
@@ -35,6 +40,20 @@ def engine_trouble(say: Callable[[str], None]) -> str:
         return _clause(str(error))
     failing = next((check for check in asyncio.run(probe_engine()).checks if not check.ok), None)
     return f"{failing.what}: {_clause(failing.seen)}" if failing else ""
+
+
+def warn_of_engine_access(selection: Selection, say: Callable[[str], None]) -> None:
+    """Name the targets that get the engine's socket in this run: with it a program can do anything on the machine."""
+    if selection.runtime != "containers":
+        return
+    known = scenarios()
+    given = {cell.target for cell in cells_of(selection) if known[cell.scenario].spin_up is not None}
+    for target in selection.targets:
+        if target.name in given:
+            say(
+                f"warning: {target.title} gets this engine's socket in suite spin_up, as its manifest asks "
+                "(container.engine_socket); what it does there is recorded, not prevented"
+            )
 
 
 def _clause(sentence: str) -> str:

@@ -20,6 +20,7 @@ from conformance.stage.networks import RunNetworks, check_routes, create_network
 from conformance.stage.placeholders import Values, expand, expand_argv
 from conformance.stage.preparation import Preparation
 from conformance.stage.readiness import Probe, wait_ready
+from conformance.stage.ready_image import ensure_ready_image
 from conformance.stage.running_container import ContainerSpec, RunningContainer, start_container
 from conformance.stage.runtime import Ready
 
@@ -172,6 +173,7 @@ class ContainerRuntime:
             network=self._side().gateway.name,
             port=PORT,
             labels=run_labels(self.plan.run_id),
+            own_entrypoint=target.install.image is not None,
         )
         path = target.endpoint.path if ready is Ready.ANSWERS and target.endpoint.streamable else None
         return await _start_ready(spec, target, path, on_event, preparation, tolerant=ready is Ready.TRIED)
@@ -191,6 +193,9 @@ class ContainerRuntime:
         self._networks = networks
 
     async def _gateway_image(self, target: TargetManifest) -> str:
+        ready = target.install.image
+        if ready is not None:
+            return await self._image(ready, lambda: ensure_ready_image(self._client, ready, self.on_progress))
         return await self._image(
             f"gateway {target.name}",
             lambda: images.ensure_gateway_image(self._client, target, self._backends, self.on_progress),
@@ -262,14 +267,11 @@ def _engine_access(socket: Path) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def _own_values(manifest: TargetManifest | BackendManifest) -> dict[str, str]:
-    """Return the placeholders that the runtime itself fills."""
-    return {
-        "host": EVERY_ADDRESS,
-        "port": str(PORT),
-        "config_dir": CONFIG_DIR,
-        "python": images.python_of(manifest),
-        "node": images.NODE,
-    }
+    """Return the placeholders that the runtime itself fills; of a ready image it is not known what else is in it."""
+    own = {"host": EVERY_ADDRESS, "port": str(PORT), "config_dir": CONFIG_DIR}
+    if manifest.install.image is not None:
+        return own
+    return own | {"python": images.python_of(manifest), "node": images.NODE}
 
 
 def _backend_values(backend: BackendManifest) -> dict[str, str]:

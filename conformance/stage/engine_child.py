@@ -100,17 +100,23 @@ class Engine:
     async def _prepare(self) -> dict[str, BackendManifest]:
         """Install what the plan needs and return its backends.
 
-        What cannot be installed fails its own cells, which then are no longer left, and none of the others.
+        What cannot be installed fails its own cells, which then are no longer left, and none of the others. What this
+        machine cannot have leaves them not exercised. Either way there is nothing that its controls could be compared to.
         """
         backends: dict[str, BackendManifest] = {}
+        absent = {DIRECT}
         for name in sorted({cell.backend for cell in self.plan.cells} - {UNSEEN}):
             backend = load_backend(name)
             if await self._prepared([cell for cell in self.plan.left if cell.backend == name], None, [backend]):
                 backends[name] = backend
         for name, target in self.targets.items():
             own = [cell for cell in self.plan.left if cell.target == name]
-            if own:
-                await self._prepared(own, target, tuple(backends.values()))
+            if own and not await self._prepared(own, target, tuple(backends.values())):
+                absent.add(name)
+        compared = {cell.control for cell in self.plan.cells if cell.target not in absent}
+        for cell in self.plan.left if absent != {DIRECT} else ():
+            if cell.target == DIRECT and cell not in compared:
+                self.not_exercised(cell, "a gateway to compare with: none that was asked for can be had here")
         return backends
 
     async def _prepared(
@@ -120,6 +126,10 @@ class Engine:
         self.say("preparing", target=target.name if target else backends[0].name)
         try:
             await self.runtime.prepare(target, backends)
+        except NotExercisedError as error:
+            for cell in cells:
+                self.not_exercised(cell, str(error))
+            return False
         except HarnessError as error:
             for cell in cells:
                 self.failed(cell, error)

@@ -32,7 +32,8 @@ def own_environment(installed: Installed, folder: Path, run_id: str) -> dict[str
         "PYTHONUNBUFFERED": "1",
         RUN_VARIABLE: run_id,
     }
-    if installed.python == Path(sys.executable):  # what has no packages of its own may be a module of ours
+    ours = installed.python == Path(sys.executable) and not installed.entrypoint
+    if ours:  # what has no packages of its own may be a module of ours
         package_parent = Path(paths.__file__).parent.parent
         env["PYTHONPATH"] = os.pathsep.join(dict.fromkeys((str(paths.ROOT), str(package_parent))))
     return env

@@ -151,6 +151,7 @@ class Instance:
             if self.spin_up is not None:
                 self.engine = await EngineSide.open(self.taps, self.name, self.spin_up, tuple(command))
                 command = self.engine.command
+                self._values["image"] = self.engine.image
             self._values["backend_command"] = command
         self._secrets = generate_secrets(self.target)
         lacking = late_backend or second not in (None, SecondBackend.WORKS)

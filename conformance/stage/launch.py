@@ -37,14 +37,16 @@ def generate_secrets(target: TargetManifest) -> dict[str, str]:
 def prepare(target: TargetManifest, values: Values, secrets: Mapping[str, str], *, spin_up: bool = False) -> Launch:
     """Return the target's start with `values` and `secrets` in place of its placeholders.
 
-    spin_up: use `spin_up.command` if the manifest has one. Raises UsageError for a placeholder without a value.
+    spin_up: use the command and files of `[spin_up]` if the manifest has it. Raises UsageError for a placeholder
+    without a value.
     """
     known: Values = {**values, **secrets}
-    command = target.spin_up.command if spin_up and target.spin_up else target.start.command
+    spun = target.spin_up if spin_up else None
+    files = (spun.files if spun else ()) or target.start.files
     return Launch(
-        argv=expand_argv(command, known),
+        argv=expand_argv(spun.command if spun else target.start.command, known),
         env={name: expand(value, known) for name, value in target.start.env.items()},
-        files=tuple((expand(file.path, known), expand(file.content, known)) for file in target.start.files),
+        files=tuple((expand(file.path, known), expand(file.content, known)) for file in files),
     )
 
 

@@ -127,8 +127,17 @@ class TargetManifest(Table):
             self._check_start(self.before_two().start, placeholders.TWO_PLACEHOLDERS.union(self.secrets))
         for value in (*self.endpoint.headers.values(), *self.endpoint.other_headers.values()):
             placeholders.check(value, saved.union(self.secrets), "endpoint.headers")
-        for element in self.spin_up.command if self.spin_up else ():
-            placeholders.check(element, placeholders.SPIN_UP_PLACEHOLDERS.union(self.secrets), "spin_up.command")
+        spun = (*self.spin_up.command, *(f"{x.path} {x.content}" for x in self.spin_up.files)) if self.spin_up else ()
+        for text in spun:
+            placeholders.check(text, placeholders.SPIN_UP_PLACEHOLDERS.union(self.secrets), "spin_up")
+        return self
+
+    @model_validator(mode="after")
+    def _says_what_is_started(self) -> Self:
+        if self.install.image is None and not self.start.command:
+            raise ValueError("start.command is empty; give at least one element.")
+        if self.install.image is not None and "stdio" in self.fronts:
+            raise ValueError("a ready image holds no backend to start; use {backend_url}, or {image} in [spin_up].")
         return self
 
     @staticmethod

@@ -25,6 +25,7 @@ READY_SECONDS: Final = 30.0
 
 _PYPI_PIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9._,-]+\])?==[A-Za-z0-9][A-Za-z0-9.+!_-]*")
 _NPM_PIN = re.compile(r"(@[a-z0-9._~-]+/)?[a-z0-9._~-]+@[0-9]+\.[0-9]+\.[0-9]+([-+][A-Za-z0-9.+-]+)?")
+_IMAGE_PIN = re.compile(r"[a-z0-9][a-z0-9._:/-]*(:[A-Za-z0-9_][A-Za-z0-9._-]*|@sha256:[0-9a-f]{64})")
 _SECRET_NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 _PYTHON_RANGE = re.compile(r"(>=|<)3\.[0-9]+(,(>=|<)3\.[0-9]+)?")
 
@@ -38,6 +39,12 @@ def _pypi_pin(value: str) -> str:
 def _npm_pin(value: str) -> str:
     if not _NPM_PIN.fullmatch(value):
         raise ValueError(f"{value!r} is not pinned; write it as NAME@MAJOR.MINOR.PATCH.")
+    return value
+
+
+def _image_pin(value: str) -> str:
+    if not _IMAGE_PIN.fullmatch(value):
+        raise ValueError(f"{value!r} is not pinned; write it as NAME:TAG or NAME@sha256:DIGEST.")
     return value
 
 
@@ -74,7 +81,7 @@ class Table(BaseModel):
 
 
 class Install(Table):
-    """What is installed from the package registries, exactly pinned."""
+    """What is installed from the package registries, exactly pinned; or the ready image that the target is."""
 
     pypi: Annotated[tuple[Annotated[str, AfterValidator(_pypi_pin)], ...], Field(strict=False)] = Field(
         default=(), description="PyPI packages, each NAME==VERSION"
@@ -85,6 +92,26 @@ class Install(Table):
     python: Annotated[str, AfterValidator(_python_range)] = Field(
         default=">=3.11", description="Python versions the PyPI packages run on, as >=3.12 or >=3.11,<3.14"
     )
+    image: Annotated[str, AfterValidator(_image_pin)] | None = Field(
+        default=None,
+        description="ready image of the gateway, as NAME:TAG: of this machine's engine, else pulled; nothing is built",
+    )
+    binary_env: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+        description="environment variable that names the image's program on this machine, for the process runtime",
+    )
+    binary_arguments: StringList = Field(
+        default=(), description="what the image's ENTRYPOINT puts between its program and start.command"
+    )
+
+    @model_validator(mode="after")
+    def _is_one_or_the_other(self) -> Self:
+        if self.image is not None and (self.pypi or self.npm):
+            raise ValueError("image is the whole gateway; leave out pypi and npm.")
+        if self.image is None and (self.binary_env is not None or self.binary_arguments):
+            raise ValueError("binary_env and binary_arguments stand in for an image; name it, or leave them out.")
+        return self
 
 
 class ConfigFile(Table):
@@ -132,7 +159,10 @@ class Request(Table):
 class Start(Table):
     """How the gateway is started, as a child process or as a container's command."""
 
-    command: Command = Field(description="argument list; a program of the installed packages goes by its bare name")
+    command: StringList = Field(
+        description="argument list; a program of the installed packages goes by its bare name; for a ready image the "
+        "arguments of its own ENTRYPOINT, empty to leave them to the image"
+    )
     env: dict[str, str] = Field(default={}, description="environment variables")
     files: Annotated[tuple[ConfigFile, ...], Field(strict=False)] = Field(
         default=(), description="files written before the start"
@@ -256,9 +286,18 @@ class Container(Table):
 
     dockerfile: str = Field(default="Dockerfile", description="file in the manifest's folder")
     engine_socket: bool = Field(
-        default=False, description="hand the gateway the (tapped) engine socket: it can then do anything on this engine"
+        default=False,
+        description="in suite spin_up the gateway gets the engine's socket, tapped: it can do anything on this engine",
     )
     spin_up: bool = Field(default=False, description="the gateway can start its backend as a container itself")
+
+    @model_validator(mode="after")
+    def _socket_is_asked_for(self) -> Self:
+        if self.spin_up and not self.engine_socket:
+            raise ValueError(
+                "spin_up needs the engine's socket, which is given on request only; add engine_socket = true."
+            )
+        return self
 
 
 class SpinUp(Table):
@@ -266,6 +305,9 @@ class SpinUp(Table):
 
     command: Command = Field(
         description="argument list; {image} is the backend's image, {backend_command} is docker run -i --rm IMAGE"
+    )
+    files: Annotated[tuple[ConfigFile, ...], Field(strict=False)] = Field(
+        default=(), description="files written before the start, in place of start.files; {image} as in the command"
     )
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from conformance.errors import CannotJudgeError
+from conformance.errors import CannotJudgeError, NotExercisedError
 from conformance.paths import cache_dir
 
 if TYPE_CHECKING:
@@ -52,13 +52,14 @@ class Installed:
 
     python: the interpreter that has its packages; the harness's own when it has none. node: None when the manifest
     needs none. programs: the folders to search for its programs, nearest first. node_modules: where its npm packages
-    are, None when it has none.
+    are, None when it has none. entrypoint: what goes before each argument list, as an image's ENTRYPOINT does.
     """
 
     python: Path
     node: Path | None
     programs: tuple[Path, ...]
     node_modules: Path | None = None
+    entrypoint: tuple[str, ...] = ()
 
     def resolve(self, argv: Sequence[str]) -> tuple[str, ...]:
         """Return `argv` with its program as an absolute path, so that anyone can start it with any PATH.
@@ -66,6 +67,8 @@ class Installed:
         A Node script gets its interpreter in front: its `#!/usr/bin/env node` would look for another one.
         Programs that these packages do not bring (`docker`, `sh`) stay as they are.
         """
+        if self.entrypoint:
+            return (*self.entrypoint, *argv)
         search = os.pathsep.join(str(folder) for folder in self.programs)
         found = shutil.which(argv[0], path=search) if search else None
         if found is None:
@@ -79,9 +82,12 @@ class Installed:
 def ensure_installed(manifest: TargetManifest | BackendManifest | ClientManifest, on_progress: Progress) -> Installed:
     """Install what the manifest pins, unless it is cached, with the lock files beside it. Blocks.
 
-    Raises CannotJudgeError naming the package, the installer's last lines and what to type.
+    Raises CannotJudgeError naming the package, the installer's last lines and what to type, NotExercisedError for a
+    ready image whose program this machine does not have.
     """
     install: Install = manifest.install
+    if install.image is not None:
+        return Installed(Path(sys.executable), None, (), entrypoint=_program_of_image(install))
     python, node, node_modules, programs = Path(sys.executable), None, None, list[Path]()
     if install.pypi:
         lock = _lock_file(manifest.folder, "constraints.txt")
@@ -98,6 +104,18 @@ def ensure_installed(manifest: TargetManifest | BackendManifest | ClientManifest
     if node is not None and node != _machine_node():
         programs.append(node.parent)
     return Installed(python, node, tuple(programs), node_modules)
+
+
+def _program_of_image(install: Install) -> tuple[str, ...]:
+    """Return what the image's ENTRYPOINT would run, with the program that the environment names."""
+    named = os.environ.get(install.binary_env or "")
+    if not named:
+        remedy = f"name its program in {install.binary_env}" if install.binary_env else "use --runtime containers"
+        raise NotExercisedError(f"image not available: the process runtime runs no images; {remedy}.")
+    program = shutil.which(named)
+    if program is None:
+        raise CannotJudgeError(f"{install.binary_env} is {named!r}, which is no program; give the path of one.")
+    return (str(Path(program).resolve()), *install.binary_arguments)
 
 
 def ensure_python_env(

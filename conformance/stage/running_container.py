@@ -56,7 +56,11 @@ testcontainers_config.ryuk_disabled = True
 
 @dataclass(frozen=True, slots=True)
 class ContainerSpec:
-    """What is started. name: as in evidence. files: content by path in the container. mounts: host path by the same."""
+    """What is started. name: as in evidence. files: content by path in the container. mounts: host path by the same.
+
+    own_entrypoint: argv are the arguments of the image's ENTRYPOINT, as after `docker run IMAGE`; else argv[0] is the
+    program.
+    """
 
     name: str
     image: str
@@ -67,6 +71,7 @@ class ContainerSpec:
     env: Mapping[str, str] = field(default_factory=dict)
     files: tuple[tuple[str, str], ...] = ()
     mounts: Mapping[str, str] = field(default_factory=dict)
+    own_entrypoint: bool = False
 
 
 @dataclass(slots=True)
@@ -216,14 +221,16 @@ def _text(line: bytes) -> str:
 
 def _start(spec: ContainerSpec) -> DockerContainer:
     options: dict[str, Any] = {
-        "entrypoint": [spec.argv[0]],
         "labels": dict(spec.labels),
         "network": spec.network,
         "init": True,
         "mem_limit": MEMORY,
         "pids_limit": PROCESSES,
     }
-    owner = DockerContainer(spec.image).with_command(list(spec.argv[1:])).with_envs(**spec.env).with_kwargs(**options)
+    arguments = list(spec.argv)
+    if not spec.own_entrypoint:
+        options["entrypoint"] = [arguments.pop(0)]
+    owner = DockerContainer(spec.image).with_command(arguments).with_envs(**spec.env).with_kwargs(**options)
     for path, content in spec.files:
         owner.with_copy_into_container(content.encode(), path, 0o644)
     for path, source in spec.mounts.items():
