@@ -1,6 +1,8 @@
 """A gateway that is a ready image: pulled, present, replaced by a program of this machine, or not to be had."""
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,7 +16,6 @@ from conformance.stage.labels import run_labels
 from conformance.stage.manifest import load_target
 from conformance.stage.packages import ensure_installed
 from conformance.stage.ready_image import ensure_ready_image
-from tests.cli_setup import program
 from tests.engine_setup import engine_run, engine_test
 
 MANIFEST = """
@@ -52,24 +53,30 @@ def stand_in(folder: Path) -> Path:
     return file
 
 
-def run(file: Path, out: Path, runtime: str, **environment: str):
-    return program("run", "--target", str(file), *SELECTED, "--runtime", runtime, "--out", str(out), **environment)
+def run(out: Path, runtime: str, *targets: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    asked = [argument for target in targets for argument in ("--target", target)]
+    return subprocess.run(
+        [sys.executable, "-m", "conformance", "run", *asked, *SELECTED, "--runtime", runtime, "--out", str(out)],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+    )
 
 
 def test_without_its_program_every_cell_is_not_exercised_and_nothing_passes(tmp_path):
-    done = run(manifest(tmp_path), tmp_path / "out", "process", STAND_IN_BIN="")
-    assert done.code == 5
+    done = run(tmp_path / "out", "process", str(manifest(tmp_path)), STAND_IN_BIN="")
+    assert done.returncode == 5
     found = results(tmp_path / "out")
     assert {record["verdict"] for record in found} == {"not-exercised"}
     assert all(record["observed"].startswith("image not available: ") for record in found)
-    assert "image not available" in done.out
+    assert "image not available" in done.stdout
     assert "image not available" in (tmp_path / "out" / "summary.md").read_text()
 
 
 def test_a_target_that_can_be_had_is_driven_beside_one_that_cannot(tmp_path):
-    asked = ("--target", str(manifest(tmp_path)), "--target", "passthrough", *SELECTED, "--runtime", "process")
-    done = program("run", *asked, "--out", str(tmp_path / "out"), STAND_IN_BIN="")
-    assert done.code == 0
+    done = run(tmp_path / "out", "process", str(manifest(tmp_path)), "passthrough", STAND_IN_BIN="")
+    assert done.returncode == 0
     assert {(record["target"], record["verdict"]) for record in results(tmp_path / "out")} == {
         ("stand-in", "not-exercised"),
         ("passthrough", "pass"),
@@ -77,8 +84,8 @@ def test_a_target_that_can_be_had_is_driven_beside_one_that_cannot(tmp_path):
 
 
 def test_the_program_stands_in_for_the_image(tmp_path):
-    done = run(manifest(tmp_path), tmp_path / "out", "process", STAND_IN_BIN=str(stand_in(tmp_path)))
-    assert done.code == 0, done
+    done = run(tmp_path / "out", "process", str(manifest(tmp_path)), STAND_IN_BIN=str(stand_in(tmp_path)))
+    assert done.returncode == 0, done
     assert {record["verdict"] for record in results(tmp_path / "out")} == {"pass"}
 
 
@@ -120,12 +127,12 @@ class TestWithAnEngine:
                 arguments={},
                 labels=run_labels(run_id),
             )
-            done = run(manifest(tmp_path, image), tmp_path / "out", "containers")
-        assert done.code == 0, done
+            done = run(tmp_path / "out", "containers", str(manifest(tmp_path, image)))
+        assert done.returncode == 0, done
         assert {record["verdict"] for record in results(tmp_path / "out")} == {"pass"}
 
     def test_a_run_in_containers_without_the_image_says_so(self, tmp_path):
         with engine_run():
-            done = run(manifest(tmp_path), tmp_path / "out", "containers")
-        assert done.code == 5, done
+            done = run(tmp_path / "out", "containers", str(manifest(tmp_path)))
+        assert done.returncode == 5, done
         assert {record["verdict"] for record in results(tmp_path / "out")} == {"not-exercised"}
