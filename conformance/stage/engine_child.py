@@ -101,10 +101,10 @@ class Engine:
         """Install what the plan needs and return its backends.
 
         What cannot be installed fails its own cells, which then are no longer left, and none of the others. What this
-        machine cannot have leaves them not exercised. Either way there is nothing that its controls could be compared to.
+        machine cannot have leaves them not exercised.
         """
         backends: dict[str, BackendManifest] = {}
-        absent = {DIRECT}
+        absent: set[str] = set()
         for name in sorted({cell.backend for cell in self.plan.cells} - {UNSEEN}):
             backend = load_backend(name)
             if await self._prepared([cell for cell in self.plan.left if cell.backend == name], None, [backend]):
@@ -113,10 +113,11 @@ class Engine:
             own = [cell for cell in self.plan.left if cell.target == name]
             if own and not await self._prepared(own, target, tuple(backends.values())):
                 absent.add(name)
-        compared = {cell.control for cell in self.plan.cells if cell.target not in absent}
-        for cell in self.plan.left if absent != {DIRECT} else ():
-            if cell.target == DIRECT and cell not in compared:
-                self.not_exercised(cell, "a gateway to compare with: none that was asked for can be had here")
+        if absent:
+            compared = {cell.control for cell in self.plan.cells if cell.target not in {*absent, DIRECT}}
+            for cell in self.plan.left:
+                if cell.target == DIRECT and cell not in compared:
+                    self.not_exercised(cell, "a gateway to compare with: none that was asked for can be had here")
         return backends
 
     async def _prepared(
