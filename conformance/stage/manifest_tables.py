@@ -363,7 +363,7 @@ class Faces(Table):
 
 
 class Sentinel(Table):
-    """What is asked to see whether the backend still answers, or to watch what that does: a read-only call, or the list."""
+    """What is asked to see whether the backend still answers, or what such a call does: of a tool, or for the list."""
 
     method: Literal["tools/call", "tools/list"] = Field(
         default="tools/call",

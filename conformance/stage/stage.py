@@ -295,7 +295,8 @@ class Stage:
         """
         if sentinel.method == "tools/list":
             listed = await client.tools()
-            return "" if any(name.endswith(sentinel.tool) for name in listed) else f"tools/list lacks {sentinel.tool}"
+            wanted = "" if self.instance.meta_tool else sentinel.tool  # such a gateway lists its own tools only
+            return "" if any(name.endswith(wanted) for name in listed) else f"tools/list lacks {sentinel.tool}"
         tool = await self.tool(sentinel.tool, client)
         arguments = dict(sentinel.arguments)
         if sentinel.nonce_argument is not None:

@@ -111,7 +111,8 @@ def _spec(stage: Stage, step: Step) -> Sentinel | None:
     backend = stage.instance.backend
     if backend is None:
         return None
-    return backend.progress if step == "stream" else backend.sentinel
+    spec = backend.progress if step == "stream" else backend.sentinel
+    return spec if spec is not None and spec.method == "tools/call" else None
 
 
 def _register(client: ClientManifest) -> None:
