@@ -145,6 +145,10 @@ NEVER_ANSWERED: Final = 3600.0
 LOST_ANSWER: Final = 5.0
 """After this time a call of at most CROSSED_CALL counts as never answered. Healthy: 0.05 s more than the call lasts."""
 
+PROGRESS_EARLY: Final = 0.2
+"""Progress reported this long before its call's answer is not read together with it. The witness reports 0.4 s before;
+a gateway on a loaded machine reads within 0.1 s."""
+
 CANCEL_PROMPT: Final = 1.5
 """A cancel must have had its effect on the gateway's other side within this time, and a cancelled call's response its
 end. Healthy: 0.02 s, on a loaded machine 0.2 s; the nearest fault waits for the call's own end or a 15 s beat."""

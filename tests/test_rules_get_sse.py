@@ -289,3 +289,13 @@ def test_what_the_backend_lists_wrongly_is_its_own():
         backend=True, session="b", request=request("tools/list"), sse=[result(1, tools=[{"name": "echo"}])], t=5.5
     )
     assert verdict("MGC312", story).charged_to is Hop.BACKEND
+
+
+def test_what_a_backend_process_of_its_own_never_had_is_the_backends():
+    story = connected()
+    story.stimulus("tool.listed-again", tool="added")
+    story.listing(tools=["echo"], t=5.0, after=1.0)
+    story.stdio_start(t=5.3)
+    story.stdio("up", request("tools/list", 1), t=5.4)
+    story.stdio("down", result(1, tools=[{"name": "echo"}]), t=5.5)
+    assert verdict("MGC312", story).charged_to is Hop.BACKEND

@@ -31,23 +31,30 @@ def progress(token, value, **more):
     return notification("notifications/progress", progressToken=token, progress=value, **more)
 
 
-def call(story, token, *, given=7, sent=(1, 2), got=None, nonce="n-1", client="a", session="s-1", t=None, after=()):
-    """Add one call on both sides. sent, got: values, or whole messages; got None: what was sent. Returns its stream."""
+def call(
+    story, token, *, given=7, sent=(1, 2), got=None, nonce="n-1", client="a", session="s-1", t=None, after=(), lasts=0.0
+):
+    """Add one call on both sides. sent, got: values, or whole messages; got None: what was sent. Returns its stream.
+
+    lasts: seconds from the backend's reports to its answer.
+    """
     began = story.now if t is None else t
     behind = [item if isinstance(item, dict) else progress(given, item) for item in sent]
     front = [
         item if isinstance(item, dict) else progress(token, item)
         for item in (got if got is not None else (i["params"]["progress"] if isinstance(i, dict) else i for i in sent))
     ]
-    story.exchange(
+    asked_behind = story.exchange(
         backend=True,
         request=asked(given, nonce, 11),
         session=f"b-{session}",
-        sse=[*behind, result(11, content=[])],
+        sse=behind,
         t=began + 0.005,
         after=0.02,
-        length=0.05,
+        how=None,
     )
+    story.item(asked_behind, result(11, content=[]), t=began + 0.026 + lasts)
+    story.end(asked_behind, t=began + 0.027 + lasts)
     return story.exchange(
         client,
         request=asked(token, nonce),
@@ -138,8 +145,15 @@ def test_756_a_token_that_the_backend_made_up_is_charged_to_it():
 def test_756_progress_under_one_token_alone(given):
     story = connected()
     call(story, "t")
-    call(story, "", given=given, sent=(1,) if given else (), got=(), nonce="n-2")
+    call(story, "", given=given, sent=(1,) if given else (), got=(), nonce="n-2", lasts=0.5)
     assert isinstance(verdict("MGC756", story), Fail)
+
+
+def test_756_progress_lost_because_it_came_with_the_answer():
+    story = connected()
+    call(story, "slow", lasts=0.5)
+    call(story, "quick", given=8, got=(), nonce="n-2")
+    assert isinstance(verdict("MGC756", story), Pass)
 
 
 @pytest.mark.parametrize(("got", "wanted"), [((), Pass), ([progress(17, 1)], Fail)])

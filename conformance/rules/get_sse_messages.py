@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from conformance import timing
-from conformance.evidence.events import JSON
+from conformance.evidence.events import JSON, Hop
 from conformance.evidence.transcript import Beat, Exchange, Message, Transcript
 from conformance.rules.base import Inputs, Level, Side, charge, fail, rule
 from conformance.rules.get_sse_evidence import (
@@ -270,12 +270,30 @@ def added_tool_is_listed(inputs: Inputs) -> Verdict:
         f"tools/list names the added tool {added}",
         f"it names {len(names)} tools, and not that one",
         *lists[-1:],
-        charged_to=charge(inputs, lists[-1], lambda item: not any(n.endswith(added) for n in _tool_names(item))),
+        charged_to=Hop.BACKEND if _backend_omits(inputs.through, added, marker.t) else Hop.GATEWAY,
         symptom="list-changed-not-propagated",
     )
 
 
+def _backend_omits(transcript: Transcript, added: str, since: float) -> bool:
+    """Whether the backend was asked for its tools since then and never named the added one, itself.
+
+    So does a backend on stdio that is started anew for each request: what was added died with the one before.
+    """
+    answers = [
+        answer
+        for session in transcript.backend_sessions
+        for asked in session.up("tools/list")
+        if asked.t >= since and (answer := session.response_to(asked)) is not None
+    ]
+    return bool(answers) and not any(name.endswith(added) for answer in answers for name in _named(answer))
+
+
 def _tool_names(exchange: Exchange) -> tuple[str, ...]:
     answer = exchange.answer()
-    tools = answer.result.get("tools") if answer and answer.result else None
+    return _named(answer) if answer else ()
+
+
+def _named(answer: Message) -> tuple[str, ...]:
+    tools = answer.result.get("tools") if answer.result else None
     return tuple(str(tool.get("name")) for tool in tools or () if isinstance(tool, Mapping))

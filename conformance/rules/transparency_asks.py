@@ -287,6 +287,7 @@ def request_reaches_the_client(inputs: Inputs) -> Verdict:
                 f"{item.backend.method} at the client, who declared that it takes such",
                 f"no client was asked, and the backend heard {_heard(item)}",
                 events=item.events,
+                symptom="server-messages-not-relayed",
             )
     if not judged:
         return NotApplicable("the backend had nobody to ask, as it was told, or no stream had room for what it asked")

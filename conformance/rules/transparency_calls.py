@@ -119,11 +119,13 @@ def _is_token(value: JSON) -> bool:
 def token_comes_back(inputs: Inputs) -> Verdict:
     """Judge the tokens of the progress that clients receive.
 
-    What it checks: each is one that this client gave, in value and JSON type, and every kind of token gets any.
+    What it checks: each is one that this client gave, in value and JSON type, and every kind of token gets any, where
+    the backend reported PROGRESS_EARLY before its answer.
     Why it matters: a client looks its call up by the token; under any other the progress is nobody's.
     A failing exchange: client → tools/call progressToken 1; client ← progress of progressToken "1"
     A conforming exchange: client → tools/call progressToken 1; client ← progress of progressToken 1
-    Known gaps: no progress at all is MGC411's to judge, progress of a call that asked for none MGC757's.
+    Known gaps: no progress at all is MGC411's to judge, progress of a call that asked for none MGC757's. Progress that
+    is lost because it came together with the answer is lost under every token, and not judged here.
     """
     through = inputs.through
     plain = {call.client.id for call in calls(through) if call.token is None}
@@ -140,13 +142,14 @@ def token_comes_back(inputs: Inputs) -> Verdict:
     if not seen:
         return _none_arrived(through)
     for call in calls(through):
-        lost = call.sent() or call.given is None
+        lost = call.given is None or call.sent_early()
         if call.token is not None and lost and call.client.is_stream and not call.got(through):
             return fail(
                 f"progress under the token {call.token!r}, as under the other tokens",
                 f"the gateway asked its backend for none; under {seen[0][0].token!r} it did"
                 if call.given is None
-                else f"none of the backend's {len(call.sent())} reports came; under {seen[0][0].token!r} they did",
+                else f"none of the backend's {len(call.sent_early())} came that it sent long before its answer; "
+                f"under {seen[0][0].token!r} they did",
                 call.client,
                 events=(call.link.backend.seq,),
             )

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from conformance import timing
 from conformance.evidence.events import JSON
 from conformance.evidence.links import Link, links
 from conformance.evidence.transcript import BackendSession, Exchange, Message, Transcript
@@ -59,6 +60,11 @@ class Call:
             for message in self.session.messages
             if message.direction == "down" and message.method == PROGRESS and same(reported_for(message), self.given)
         )
+
+    def sent_early(self) -> tuple[Message, ...]:
+        """Return the progress that the backend reported at least PROGRESS_EARLY before it answered, if it did."""
+        answer = self.session.response_to(self.link.backend)
+        return tuple(m for m in self.sent() if answer is None or answer.t - m.t >= timing.PROGRESS_EARLY)
 
     def got(self, transcript: Transcript) -> tuple[Message, ...]:
         """Return the progress under the client's token that came down its streams, in order."""

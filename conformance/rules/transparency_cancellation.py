@@ -165,7 +165,13 @@ def _hits_another(transcript: Transcript, session: BackendSession, cancel: Messa
 def _missed(transcript: Transcript, cancel: Message, trouble: str) -> Fail:
     near = [item for item in cancelled(transcript) if item.cancel.t <= cancel.t]
     where = (near[-1].call, near[-1].cancel) if near else ()
-    return fail("the id of the gateway's own request that is to end", trouble, *where, events=(cancel.seq,))
+    return fail(
+        "the id of the gateway's own request that is to end",
+        trouble,
+        *where,
+        events=(cancel.seq,),
+        symptom="cancel-not-propagated",
+    )
 
 
 @rule(
@@ -204,7 +210,7 @@ def cancelled_call_ends(inputs: Inputs) -> Verdict:
         if until - item.cancel.t < timing.CANCEL_PROMPT or lagged(through, item.cancel.t, until):
             return Inconclusive("the end of a cancelled call was not watched for long enough, or the harness lagged")
         return fail(
-            f"the end of the response within {timing.CANCEL_PROMPT:.0f} s of the cancel, or an error",
+            f"the end of the response within {timing.CANCEL_PROMPT:g} s of the cancel, or an error",
             f"it was open for {until - item.cancel.t:.1f} s after it" + (f", then {said(item.call)}" if over else ""),
             item.call,
             item.cancel,
