@@ -14,6 +14,7 @@ from conformance.errors import CannotJudgeError
 from conformance.stage import before, images
 from conformance.stage.base_image import BASE_TAG
 from conformance.stage.engine import connect
+from conformance.stage.engine_side import SOCKET
 from conformance.stage.labels import run_labels
 from conformance.stage.launch import prepare, stdio_command
 from conformance.stage.networks import RunNetworks, check_routes, create_networks
@@ -47,8 +48,9 @@ START_SCRIPT: Final = f"{CONFIG_DIR}/start.sh"
 SAVED: Final = "/run/mcp-gateway-conformance/saved"
 """Folder, inside such a container, of what those commands printed."""
 
-ENGINE_SOCKET: Final = "/run/mcp-gateway-conformance/engine.sock"
-"""Where a gateway that starts containers finds the tapped engine socket."""
+ENGINE_FOLDER: Final = "/run/mcp-gateway-conformance"
+ENGINE_HOST: Final = f"unix://{ENGINE_FOLDER}/{SOCKET}"
+"""Where a gateway that starts containers, and the `docker` that it starts, find the tapped engine socket."""
 
 CORRECT: Final = "correct"
 """The witness script whose answers mean something; with any other, only the port is waited for."""
@@ -118,8 +120,9 @@ class ContainerRuntime:
     ) -> tuple[str, ...]:
         """Return the command a gateway is given for a stdio backend, wrapped in the stdio tap named `tap`.
 
-        spin_up: `docker run -i --rm IMAGE`, where IMAGE is of this run. Else the backend's program inside the gateway's
-        own container. Raises CannotJudgeError.
+        spin_up: `env DOCKER_HOST=… docker run -i --rm IMAGE`, where IMAGE is of this run. Else the backend's program
+        inside the gateway's own container. It brings its own environment along: many gateways hand their children next
+        to nothing. Raises CannotJudgeError.
         """
         face = backend.faces.stdio
         if face is None:
@@ -127,7 +130,6 @@ class ContainerRuntime:
         command, variables = stdio_command(face, {**_backend_values(backend), "script": script})
         if not spin_up:
             relay = (images.BASE_PYTHON, images.STDIO_TAP, "--name", tap, "--collector", str(collector))
-            # Many gateways hand their children next to nothing, so the command brings where its modules are.
             return ("env", f"PYTHONPATH={images.SOURCES}", *variables, *relay, *command)
         image = await self._backend_image(backend)
         derived = await asyncio.to_thread(
@@ -139,7 +141,7 @@ class ContainerRuntime:
             tap=tap,
             command=("env", *variables, *command) if variables else command,
         )
-        return ("docker", "run", "-i", "--rm", derived)
+        return ("env", f"DOCKER_HOST={ENGINE_HOST}", "docker", "run", "-i", "--rm", derived)
 
     async def start_gateway(
         self,
@@ -162,14 +164,14 @@ class ContainerRuntime:
         if target.start.before:
             files = (*files, (START_SCRIPT, before.script(preparation, argv, SAVED)))
             argv = ("/bin/sh", START_SCRIPT)
-        engine = _engine_access(engine_socket) if engine_socket else ({}, {})
+        env, mounts = _engine_access(engine_socket) if engine_socket else ({}, {})
         spec = ContainerSpec(
             name="gateway",
             image=await self._gateway_image(target),
             argv=argv,
-            env={**launch.env, **engine[0]},
+            env={**launch.env, **env},
             files=files,
-            mounts=engine[1],
+            mounts=mounts,
             network=self._side().gateway.name,
             port=PORT,
             labels=run_labels(self.plan.run_id),
@@ -262,8 +264,7 @@ def _engine_access(socket: Path) -> tuple[dict[str, str], dict[str, str]]:
 
     The folder is mounted, not the socket: a socket that is mounted itself is lost when the tap opens it again.
     """
-    folder = str(Path(ENGINE_SOCKET).parent)
-    return {"DOCKER_HOST": f"unix://{folder}/{socket.name}"}, {folder: str(socket.parent)}
+    return {"DOCKER_HOST": ENGINE_HOST}, {ENGINE_FOLDER: str(socket.parent)}
 
 
 def _own_values(manifest: TargetManifest | BackendManifest) -> dict[str, str]:

@@ -13,6 +13,9 @@ from conformance.wire.tap_address import UnixAddress
 from conformance.wire.toxics import EngineDenied
 
 ENGINE_TAP: Final = "engine:main"
+SOCKET: Final = "engine.sock"
+"""Name of the tapped socket's file."""
+
 _DEFAULT_SOCKET: Final = "/var/run/docker.sock"
 
 
@@ -35,7 +38,7 @@ class EngineSide:
         tap = f"{instance}:engine"
         folder = taps.spool_dir.parent / "engine" / instance
         folder.mkdir(parents=True, mode=0o755)
-        socket = folder / "engine.sock"
+        socket = folder / SOCKET
         listen = folder.parent / f"{instance}.unused.sock" if kind is SpinUp.ENGINE_MISSING else socket
         await taps.open_tap(tap, listen=UnixAddress(str(listen)), upstream=UnixAddress(engine_socket()))
         if kind is SpinUp.ENGINE_DENIED:

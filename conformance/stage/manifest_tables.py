@@ -304,7 +304,7 @@ class SpinUp(Table):
     """How the gateway is started where it starts its backend's container itself."""
 
     command: Command = Field(
-        description="argument list; {image} is the backend's image, {backend_command} is docker run -i --rm IMAGE"
+        description="argument list; {image} is the backend's image, {backend_command} ends in docker run -i --rm IMAGE"
     )
     files: Annotated[tuple[ConfigFile, ...], Field(strict=False)] = Field(
         default=(), description="files written before the start, in place of start.files; {image} as in the command"

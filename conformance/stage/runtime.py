@@ -77,7 +77,7 @@ class Runtime(Protocol):
     ) -> Sequence[str]:
         """Return the command a gateway is given for a stdio backend, wrapped in the stdio tap named `tap`.
 
-        spin_up: the command is `docker run -i --rm IMAGE`, IMAGE being derived with the tap inside.
+        spin_up: the command is `env DOCKER_HOST=… docker run -i --rm IMAGE`, IMAGE being derived with the tap inside.
         """
 
     async def start_gateway(
