@@ -32,6 +32,13 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def matrix(session: nox.Session) -> None:
+    """Judge clients x gateways x backends into reports/fleet; with `-- --shard K/N` a part, which `merge` completes."""
+    install(session)
+    session.run("python", "-m", "conformance", "matrix", *session.posargs)
+
+
+@nox.session
 def mutants(session: nox.Session) -> None:
     """Show that every rule can fail: drive each mutant gateway and print which rules caught it, classified as what."""
     install(session)

@@ -22,6 +22,8 @@ from conformance.commands import (
     fleet_latest,
     init,
     listing,
+    matrix,
+    merge,
     mutants,
     replay,
     run,
@@ -67,6 +69,8 @@ def _options(
 
 COMMANDS: Final[Mapping[str, tuple[Callable[..., ExitCode], str]]] = {
     "run": (run.run, run.EPILOG),
+    "matrix": (matrix.matrix, matrix.EPILOG),
+    "merge": (merge.merge, merge.EPILOG),
     "list": (listing.listing, listing.EPILOG),
     "explain": (explain.explain, explain.EPILOG),
     "replay": (replay.replay, replay.EPILOG),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import xml.etree.ElementTree as ET
 from dataclasses import replace
 
 import pytest
 from report_sample import HEADER, report, result
 
 from conformance.report.badge import Badge, NoBadge, badge, write_badges
+from conformance.report.badge_svg import svg
 from conformance.spec.profiles import Profile
 from conformance.spec.revisions import Revision
 
@@ -79,12 +81,13 @@ def test_files_of_one_and_of_several_targets(tmp_path):
     write_badges(report(tmp_path, *BOTH), PROFILE, tmp_path)
     assert json.loads((tmp_path / "badge.json").read_text(encoding="utf-8"))["message"] == "required 2/2"
     assert (tmp_path / "badge-gw.json").read_bytes() == (tmp_path / "badge.json").read_bytes()
+    assert (tmp_path / "badge-gw.svg").read_bytes() == (tmp_path / "badge.svg").read_bytes()
 
     several = tmp_path / "several"
     several.mkdir()
     found = write_badges(report(several, *BOTH, result(target="../other")), PROFILE, several)
     assert [type(item) for item in found] == [Badge, NoBadge]
-    assert sorted(path.name for path in several.glob("badge*")) == ["badge-gw.json"]
+    assert sorted(path.name for path in several.glob("badge*")) == ["badge-gw.json", "badge-gw.svg"]
 
 
 def test_a_row_that_does_not_apply_is_not_counted(tmp_path):
@@ -93,3 +96,11 @@ def test_a_row_that_does_not_apply_is_not_counted(tmp_path):
     )
     assert isinstance(found, Badge)
     assert found.message == "required 1/1 (1 n/a)"
+
+
+def test_the_picture_says_what_the_endpoint_does_and_equal_badges_are_equal_files():
+    for colour in ("brightgreen", "red"):
+        texts = ["".join(element.itertext()).strip() for element in ET.fromstring(svg("MCP <&", '"2/2', colour))]
+        assert any("MCP <&" in text for text in texts)
+        assert any('"2/2' in text for text in texts)
+    assert svg("a", "b", "red") == svg("a", "b", "red")

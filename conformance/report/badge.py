@@ -7,7 +7,7 @@ nothing judged means that there is no badge: a smaller number would look like a 
 better one.
 
 Each target gets `badge-TARGET.json`. `badge.json` is written too when the run had a single target; with several, no
-one of them would be what the name promises.
+one of them would be what the name promises. Beside each lies the same badge as a picture, `.svg`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Final
 from conformance.errors import ExitCode
 from conformance.evidence.events import JSON
 from conformance.expectations import NOT_THE_TARGET
+from conformance.report.badge_svg import svg
 from conformance.report.escape import file_name
 from conformance.report.records import Report, Result
 from conformance.rules.verdicts import Fail, HarnessFault, NotApplicable, Pass
@@ -116,8 +117,14 @@ def write_badges(report: Report, profile: Profile, out: Path) -> tuple[Badge | N
     found = tuple(badge(report, target, profile) for target in report.targets)
     for item in found:
         if isinstance(item, Badge):
-            text = json.dumps(item.to_json(), indent=2, ensure_ascii=False) + "\n"
             names = [f"badge-{file_name(item.target)}.json", *(["badge.json"] if len(found) == 1 else [])]
             for name in names:
-                (out / name).write_text(text, encoding="utf-8")
+                write_badge(item, out / name)
     return found
+
+
+def write_badge(item: Badge, path: Path) -> None:
+    """Write a badge's JSON to `path`, and beside it the same as a picture (.svg)."""
+    shown = item.to_json()
+    path.write_text(json.dumps(shown, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.with_suffix(".svg").write_text(svg(shown["label"], shown["message"], shown["color"]), encoding="utf-8")

@@ -24,8 +24,7 @@ def clear(out: Path) -> None:
     for path in (
         out / REPORT,
         out / "summary.md",
-        *out.glob("badge.json"),
-        *out.glob("badge-*.json"),
+        *(path for ending in ("json", "svg") for name in ("badge", "badge-*") for path in out.glob(f"{name}.{ending}")),
         *(out / "classes" / f"{name}{ending}" for name in classes for ending in (".md", ".html")),
     ):
         path.unlink(missing_ok=True)

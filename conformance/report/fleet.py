@@ -124,6 +124,11 @@ class Fleet:
         return tuple(sorted({cell.revision for cell in self.cells}, reverse=True))
 
     @property
+    def suites(self) -> tuple[str, ...]:
+        """The suites, in the order in which they were judged."""
+        return tuple(dict.fromkeys(result.suite for shard in self.shards for result in shard.report.results))
+
+    @property
     def results(self) -> tuple[Result, ...]:
         """Every result."""
         return tuple(item.result for cell in self.cells for item in cell.results)
@@ -150,12 +155,12 @@ def fleet(shards: Sequence[ShardReport]) -> Fleet:
             place = (result.target, client, result.backend, result.revision, result.suite)
             pieces = tuple(shard.excerpts.get(result.id, ()))
             grouped[place].append(FleetResult(result, standing(result), cause_of.get(result.id), pieces))
-    order = {item.name: number for number, item in enumerate((*plan.gateways, *plan.clients, *plan.backends))}
+    order = {item.name: number for number, item in enumerate((*plan.gateways, *plan.clients))}
     cells = [
         FleetCell(*place, tuple(sorted(found, key=lambda item: (STANDINGS.index(item.standing), item.result.id))))
         for place, found in grouped.items()
     ]
-    cells.sort(key=lambda cell: (order.get(cell.gateway, 0), order.get(cell.client, 0), cell.backend, cell.revision))
+    cells.sort(key=lambda cell: (order[cell.gateway], order[cell.client], cell.backend, cell.revision))
     return Fleet(plan, tuple(shards), tuple(cells), causes, tuple(_unmet(shards)))
 
 

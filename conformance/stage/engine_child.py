@@ -14,8 +14,7 @@ import signal
 import sys
 import time
 import traceback
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
@@ -30,6 +29,7 @@ from conformance.stage.engine_cleanup import sweep_dead_runs
 from conformance.stage.engine_log import EngineLog
 from conformance.stage.engine_probe import engine_answers
 from conformance.stage.instance import Instance, describe
+from conformance.stage.lanes import lanes
 from conformance.stage.manifest import BackendManifest, TargetManifest, load_backend, load_client
 from conformance.stage.memory import BACKEND_MB, MemoryBudget
 from conformance.stage.plan import DIRECT, Cell, Plan
@@ -80,22 +80,19 @@ class Engine:
         async with asyncio.TaskGroup() as tasks:
             if attached:
                 tasks.create_task(self._attached(attached, backends.get(attached[0].backend)))
-            for cells in self._groups():
-                for lane in _lanes(cells):
-                    tasks.create_task(self.lane(lane, backends[lane[0].backend]))
+            for lane in lanes(self._startable(), self.targets):
+                tasks.create_task(self.lane(lane, backends[lane[0].backend]))
         if self.watch is not None:
             await self.watch.stop()
         self.say("driven")
 
-    def _groups(self) -> Iterable[list[Cell]]:
-        """Return the cells of what is started here, by what they have in common; those that cannot be driven say so."""
-        groups: dict[tuple[str, ...], list[Cell]] = defaultdict(list)
+    def _startable(self) -> Iterator[Cell]:
+        """Yield the cells of what is started here; those that then cannot be driven say so."""
         for cell in self.plan.left:
             if lacking := self._lacks(cell):
                 self.not_exercised(cell, lacking)
             elif cell.target != URL_TARGET:
-                groups[cell.target, cell.backend, cell.revision, cell.backend_revision].append(cell)
-        return groups.values()
+                yield cell
 
     async def _prepare(self) -> dict[str, BackendManifest]:
         """Install what the plan needs and return its backends.
@@ -395,22 +392,6 @@ class Engine:
         footer = {"complete": False, "error": self.redactor.text(said)}
         write_evidence(self.plan.evidence_file(cell), header, observations, footer)
         self.say("failed", cell=cell.id, error=self.redactor.text(said))
-
-
-def _lanes(cells: Iterable[Cell]) -> list[list[Cell]]:
-    """Return the cells of one group by the instance they may share."""
-    known = scenarios()
-    shared: dict[tuple[str, bool], list[Cell]] = defaultdict(list)
-    alone: list[list[Cell]] = []
-    for cell in cells:
-        scenario = known[cell.scenario]
-        if scenario.kind is ScenarioKind.DESTRUCTIVE:
-            alone.append([cell])
-        else:
-            shared[str(scenario.kind), scenario.spin_up is not None].append(cell)
-    # the longest waits first: a suite lasts about its longest wait only if that one starts at once
-    lanes = [*shared.values(), *alone]
-    return sorted(lanes, key=lambda lane: -max(known[cell.scenario].seconds for cell in lane))
 
 
 async def drive(plan: Plan) -> None:

@@ -1,0 +1,93 @@
+"""`matrix`: clients x gateways x backends, the whole or one shard of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from conformance.commands import choosing, teaching
+from conformance.commands.console import say
+from conformance.commands.merge import FLEET, merge_files
+from conformance.commands.run import FailOn, Runtime
+from conformance.commands.runtime_choice import choose_runtime
+from conformance.errors import ExitCode, UsageError
+from conformance.matrix import plan_matrix, run_shard
+from conformance.running import Selection
+from conformance.sharding import Shard
+
+EPILOG = teaching.epilog(
+    ("matrix", "every gateway that has a baseline, on both revisions, into reports/fleet"),
+    ("matrix --resume", "go on with one that was interrupted"),
+    ("matrix --shard 2/8 --out shards", "an eighth of it; `merge shards/` puts the shards together"),
+    codes=(0, 1, 2, 3, 4, 5),
+)
+REVISIONS: Final = ("2025-06-18", "2025-11-25")
+"""What a fleet is driven on unless it is said otherwise."""
+
+
+def matrix(
+    target: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME|FILE.toml", help="gateway; repeatable; default: every one with a baseline"),
+    ] = None,
+    backend: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="MCP server; repeatable; default: witness, everything")
+    ] = None,
+    client: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="client; repeatable; `driver` is the harness itself; default: all"),
+    ] = None,
+    revision: Annotated[
+        list[str] | None, typer.Option(metavar="DATE", help=f"repeatable; default: {', '.join(REVISIONS)}")
+    ] = None,
+    suite: Annotated[list[str] | None, typer.Option(metavar="NAME", help="this suite only; repeatable")] = None,
+    shard: Annotated[
+        str, typer.Option(metavar="K/N", help="the K-th of N parts, so that several machines share the work")
+    ] = "1/1",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="continue an interrupted run of the same shard in the same folder")
+    ] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="no wait over 2 s, the witness only; no badge")] = False,
+    runtime: Annotated[
+        Runtime | None, typer.Option(help="default: containers where an engine answers, else process")
+    ] = None,
+    fail_on: Annotated[FailOn, typer.Option(help="lowest level whose failures fail the run")] = FailOn.PRACTICE,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="folder for evidence, reports and the shard file")] = Path(
+        "reports/latest/matrix"
+    ),
+    into: Annotated[
+        Path, typer.Option("--fleet", metavar="DIR", help="folder for the fleet's report, written by an unsharded run")
+    ] = FLEET,
+) -> ExitCode:
+    """Drive clients x gateways x backends, judge everything, and write the fleet's report.
+
+    A shard writes its shard file only; `merge` writes the report once all of them are there. Which shard a gateway
+    falls into depends on what was asked for alone, and is the same on every machine.
+    """
+    part = Shard.parse(shard)
+    targets = choosing.chosen_targets(target or [choosing.ALL])
+    selection = Selection(
+        targets=targets,
+        backends=choosing.chosen_backends(backend or []),
+        runtime=runtime.value if runtime is not None else choose_runtime(say),
+        out=out,
+        revisions=choosing.chosen_revisions(revision or REVISIONS),
+        suites=choosing.chosen_suites(suite or ()),
+        quick=quick,
+        resume=resume,
+        expectations=choosing.chosen_expectations(targets, None, fail_on.value),
+    )
+    planned = plan_matrix(selection, part.parts, tuple(client or ()))
+    unknown = sorted(set(client or ()) - {item.name for item in planned.plan.clients})
+    if unknown:
+        raise UsageError(f"There is no client {unknown[0]!r} here; leave out --client to see all of them.")
+    say(
+        f"shard {part} of plan {planned.plan.digest[:12]}: {', '.join(planned.plan.shares[part.part - 1]) or 'nothing'}"
+    )
+    file, status = run_shard(planned, part)
+    say(f"wrote {file}")
+    if part.parts > 1 or status is ExitCode.INTERRUPTED:
+        return status
+    return merge_files([file], into)
