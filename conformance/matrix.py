@@ -7,7 +7,7 @@ are enough targets, so that it is installed on one machine only.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,10 +21,11 @@ from conformance.report.excerpts import excerpt
 from conformance.report.files import REPORT
 from conformance.report.jsonl import ReportWriter, read_report
 from conformance.report.records import Report
-from conformance.report.shards import DRIVER, MatrixPlan, Product, client_of, shard_file, write_shard
+from conformance.report.shards import DRIVER, MatrixPlan, Product, shard_file, write_shard
 from conformance.resuming import judging_digest, plan_digest, plan_parts
-from conformance.running import Selection, cells_of
+from conformance.running import Selection, cells_of, clients_of
 from conformance.sharding import Shard, partition
+from conformance.stage.client_manifest import ClientManifest
 from conformance.stage.lanes import cell_seconds
 from conformance.stage.manifest import BackendManifest, TargetManifest
 from conformance.stage.plan import DIRECT, Cell
@@ -53,15 +54,14 @@ class Matrix:
         return replace(self.whole, targets=targets, only=frozenset(own), expectations=expectations)
 
 
-def client_of_cell(cell: Cell) -> str:
-    """Return the name of the client that drives a cell."""
-    return client_of(scenarios()[cell.scenario].suite, cell.scenario)
-
-
 def plan_matrix(selection: Selection, parts: int, clients: Sequence[str] = ()) -> Matrix:
-    """Plan a matrix in `parts` shards. clients: names, all of them if none. Raises NothingRanError."""
+    """Plan a matrix in `parts` shards.
+
+    clients: names, the harness's own DRIVER among them; all if none is given. Raises NothingRanError.
+    """
+    known = scenarios()
     chosen = [cell for cell in cells_of(selection) if cell.target != DIRECT]
-    chosen = [cell for cell in chosen if not clients or client_of_cell(cell) in clients]
+    chosen = [cell for cell in chosen if not clients or (known[cell.scenario].client or DRIVER) in clients]
     if not chosen:
         raise NothingRanError("the matrix has no cell; widen --target, --backend, --client, --suite or --revision")
     targets = {target.name: target for target in selection.targets}
@@ -76,7 +76,7 @@ def plan_matrix(selection: Selection, parts: int, clients: Sequence[str] = ()) -
         ),
         lambda cell: cell_seconds(cell, targets[cell.target]),
     )
-    digests = plan_parts(chosen, selection.targets, selection.backends, selection.runtime)
+    digests = plan_parts(chosen, selection.targets, selection.backends, clients_of(chosen))
     digests |= {"the rules": judging_digest(), "the baselines": _baselines(selection.expectations)}
     plan = MatrixPlan(
         digest=plan_digest(digests),
@@ -84,7 +84,8 @@ def plan_matrix(selection: Selection, parts: int, clients: Sequence[str] = ()) -
         shares=tuple(tuple(sorted({cell.target for cell in share})) for share in shares),
         gateways=tuple(_product(item, item.fronts) for item in selection.targets),
         backends=tuple(_product(item) for item in selection.backends),
-        clients=_clients(chosen),
+        clients=tuple(_clients(chosen)),
+        driven_by={item.name: item.client for item in known.values() if item.client},
     )
     return Matrix(replace(selection, only=frozenset(chosen)), plan, shares)
 
@@ -118,13 +119,15 @@ def excerpts(report: Report, out: Path) -> Mapping[str, Sequence[Mapping[str, JS
     return {name: pieces for name, pieces in found if pieces}
 
 
-def _product(item: TargetManifest | BackendManifest, fronts: Iterable[str] = ()) -> Product:
+def _product(item: TargetManifest | BackendManifest | ClientManifest, fronts: Iterable[str] = ()) -> Product:
     return Product(item.name, item.title, item.version, item.licence, item.homepage, tuple(fronts))
 
 
-def _clients(cells: Iterable[Cell]) -> tuple[Product, ...]:
-    names = sorted({client_of_cell(cell) for cell in cells}, key=lambda name: (name != DRIVER, name))
-    return tuple(Product(name, "the harness's own driver", __version__) for name in names)
+def _clients(cells: Sequence[Cell]) -> Iterator[Product]:
+    """Yield the clients of cells, the harness's own driver first."""
+    if any(not scenarios()[cell.scenario].client for cell in cells):
+        yield Product(DRIVER, "the harness's own driver", __version__)
+    yield from map(_product, clients_of(cells))
 
 
 def _baselines(expectations: Expectations) -> str:

@@ -19,10 +19,10 @@ from typing import Final
 
 from conformance import __version__, timing
 from conformance.errors import EvidenceError, UsageError
-from conformance.evidence.events import JSON
 from conformance.evidence.log import read_evidence
 from conformance.paths import FIXTURES, SCENARIOS
 from conformance.report.records import Run
+from conformance.stage.client_manifest import ClientManifest
 from conformance.stage.manifest import BackendManifest, TargetManifest
 from conformance.stage.plan import Cell
 
@@ -32,7 +32,7 @@ _PACKAGE: Final = Path(timing.__file__).parent
 _DRIVING: Final = (
     *(_PACKAGE / name for name in ("evidence", "wire", "stage", "witness", "timing.py")),
     SCENARIOS,
-    FIXTURES / "gateways",
+    *(FIXTURES / name for name in ("gateways", "backends", "clients")),
 )
 """What drives, and so decides what evidence says. Rules do not: kept evidence is judged by the rules of today."""
 _JUDGING: Final = (
@@ -93,16 +93,19 @@ def start(out: Path, cells: Iterable[Cell], parts: Mapping[str, str], *, resume:
 
 
 def plan_parts(
-    cells: Iterable[Cell], targets: Iterable[TargetManifest], backends: Iterable[BackendManifest], more: JSON = None
+    cells: Iterable[Cell],
+    targets: Iterable[TargetManifest],
+    backends: Iterable[BackendManifest],
+    clients: Iterable[ClientManifest] = (),
 ) -> dict[str, str]:
-    """Return digests of what decides the evidence of a run, by what they are of. more: options that drive otherwise."""
+    """Return digests of what decides the evidence of a run, by what they are of."""
     found = {
         f"the harness ({__version__})": driving_digest(),
         "the cells": _digest(*sorted(cell.id for cell in cells)),
-        "the options": _digest(json.dumps(more, sort_keys=True)),
     }
     found |= {f"target {item.name}": manifest_digest(item) for item in targets}
-    return found | {f"backend {item.name}": manifest_digest(item) for item in backends}
+    found |= {f"backend {item.name}": manifest_digest(item) for item in backends}
+    return found | {f"client {item.name}": manifest_digest(item) for item in clients}
 
 
 def plan_digest(parts: Mapping[str, str]) -> str:
@@ -110,7 +113,7 @@ def plan_digest(parts: Mapping[str, str]) -> str:
     return _digest(*(f"{name}={digest}" for name, digest in sorted(parts.items())))
 
 
-def manifest_digest(item: TargetManifest | BackendManifest) -> str:
+def manifest_digest(item: TargetManifest | BackendManifest | ClientManifest) -> str:
     """Return the SHA-256 of a manifest and of what lies beside it: lock files, programs, Dockerfile."""
     files = sorted(path for path in item.folder.iterdir() if path.is_file()) if item.folder else []
     return _digest(item.model_dump_json(), *(file.read_bytes() for file in files if file.name != _NOT_DRIVING))

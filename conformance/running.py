@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +26,8 @@ from conformance.resuming import Start, plan_parts, start
 from conformance.rules.all import rules
 from conformance.spec.revisions import STREAMABLE_LEGACY
 from conformance.stage.attached import UNSEEN, URL_TARGET
-from conformance.stage.manifest import BackendManifest, TargetManifest
+from conformance.stage.client_manifest import ClientManifest
+from conformance.stage.manifest import BackendManifest, TargetManifest, load_client
 from conformance.stage.plan import Cell, Plan, RuntimeName, UrlTarget
 from conformance.stage.scenario import DEFAULT_SUITES, Scenario, ScenarioKind, scenarios
 from conformance.witness import SCRIPTS
@@ -166,6 +167,11 @@ class Judged:
     interrupted: bool
 
 
+def clients_of(cells: Iterable[Cell]) -> tuple[ClientManifest, ...]:
+    """Return the real clients that cells are driven with, by name."""
+    return tuple(load_client(name) for name in sorted({scenarios()[cell.scenario].client for cell in cells} - {""}))
+
+
 def begin(selection: Selection) -> Start:
     """Make the output folder ready for a selection and say which cells are driven; see `conformance.resuming.start`.
 
@@ -174,7 +180,7 @@ def begin(selection: Selection) -> Start:
     cells = cells_of(selection)
     if not cells:
         raise NothingRanError("the selection leaves nothing to drive; widen --suite, --rule, --revision or --backend")
-    parts = plan_parts(cells, selection.targets, selection.backends, selection.runtime)
+    parts = plan_parts(cells, selection.targets, selection.backends, clients_of(cells))
     return start(selection.out.resolve(), cells, parts, resume=selection.resume)
 
 

@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 import pytest
 from jsonschema import Draft202012Validator
 from report_sample import HOSTILE, diagnosis, result
-from shard_sample import PLAN, fleet_of, shard
+from shard_sample import fleet_of, shard
 
 from conformance.evidence.events import Event, Kind, Point
 from conformance.evidence.transcript import Transcript
@@ -34,7 +34,8 @@ EVERYTHING = (
     result("SESS-R01", "fail", suite="session_reuse"),
     result("INIT-R01", "inconclusive", suite="initialize_ordering", observed="the harness was late"),
     result("ISO-R01", "not-applicable", suite="isolation", observed="no credentials"),
-    result("CLI-R01", "pass", suite="clients", scenario="client-mcp-remote"),
+    result("CLI-R01", suite="clients", scenario="client-mcp-remote"),
+    result("GET-R05", scenario="client-mcp-remote"),
     diagnosis(FAILED),
 )
 UNMET = {
@@ -45,14 +46,12 @@ UNMET = {
     "state": "unchecked",
     "why": "this run drove no cell that it matches",
 }
-CLIENTS = (*PLAN.clients, PLAN.clients[0].__class__("mcp-remote", "mcp-remote", "0.1"))
 
 
 @pytest.fixture
 def written(tmp_path):
-    plan = PLAN.__class__(**{**{n: getattr(PLAN, n) for n in PLAN.__dataclass_fields__}, "clients": CLIENTS})
     piece = {"t": 1.0, "point": "client-tap", "text": "GET /mcp\nhost: x"}
-    found = fleet_of(tmp_path, *EVERYTHING, plan=plan, excerpts={FAILED["id"]: [piece]}, unmet=[UNMET], exit_code=1)
+    found = fleet_of(tmp_path, *EVERYTHING, excerpts={FAILED["id"]: [piece]}, unmet=[UNMET], exit_code=1)
     write_fleet(found, tmp_path / "fleet")
     return tmp_path / "fleet"
 
@@ -80,6 +79,7 @@ def test_a_cell_is_never_shown_better_than_the_worst_in_it(written):
     }
     assert cells(written)["get_sse"]["counts"] == {"known failure": 1, "pass": 1}
     assert cells(written)["clients"]["client"] == "mcp-remote"
+    assert [item["rule"] for item in cells(written)["clients"]["results"]] == ["CLI-R01", "GET-R05"]
 
 
 def test_a_failure_brings_its_bytes_its_cause_and_its_issue(written):

@@ -19,7 +19,7 @@ from conformance.report.shards import read_shard
 from conformance.running import Selection, cells_of
 from conformance.sharding import Shard
 from conformance.stage.lanes import lanes, start_up
-from conformance.stage.manifest import load_backend, load_target
+from conformance.stage.manifest import load_backend, load_client, load_target
 from conformance.stage.plan import DIRECT
 from conformance.stage.scenario import ScenarioKind, scenarios
 
@@ -86,7 +86,16 @@ def test_a_part_of_a_target_is_no_standard_run_and_a_whole_one_is():
 def test_only_the_clients_asked_for_are_planned():
     assert [item.name for item in plan_matrix(selected(suites=("get_sse",)), 1, ("driver",)).plan.clients] == ["driver"]
     with pytest.raises(NothingRanError, match="widen --target"):
-        plan_matrix(selected(), 1, ("nobody",))
+        plan_matrix(selected(suites=("get_sse",)), 1, ("reference",))
+
+
+def test_a_real_client_is_named_as_its_manifest_names_it():
+    plan = plan_matrix(selected("passthrough", suites=("clients", "get_sse")), 1, ("driver", "python-mcp")).plan
+    assert [item.name for item in plan.clients] == ["driver", "python-mcp"]
+    assert plan.clients[1].version == load_client("python-mcp").version
+    assert plan.client_of("client-python-mcp-lasting") == "python-mcp"
+    assert plan.client_of("get-in-session") == "driver"
+    assert "client python-mcp" in plan.parts
 
 
 # a shard's run --------------------------------------------------------------------------------------------------------
@@ -173,7 +182,7 @@ def test_a_shard_leaves_the_fleet_to_merge(ran, capsys):
 
 BAD = {
     "no shard": (("--shard", "9/8"), "write it as K/N"),
-    "unknown client": (("--client", "driver", "--client", "nobody"), "no client 'nobody'"),
+    "unknown client": (("--client", "driver", "--client", "pyton-mcp"), "no client named 'pyton-mcp'"),
     "unknown target": (("--target", "mcp-prxy"), "did you mean 'mcp-proxy'?"),
 }
 

@@ -21,7 +21,7 @@ from conformance.report.jsonl import read_report
 from conformance.report.overview import driven_in
 from conformance.report.records import Run
 from conformance.resuming import PLAN, driving_digest, manifest_digest, plan_parts, start
-from conformance.stage.manifest import load_backend, load_target
+from conformance.stage.manifest import load_backend, load_client, load_target
 from conformance.stage.plan import Cell, Plan
 
 REVISION = "2025-11-25"
@@ -121,7 +121,7 @@ def test_the_plan_names_what_decides_the_evidence():
         "backend witness",
     ]
     assert found != plan_parts(CELLS[1:], targets, backends)
-    assert found != plan_parts(CELLS, targets, backends, "containers")
+    assert "client reference" in plan_parts(CELLS, targets, backends, (load_client("reference"),))
     assert len(driving_digest()) == 64
 
 

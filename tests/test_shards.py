@@ -11,7 +11,7 @@ from report_sample import result
 from shard_sample import PLAN, shard
 
 from conformance.errors import CannotJudgeError, EvidenceError, ExitCode, UsageError
-from conformance.report.shards import client_of, read_shard, whole
+from conformance.report.shards import read_shard, whole
 from conformance.sharding import Shard, partition
 
 FIRST, SECOND = result(), result(target="other")
@@ -63,11 +63,6 @@ def test_what_lasts_longest_has_a_part_of_its_own():
 def test_what_is_no_shard_is_refused(text):
     with pytest.raises(UsageError, match="write it as K/N"):
         Shard.parse(text)
-
-
-def test_real_clients_are_those_of_their_suite():
-    assert client_of("clients", "client-mcp-remote") == "mcp-remote"
-    assert client_of("get_sse", "client-a") == "driver"
 
 
 # the file -------------------------------------------------------------------------------------------------------------

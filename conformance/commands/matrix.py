@@ -12,10 +12,13 @@ from conformance.commands.console import say
 from conformance.commands.merge import FLEET, merge_files
 from conformance.commands.run import FailOn, Runtime
 from conformance.commands.runtime_choice import choose_runtime
-from conformance.errors import ExitCode, UsageError
+from conformance.errors import ExitCode
 from conformance.matrix import plan_matrix, run_shard
+from conformance.report.shards import DRIVER
 from conformance.running import Selection
 from conformance.sharding import Shard
+from conformance.stage.manifest import load_client
+from conformance.stage.scenario import SUITES
 
 EPILOG = teaching.epilog(
     ("matrix", "every gateway that has a baseline, on both revisions, into reports/fleet"),
@@ -67,6 +70,7 @@ def matrix(
     falls into depends on what was asked for alone, and is the same on every machine.
     """
     part = Shard.parse(shard)
+    clients = tuple(name if name == DRIVER else load_client(name).name for name in client or ())
     targets = choosing.chosen_targets(target or [choosing.ALL])
     selection = Selection(
         targets=targets,
@@ -74,15 +78,12 @@ def matrix(
         runtime=runtime.value if runtime is not None else choose_runtime(say),
         out=out,
         revisions=choosing.chosen_revisions(revision or REVISIONS),
-        suites=choosing.chosen_suites(suite or ()),
+        suites=choosing.chosen_suites(suite or SUITES),
         quick=quick,
         resume=resume,
         expectations=choosing.chosen_expectations(targets, None, fail_on.value),
     )
-    planned = plan_matrix(selection, part.parts, tuple(client or ()))
-    unknown = sorted(set(client or ()) - {item.name for item in planned.plan.clients})
-    if unknown:
-        raise UsageError(f"There is no client {unknown[0]!r} here; leave out --client to see all of them.")
+    planned = plan_matrix(selection, part.parts, clients)
     say(
         f"shard {part} of plan {planned.plan.digest[:12]}: {', '.join(planned.plan.shares[part.part - 1]) or 'nothing'}"
     )

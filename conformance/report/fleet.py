@@ -14,7 +14,7 @@ from conformance.evidence.events import JSON
 from conformance.report.escape import shown, shown_lines
 from conformance.report.overview import Meaning, meaning
 from conformance.report.records import Diagnosis, Report, Result, Unmet
-from conformance.report.shards import MatrixPlan, ShardReport, client_of
+from conformance.report.shards import CLIENTS, DRIVER, MatrixPlan, ShardReport
 
 FLEET_SCHEMA_VERSION: Final = 1
 """Version of fleet.json."""
@@ -66,7 +66,10 @@ class FleetResult:
 
 @dataclass(frozen=True, slots=True)
 class FleetCell:
-    """Everything that one suite says of one gateway behind one client and before one backend, on one revision."""
+    """Everything that one suite says of one gateway behind one client and before one backend, on one revision.
+
+    What a real client brings to light is one suite, whichever the rules that judge it are of.
+    """
 
     gateway: str
     client: str
@@ -126,7 +129,9 @@ class Fleet:
     @property
     def suites(self) -> tuple[str, ...]:
         """The suites, in the order in which they were judged."""
-        return tuple(dict.fromkeys(result.suite for shard in self.shards for result in shard.report.results))
+        suites = dict.fromkeys(result.suite for shard in self.shards for result in shard.report.results)
+        found = {cell.suite for cell in self.cells}
+        return tuple(suite for suite in dict.fromkeys((*suites, CLIENTS)) if suite in found)
 
     @property
     def results(self) -> tuple[Result, ...]:
@@ -151,8 +156,9 @@ def fleet(shards: Sequence[ShardReport]) -> Fleet:
     grouped: dict[tuple[str, str, str, str, str], list[FleetResult]] = defaultdict(list)
     for shard in shards:
         for result in shard.report.results:
-            client = client_of(result.suite, result.scenario)
-            place = (result.target, client, result.backend, result.revision, result.suite)
+            client = plan.client_of(result.scenario)
+            suite = result.suite if client == DRIVER else CLIENTS
+            place = (result.target, client, result.backend, result.revision, suite)
             pieces = tuple(shard.excerpts.get(result.id, ()))
             grouped[place].append(FleetResult(result, standing(result), cause_of.get(result.id), pieces))
     order = {item.name: number for number, item in enumerate((*plan.gateways, *plan.clients))}

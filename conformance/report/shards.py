@@ -24,7 +24,7 @@ SHARD_SCHEMA_VERSION: Final = 1
 DRIVER: Final = "driver"
 """Name of the client that the harness itself is."""
 CLIENTS: Final = "clients"
-"""The suite in which real clients stand before the gateway; its scenarios are called client-NAME."""
+"""What a fleet calls everything that real clients bring to light, whichever suite's rule judges it."""
 _MALFORMED: Final = (KeyError, TypeError, ValueError, AttributeError, UsageError)
 
 
@@ -62,7 +62,7 @@ class MatrixPlan:
     """The whole matrix that a shard is a part of; the same in every shard.
 
     parts: digests of what decides what is driven and how it is judged, by what they are of. shares: names of the
-    targets of each shard, in the order of the shards.
+    targets of each shard, in the order of the shards. driven_by: the client of each scenario that a real one drives.
     """
 
     digest: str
@@ -71,6 +71,11 @@ class MatrixPlan:
     gateways: tuple[Product, ...]
     backends: tuple[Product, ...]
     clients: tuple[Product, ...]
+    driven_by: Mapping[str, str]
+
+    def client_of(self, scenario: str) -> str:
+        """Return the name of the client that drives a scenario."""
+        return self.driven_by.get(scenario, DRIVER)
 
     def to_json(self) -> dict[str, JSON]:
         """Return the plan's part of the `shard` line."""
@@ -81,6 +86,7 @@ class MatrixPlan:
             "gateways": [item.to_json() for item in self.gateways],
             "backends": [item.to_json() for item in self.backends],
             "clients": [item.to_json() for item in self.clients],
+            "driven_by": dict(self.driven_by),
         }
 
     @classmethod
@@ -93,6 +99,7 @@ class MatrixPlan:
             gateways=tuple(map(Product.from_json, data["gateways"])),
             backends=tuple(map(Product.from_json, data["backends"])),
             clients=tuple(map(Product.from_json, data["clients"])),
+            driven_by=dict(data["driven_by"]),
         )
 
 
@@ -105,11 +112,6 @@ class ShardReport:
     plan: MatrixPlan
     excerpts: Mapping[str, Sequence[Mapping[str, JSON]]]
     report: Report
-
-
-def client_of(suite: str, scenario: str) -> str:
-    """Return the name of the client that drives a scenario: the harness's own driver, but in suite clients."""
-    return scenario.removeprefix("client-") if suite == CLIENTS else DRIVER
 
 
 def shard_file(out: Path, shard: Shard) -> Path:
