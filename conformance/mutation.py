@@ -13,7 +13,7 @@ from conformance.evidence.events import JSON
 from conformance.expectations import NOT_THE_TARGET
 from conformance.paths import FIXTURES
 from conformance.progress import Record
-from conformance.stage.mutants import Mutant
+from conformance.stage.mutants import Base, Mutant
 from conformance.stage.scenario import scenarios
 
 REFERENCES: Final = ("passthrough", "terminating")
@@ -125,14 +125,21 @@ def judge_healthy(target: str, title: str, records: Sequence[Record]) -> Finding
 
 def _allowed(record: Record, allowed: Iterable[tuple[str, str, str]]) -> bool:
     place = (record["target"], record["scenario"], record["rule"])
-    return (record["verdict"] == "not-applicable" and place in allowed) or _without_http_sse(record)
+    return (record["verdict"] == "not-applicable" and place in allowed) or _lacks(record)
 
 
-def _without_http_sse(record: Record) -> bool:
-    """Whether a result is missing because a variant's manifest names no HTTP+SSE endpoint; the references do."""
+def _lacks(record: Record) -> bool:
+    """Whether a result is missing because a healthy gateway's manifest lacks what the scenario needs.
+
+    Variants name no HTTP+SSE endpoint, as the references do; of these the terminating one alone fronts two backends.
+    """
     scenario = scenarios().get(str(record["scenario"]))
-    asked = scenario is not None and scenario.http_sse and record["target"] not in REFERENCES
-    return asked and record["verdict"] == "not-exercised"
+    if scenario is None or record["verdict"] != "not-exercised":
+        return False
+    variant = record["target"] not in REFERENCES
+    return (scenario.http_sse and variant) or (
+        scenario.second_backend is not None and record["target"] != Base.TERMINATING
+    )
 
 
 def _failing(records: Iterable[Record]) -> dict[str, set[str]]:

@@ -69,7 +69,7 @@ class Story:
         self,
         client: str = "a",
         *,
-        backend: bool = False,
+        backend: bool | str = False,
         engine: bool = False,
         method: str = "POST",
         target: str = "/mcp",
@@ -93,11 +93,12 @@ class Story:
 
         sse: messages (dicts), comments (strings) of an event stream, or None for a JSON or plain response.
         after: seconds from the request to the response head. length: from there to the end. how: None leaves it open.
-        status None: no response head ever came.
+        status None: no response head ever came. backend: it is on the backend's side; a name tells which backend's.
         """
         begin = self.now if t is None else t
         number = next(self._numbers)
-        tap = "backend:main" if backend else "engine:main" if engine else f"client:{client}"
+        behind = f"backend:{backend if isinstance(backend, str) else 'main'}"
+        tap = behind if backend else "engine:main" if engine else f"client:{client}"
         point = Point.BACKEND_TAP if backend else Point.ENGINE_TAP if engine else Point.CLIENT_TAP
         base = {"tap": tap, "conn": number if conn is None else conn, "exchange": f"{tap}/{conn or number}/{number}"}
         sent = dict(headers or {}) | ({"Mcp-Session-Id": session} if session else {})
@@ -144,6 +145,11 @@ class Story:
         tap, conn, _ = exchange.split("/")
         base = {"tap": tap, "conn": int(conn), "exchange": exchange}
         return self.add(_point(tap), Kind.HTTP_RESPONSE_END, t, **base, how=how, length=1, incomplete_event=False)
+
+    def refused(self, client: str = "a", t: float | None = None) -> float:
+        """Nobody accepts a client's connection."""
+        why = {"conn": next(self._numbers), "error": "Connection refused"}
+        return self.add(Point.CLIENT_TAP, Kind.CONN_FAILED, t, tap=f"client:{client}", **why)
 
     def leave(self, exchange: str, t: float | None = None) -> float:
         """The client closes the connection of an exchange."""

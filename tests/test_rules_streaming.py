@@ -73,7 +73,7 @@ def test_manners_of_the_other_rule_are_not_exercised() -> None:
     assert isinstance(verdict("MGC602", story), NotExercised)
 
 
-@pytest.mark.parametrize("got", [None, error(7), result(7, isError=True, content=[])])
+@pytest.mark.parametrize("got", [None, error(7), result(7, isError=True, content=[]), text("failed: no answer")])
 def test_603_the_client_hears_no_result(got: Any) -> None:
     story = Story()
     answered(story, "sse-unended", got=got)
@@ -82,7 +82,7 @@ def test_603_the_client_hears_no_result(got: Any) -> None:
 
 def test_603_half_an_event_is_passed_on() -> None:
     story = Story()
-    answered(story, "sse-unended", got=text("𝄞"))
+    answered(story, "sse-unended", got=text('{"nonce": "n-1", "text": "𝄞"}'))
     assert failure("MGC603", story).charged_to is Hop.GATEWAY
 
 

@@ -268,6 +268,8 @@ def list_changed(failure: Failure) -> bool | None:
 
 def several_backends(failure: Failure) -> bool | None:
     """The gateway had several backends."""
+    if failure.through.header.get("second_backend"):
+        return True
     if not failure.through.sees_backend:
         return None
     return len({session.tap for session in failure.through.backend_sessions}) > 1

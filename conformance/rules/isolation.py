@@ -9,6 +9,7 @@ from conformance.rules import (
     isolation_credentials,
     isolation_exposure,
     isolation_session_ids,
+    isolation_two,
 )
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "isolation_credentials",
     "isolation_exposure",
     "isolation_session_ids",
+    "isolation_two",
 ]

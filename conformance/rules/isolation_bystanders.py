@@ -83,7 +83,7 @@ def session_goes_on_beside_slow_call(inputs: Inputs) -> Verdict:
     A conforming exchange: call slow (2 s); 0.2 s later call echo in the session → answered after 0.01 s
     Known gaps: only calls of a backend that itself serves them side by side are judged.
     """
-    return _held_up(inputs, beside(inputs.through, same_session=True))
+    return held_up(inputs, beside(inputs.through, same_session=True))
 
 
 @rule(
@@ -105,10 +105,10 @@ def others_go_on_beside_slow_call(inputs: Inputs) -> Verdict:
     A conforming exchange: a: call slow (2 s); 0.2 s later b: call echo → answered after 0.01 s
     Known gaps: a gateway that serves a fixed number of calls at once is not driven to that number.
     """
-    return _held_up(inputs, beside(inputs.through, same_session=False))
+    return held_up(inputs, beside(inputs.through, same_session=False))
 
 
-def _held_up(inputs: Inputs, quick: tuple[Exchange, ...]) -> Verdict:
+def held_up(inputs: Inputs, quick: tuple[Exchange, ...]) -> Verdict:
     """Judge the waits of quick calls against what was left of the slow call, less what such a call takes alone."""
     through, slow = inputs.through, slow_call(inputs.through)
     ended = slow.answer() if slow is not None else None

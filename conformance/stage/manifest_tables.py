@@ -324,10 +324,15 @@ class Two(Table):
     )
     pattern: str = Field(description="name by which a client calls one of the first backend's tools, as tools.pattern")
     second_pattern: str = Field(description="the same for the second backend, at {second_backend_url}")
+    alone_pattern: str = Field(
+        default="",
+        description="the first one's while the gateway knows of no other tool with the name; "
+        "left out where it is the same",
+    )
 
     @model_validator(mode="after")
     def _have_tool(self) -> Self:
-        for pattern in (self.pattern, self.second_pattern):
+        for pattern in (self.pattern, self.second_pattern, self.alone_pattern or "{tool}"):
             if placeholders.names_in(pattern) != {"tool"}:
                 raise ValueError(f"two_backends: the pattern {pattern!r} must hold {{tool}} and no other placeholder.")
         return self

@@ -13,7 +13,7 @@ from conformance.evidence.events import JSON
 from conformance.evidence.transcript import SENTINEL
 from conformance.stage import sockets
 from conformance.stage.engine_log import EngineLog
-from conformance.stage.instance import Instance
+from conformance.stage.instance import BACKEND_TAP, SECOND_TAP, Instance
 from conformance.stage.manifest import load_client
 from conformance.stage.manifest_tables import Sentinel
 from conformance.stage.plan import Cell
@@ -143,13 +143,26 @@ class Stage:
         self.step("answer.manner", manner=manner)
         return await client.call(tool, {"nonce": self.nonce(), "manner": manner}, deadline=deadline)
 
-    def of_two(self, backend_tool: str) -> tuple[str, str]:
-        """Return the names by which the tool of that name is called, at the first backend and at the second."""
+    def of_two(self, backend_tool: str, *, alone: bool = False) -> dict[str, str]:
+        """Return the names by which a tool of both backends is called, by the tap before the backend; and say them.
+
+        alone: the gateway cannot know yet that the second backend has such a tool.
+        """
         target = self.instance.target
         if target is None or target.two_backends is None:
             raise RuntimeError("the gateway has one backend; the scenario lacks second_backend")
         two = target.two_backends
-        return two.pattern.replace("{tool}", backend_tool), two.second_pattern.replace("{tool}", backend_tool)
+        first = (two.alone_pattern if alone else "") or two.pattern
+        patterns = {BACKEND_TAP: first, SECOND_TAP: two.second_pattern}
+        names = {tap: pattern.replace("{tool}", backend_tool) for tap, pattern in patterns.items()}
+        self.step("two.expected", tool=backend_tool, names=names)
+        return names
+
+    async def call_of(self, client: McpClient, backend: str, name: str) -> Reply:
+        """Call the witness's tool `echo` at one of two backends, by its name there, and say so; return the reply."""
+        nonce = self.nonce()
+        self.step("two.called", backend=backend, tool=name, nonce=nonce)
+        return await client.call(name, {"nonce": nonce, "text": name}, deadline=timing.HANG_OBSERVATION)
 
     def nonce(self) -> str:
         """Return a fresh nonce; in the arguments of a call it links the two sides."""

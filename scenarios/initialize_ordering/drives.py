@@ -13,6 +13,9 @@ from conformance.stage.scenario import ScenarioKind, scenario
 from conformance.stage.stage import Stage
 from conformance.wire.driver import McpClient
 from conformance.witness.scripts import SCRIPTS
+from scenarios.initialize_ordering import drives_two
+
+__all__ = ["drives_two"]
 
 SUITE = "initialize_ordering"
 

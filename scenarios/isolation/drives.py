@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from scenarios.isolation import drives_bystanders, drives_clients, drives_credentials, drives_exposure
+from scenarios.isolation import drives_bystanders, drives_clients, drives_credentials, drives_exposure, drives_two
 
-__all__ = ["drives_bystanders", "drives_clients", "drives_credentials", "drives_exposure"]
+__all__ = ["drives_bystanders", "drives_clients", "drives_credentials", "drives_exposure", "drives_two"]

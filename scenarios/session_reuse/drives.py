@@ -12,6 +12,9 @@ from conformance.stage.scenario import ScenarioKind, scenario
 from conformance.stage.stage import Stage
 from conformance.wire.driver import McpClient
 from conformance.witness.scripts import SCRIPTS
+from scenarios.session_reuse import drives_two
+
+__all__ = ["drives_two"]
 
 SUITE = "session_reuse"
 

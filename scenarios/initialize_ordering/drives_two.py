@@ -1,0 +1,67 @@
+"""Drives of suite initialize_ordering: a gateway that starts before two backends, one of which is not there."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from conformance import timing
+from conformance.stage.instance import BACKEND_TAP, SECOND_TAP
+from conformance.stage.scenario import ScenarioKind, SecondBackend, scenario
+from conformance.stage.stage import Stage
+from conformance.wire.driver import McpClient
+
+SUITE: Final = "initialize_ordering"
+
+LATE: Final = 5
+"""Clients that look for the tools of a backend that has come, one after the other over RELAY_PROMPT."""
+
+
+async def _used(stage: Stage, client: McpClient, first: str) -> None:
+    """Connect, list the tools and call one of the backend that is there; go on no further than is answered."""
+    if await _joined(client):
+        await client.request("tools/list", {}, deadline=timing.HANG_OBSERVATION)
+        await stage.call_of(client, BACKEND_TAP, first)
+
+
+async def _joined(client: McpClient) -> bool:
+    reply = await client.initialize(deadline=timing.HANG_OBSERVATION)
+    answered = reply.result(client.last_id) is not None
+    if answered:
+        await client.initialized()
+    return answered
+
+
+@scenario(
+    suite=SUITE,
+    kind=ScenarioKind.DESTRUCTIVE,
+    brings=("second-backend-down", "list-without-second", "second-backend-late"),
+    seconds=timing.RELAY_PROMPT,
+    second_backend=SecondBackend.DOWN,
+)
+async def second_backend_down(stage: Stage) -> None:
+    """Start the gateway while one of its two backends is down, and use the other; start it, and let clients use it."""
+    names = stage.of_two("echo", alone=True)
+    await _used(stage, await stage.client("a"), names[BACKEND_TAP])
+    await stage.start_second()
+    for number in range(LATE + 1):
+        late = await stage.client(f"late{number}")
+        if await _joined(late):
+            await late.request("tools/list", {}, deadline=timing.HANG_OBSERVATION)  # some look at a backend only then
+            reply = await stage.call_of(late, SECOND_TAP, names[SECOND_TAP])
+            result = reply.result(late.last_id)
+            if result is not None and not result.get("isError"):
+                return
+        if number < LATE:
+            await stage.wait(timing.RELAY_PROMPT / LATE, "a gateway that looks for its backend now and then finds it")
+
+
+@scenario(
+    suite=SUITE,
+    kind=ScenarioKind.DESTRUCTIVE,
+    brings=("second-backend-silent",),
+    second_backend=SecondBackend.SILENT,
+)
+async def second_backend_silent(stage: Stage) -> None:
+    """Use one of two backends, of which the other takes initialize and never answers it."""
+    names = stage.of_two("echo", alone=True)
+    await _used(stage, await stage.client("a"), names[BACKEND_TAP])
