@@ -22,6 +22,7 @@ def rule(check=lambda _: Pass("seen"), *, side=Side.SERVER, holds=lambda _: True
         when=Precondition("p", "what was missing", holds),
         failure_classes=(),
         needs_control=needs_control,
+        needs_plain_tools=False,
         check=check,
     )
 
