@@ -176,21 +176,25 @@ SENT = (0.5, 0.75, 1.0, 1.25)
 def spaced(*came: float, lag: float = 0.0) -> Story:
     """A call with four progress reports: sent at SENT, and those of the client came at `came`."""
     story = Story()
-    behind = story.exchange(
-        backend=True, request=call(meta={"progressToken": "b"}), sse=[], how=None, t=0.05, after=0.05
-    )
-    front = story.exchange(request=call(meta={"progressToken": "c"}), sse=[], how=None, t=0.0, after=0.1)
-    for number, t in enumerate(SENT):
-        story.item(behind, notification("notifications/progress", progressToken="b", progress=number), t=t)
-    for number, t in enumerate(came):
-        story.item(front, notification("notifications/progress", progressToken="c", progress=number), t=t)
-    story.item(behind, text("𝄞"), t=1.5)
-    story.item(front, text("𝄞"), t=1.6)
-    story.end(behind, t=1.55)
-    story.end(front, t=1.65)
+    also_spaced(story, *came)
     if lag:
         story.lag(lag, t=0.8)
     return story
+
+
+def also_spaced(story: Story, *came: float, nonce: str = "n-1", **front: Any) -> None:
+    given: dict[str, Any] = {"sse": [], "how": None}
+    asked = [call(nonce, meta={"progressToken": f"{side}-{nonce}"}) for side in "bc"]
+    behind = story.exchange(backend=True, request=asked[0], t=0.05, after=0.05, **given)
+    before = story.exchange(request=asked[1], t=0.0, after=0.1, **given, **front)
+    for exchange, side, times in ((behind, "b", SENT), (before, "c", came)):
+        for number, t in enumerate(times):
+            token = f"{side}-{nonce}"
+            story.item(exchange, notification("notifications/progress", progressToken=token, progress=number), t=t)
+    story.item(behind, text("𝄞"), t=1.5)
+    story.item(before, text("𝄞"), t=1.6)
+    story.end(behind, t=1.55)
+    story.end(before, t=1.65)
 
 
 def test_607_each_event_comes_in_time() -> None:
@@ -202,6 +206,12 @@ def test_607_each_event_comes_in_time() -> None:
 
 def test_607_events_come_in_a_block() -> None:
     assert failure("MGC607", spaced(1.3, 1.3, 1.3, 1.3), spaced(*SENT)).symptom == "proxy-buffers-sse"
+
+
+def test_607_events_that_compression_holds() -> None:
+    story = spaced(*(t + 0.01 for t in SENT))
+    also_spaced(story, 1.3, 1.3, 1.3, 1.3, nonce="n-2", response_headers={"Content-Encoding": "gzip"})
+    assert "compressed (gzip)" in failure("MGC607", story, spaced(*SENT)).observed
 
 
 def test_607_the_harness_lagged() -> None:

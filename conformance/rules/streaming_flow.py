@@ -211,15 +211,20 @@ def _lingers(transcript: Transcript, exchange: Exchange) -> bool:
 def events_are_not_held(inputs: Inputs) -> Verdict:
     """Judge how long each event of a call is under way through the gateway, beside the same call without it.
 
-    What it checks: of the backend's evenly spaced events each reaches the client before the next one leaves. The pass
-    says how long the median event took, and how long the first byte took with and without the gateway.
+    What it checks: of the backend's evenly spaced events each reaches the client before the next one leaves, also where
+    the client offers to take them compressed. The pass says how long the median event took, and how long the first byte
+    took with and without the gateway.
     Why it matters: what gathers events into blocks, or compresses them, turns a live stream into bursts.
     A failing exchange: events leave each 0.25 s; the first four reach the client together with the fifth
     A conforming exchange: each event reaches the client within milliseconds
     Known gaps: whoever relays no progress at all is another rule's.
     """
+    judged = [_not_held(inputs, call) for call in spaced(inputs.through)]
+    return next((verdict for verdict in judged if not isinstance(verdict, Pass)), judged[0])
+
+
+def _not_held(inputs: Inputs, call: Exchange) -> Verdict:
     through = inputs.through
-    call = spaced(through)[0]
     linked = links_of(through, call)
     sent = backend_progress(through, linked[0]) if len(linked) == 1 else None
     got = client_progress(through, call)
@@ -233,7 +238,7 @@ def events_are_not_held(inputs: Inputs) -> Verdict:
         if came.t > following.t:
             return lagged(through, held, (following.t - left.t) * timing.HELD_SHARE) or fail(
                 f"each event before the next one, {following.t - left.t:.2f} s later, has left the backend",
-                f"one took {held.seconds:.2f} s",
+                f"one took {held.seconds:.2f} s{_coding(call)}",
                 call,
                 events=(left.seq, came.seq),
                 symptom="proxy-buffers-sse",
@@ -242,6 +247,11 @@ def events_are_not_held(inputs: Inputs) -> Verdict:
     return Pass(
         f"the median of {len(pairs)} events took {took * 1000:.1f} ms; {_first_bytes(inputs, call)}", call.events
     )
+
+
+def _coding(call: Exchange) -> str:
+    coding = call.response_headers.get("content-encoding")
+    return f", the stream being compressed ({coding})" if coding else ""
 
 
 def _paired(sent: tuple[Message, ...], got: tuple[Message, ...]) -> list[tuple[Message, Message]]:

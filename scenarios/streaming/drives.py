@@ -70,15 +70,17 @@ async def late_first_event(stage: Stage) -> None:
     suite=SUITE,
     kind=ScenarioKind.EXCLUSIVE,
     brings=("spaced-events", "answered-stream"),
-    seconds=timing.SPACED_CALL,
+    seconds=2 * timing.SPACED_CALL,
     needs_witness=True,
 )
 async def spaced_events(stage: Stage) -> None:
-    """Call a tool that reports its progress in small events, evenly spaced."""
+    """Call a tool that reports its progress in small events, evenly spaced; once more, and offer to take them coded."""
     client = await stage.connected()
     tool = await stage.tool("slow", client)
-    arguments = {"nonce": stage.nonce(), "seconds": timing.SPACED_CALL, "progress_every": timing.SPACED_EVERY}
-    await client.call(tool, arguments, meta={"progressToken": "streaming-1"})
+    for number, coding in enumerate(("identity", "gzip, deflate"), 1):
+        arguments = {"nonce": stage.nonce(), "seconds": timing.SPACED_CALL, "progress_every": timing.SPACED_EVERY}
+        params = {"name": tool, "arguments": arguments, "_meta": {"progressToken": f"streaming-{number}"}}
+        await client.request("tools/call", params, headers={"Accept-Encoding": coding})
     await client.delete()
 
 
