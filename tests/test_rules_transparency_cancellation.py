@@ -122,6 +122,13 @@ def test_742_a_relay_hands_a_clients_own_mistake_on() -> None:
     assert isinstance(verdict("MGC742", story), Pass)
 
 
+def test_742_whose_cancel_it_was_may_be_unknown() -> None:
+    story = given_up()
+    cancel(story, "nothing", 10.51)
+    cancel(story, "nothing", 10.52, backend=True)
+    assert isinstance(verdict("MGC742", story), Inconclusive)
+
+
 def test_742_nothing_was_sent() -> None:
     assert isinstance(verdict("MGC742", given_up()), NotApplicable)
 

@@ -126,7 +126,10 @@ def cancel_names_its_call(inputs: Inputs) -> Verdict:
     Known gaps: what a gateway sends shortly after a client's own cancel of nothing is not judged; it may be that one.
     """
     through = inputs.through
-    judged = [(session, item) for session, item in all_sent(through) if not after_stray(through, item)]
+    sent = tuple(all_sent(through))
+    judged = [(session, item) for session, item in sent if not after_stray(through, item)]
+    if sent and not judged:
+        return Inconclusive("each of its cancels came soon after a client's cancel of nothing, and may be that one")
     if not judged:
         return NotApplicable("the gateway sent its backend no cancel; that it should is judged by MGC741")
     for session, item in judged:
