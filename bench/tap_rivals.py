@@ -120,12 +120,17 @@ def main() -> int:
     """Measure and print; 0 when the tap carries enough, 1 when it does not, 3 when nothing could be measured."""
     parser = argparse.ArgumentParser(
         description=__doc__,
-        epilog="example: python bench/tap_rivals.py --rounds 40\n"
+        epilog="example: python bench/tap_rivals.py --rounds 128\n"
         "HAProxy comes from the distribution (apt-get install haproxy); mitmproxy is installed by this program.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--rounds", type=int, default=24, help="rounds per way (default 24, plus one to warm up)")
-    parser.add_argument("--posts", type=int, default=3000, help="POSTs per round and way (default 3000)")
+    parser.add_argument("--rounds", type=int, default=64, help="rounds per way (default 64, plus one to warm up)")
+    parser.add_argument(
+        "--posts",
+        type=int,
+        default=1000,
+        help="POSTs per round and way (default 1000: some 30 ms, so that few rounds are interrupted)",
+    )
     parser.add_argument(
         "--connections", type=int, nargs="+", default=[1, 16], help="connections at once, one run each (default 1 16)"
     )

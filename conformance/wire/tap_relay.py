@@ -51,8 +51,7 @@ class Leg:
         self._receive = source.sock.recv
         self._send_on = sink.sock.send
         self._size = FIRST_READ_SIZE
-        self._straight = False
-        """Nothing stands between: what is read can be sent at once."""
+        self._straight = False  # nothing stands between: what is read can be sent at once
         self._queue: deque[Unit] = deque()
         self._queued = 0
         self._stages: list[Stage] = []
@@ -166,26 +165,25 @@ class Leg:
             sent = self._send_on(data)
         except OSError:  # also: would block; it will again, or fail again, on the long way
             sent = 0
-        count = len(data)
-        if sent < count:
-            self._keep_rest(now, data, sent)
-            return False
-        self._relayed(now, monotonic_ns(), self._number, self.direction, data)
+        sent_ns, count = monotonic_ns(), len(data)
         self._connection.last_activity = now
         self._size = FIRST_READ_SIZE if count < FIRST_READ_SIZE else READ_SIZE
+        if sent < count:
+            self._keep_rest(now, sent_ns, data, sent)
+            return False
+        self._relayed(now, sent_ns, self._number, self.direction, data)
         return True
 
-    def _keep_rest(self, now: int, data: bytes, sent: int) -> None:
+    def _keep_rest(self, now: int, sent_ns: int, data: bytes, sent: int) -> None:
         """Record what was read and how much of it was sent, and send the rest later."""
-        self._connection.last_activity = now
         self._connection.record(now, self.direction, RecordKind.DATA, data)
         if sent:
-            self._connection.forwarded(monotonic_ns(), self.direction, sent, b"")
+            self._connection.forwarded(sent_ns, self.direction, sent, b"")
         self._enqueue([Unit(now, UnitKind.DATA, memoryview(data)[sent:])])
 
     def _read_and_feed(self) -> None:
         """Read once, record it, and give it to what stands between."""
-        size = READ_SIZE if self._rate is None else max(1, int(self._rate * _SLOW_TICK))
+        size = self._size if self._rate is None else max(1, int(self._rate * _SLOW_TICK))
         try:
             data = self.source.recv(size)
         except (BlockingIOError, InterruptedError):
@@ -196,6 +194,7 @@ class Leg:
         now = monotonic_ns()
         if data:
             self._connection.last_activity = now
+            self._size = FIRST_READ_SIZE if len(data) < FIRST_READ_SIZE else READ_SIZE
             if self._rate is not None:
                 self._not_before = self._loop.time() + len(data) / self._rate
             self._connection.record(now, self.direction, RecordKind.DATA, data)
