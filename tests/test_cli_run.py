@@ -92,6 +92,32 @@ def test_a_command_is_a_target_of_this_machine(asked, capsys, monkeypatch):
     assert selection.secret_env == ("API_TOKEN", "UPSTREAM_PASSWORD")
 
 
+def test_an_image_is_a_target_in_a_container(asked, capsys, monkeypatch):
+    monkeypatch.setattr(run, "engine_trouble", lambda say: "")
+    given = ("--command", "--port {port} --upstream {backend_url}", "--env", "MODE={host}", "--path", "/x")
+    assert cli(capsys, "run", "--image", "registry.example/gw:1.2", *given).code == 0
+    (selection,) = asked
+    (target,) = selection.targets
+    assert (target.name, target.install.image) == ("image", "registry.example/gw:1.2")
+    assert target.start.command == ("--port", "{port}", "--upstream", "{backend_url}")
+    assert (target.start.env["MODE"], target.endpoint.path) == ("{host}", "/x")
+    assert selection.runtime == "containers"
+
+
+def test_an_image_may_learn_all_from_its_environment(asked, capsys, monkeypatch):
+    monkeypatch.setattr(run, "engine_trouble", lambda say: "")
+    assert cli(capsys, "run", "--image", "gw:1", "--env", "UPSTREAM={backend_url}", "--env", "PORT={port}").code == 0
+    assert asked[0].targets[0].start.command == ()
+
+
+def test_an_image_without_an_engine_cannot_be_judged(asked, capsys, monkeypatch):
+    monkeypatch.setattr(run, "engine_trouble", lambda say: "no container engine answers (refused)")
+    shown = cli(capsys, "run", "--image", "gw:1", "--env", "UPSTREAM={backend_url}")
+    said = "--image needs a container engine, and no container engine answers (refused); `doctor` says what to type."
+    assert said in shown.sentence(ExitCode.CANNOT_JUDGE)
+    assert asked == []
+
+
 def test_a_url_is_one_sided_and_says_what_that_costs(asked, capsys, monkeypatch, listening):
     monkeypatch.setenv("GATEWAY_AUTH", "Bearer x")
     shown = cli(capsys, "run", "--url", listening, "--header-env", "Authorization=GATEWAY_AUTH")
@@ -145,8 +171,15 @@ BAD = {
     "witness without url": (("--witness-listen", "127.0.0.1:8900"), "--witness-listen goes with --url"),
     "witness nowhere": (("--url", "http://h/", "--witness-listen", "8900"), "write HOST:PORT"),
     "witness at any port": (("--url", "http://h/", "--witness-listen", "127.0.0.1:0"), "needs a port"),
-    "env without command": (("--env", "A=B"), "--env goes with --command"),
-    "path without command": (("--path", "/x"), "--path goes with --command"),
+    "env without command": (("--env", "A=B"), "--env goes with --command or --image"),
+    "path without command": (("--path", "/x"), "--path goes with --command or --image"),
+    "image and target": (("--image", "gw:1", "--target", "mcp-proxy"), "exclude each other"),
+    "image without tag": (("--image", "gw", "--command", "{backend_url}"), "write it as NAME:TAG"),
+    "image without backend": (("--image", "gw:1"), "{backend_url}"),
+    "image as a process": (
+        ("--image", "gw:1", "--env", "UPSTREAM={backend_url}", "--runtime", "process"),
+        "runs in a container",
+    ),
     "missing variable": (
         ("--url", "http://127.0.0.1:9/", "--header-env", "Authorization=NOT_SET"),
         "NOT_SET is not set",

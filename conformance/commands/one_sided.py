@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
@@ -29,12 +30,21 @@ def refuse_unreachable(url: str) -> None:
         ) from error
 
 
-def waiting_for(target: UrlTarget) -> str:
-    """Return what the user of a gateway whose upstream is to be the witness has to do now."""
-    return (
-        f"the witness listens at http://{target.witness}/mcp from now on: the gateway's upstream must point there; "
-        f"a gateway that is not up yet at {target.url} is waited for, {STARTED_SECONDS:g} s"
-    )
+def announce(target: UrlTarget, selection: Selection, say: Callable[[str], None]) -> None:
+    """Say what the user of a running gateway has to do now, and what is not judged of it.
+
+    Raises CannotJudgeError where nothing answers at its URL, unless it is to be started once the witness listens.
+    """
+    if target.witness:
+        say(
+            f"the witness listens at http://{target.witness}/mcp from now on: the gateway's upstream must point there; "
+            f"a gateway that is not up yet at {target.url} is waited for, {STARTED_SECONDS:g} s"
+        )
+    else:
+        refuse_unreachable(target.url)
+    lost = ", ".join(item.id for item in not_judged(selection)) or "none"
+    seen = "two-sided: but for its start" if target.witness else "one-sided: only the URL is known"
+    say(f"{seen}, so these rules are not judged: {lost}")
 
 
 def not_judged(selection: Selection) -> tuple[Rule, ...]:

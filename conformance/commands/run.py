@@ -13,9 +13,9 @@ import typer
 from conformance.commands import choosing, teaching
 from conformance.commands.console import say
 from conformance.commands.first_baseline import write_baseline as write_first_baseline
-from conformance.commands.one_sided import not_judged, refuse_unreachable, waiting_for
-from conformance.commands.runtime_choice import choose_runtime, warn_of_engine_access
-from conformance.errors import ExitCode, UsageError
+from conformance.commands.one_sided import announce
+from conformance.commands.runtime_choice import choose_runtime, engine_trouble, warn_of_engine_access
+from conformance.errors import CannotJudgeError, ExitCode, UsageError
 from conformance.execution import execute
 from conformance.running import Selection
 from conformance.stage.manifest import BackendManifest, TargetManifest, target_from_command
@@ -49,6 +49,8 @@ _OUTPUT: Final = "What is left"
 
 COMMAND_TARGET: Final = "command"
 """Name of the target that `--command` makes."""
+IMAGE_TARGET: Final = "image"
+"""Name of the target that `--image` makes."""
 
 
 class Runtime(StrEnum):
@@ -122,16 +124,26 @@ def run(
             rich_help_panel=_STARTED,
         ),
     ] = None,
+    image: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME:TAG",
+            help="start the gateway from this image, in a container; --command then holds the arguments of its "
+            "ENTRYPOINT",
+            rich_help_panel=_STARTED,
+        ),
+    ] = None,
     env: Annotated[
         list[str] | None,
         typer.Option(
             metavar="K=V",
-            help="with --command: set a variable; K alone passes yours on, as a secret",
+            help="with --command or --image: set a variable; K alone passes yours on, as a secret",
             rich_help_panel=_STARTED,
         ),
     ] = None,
     path: Annotated[
-        str, typer.Option(metavar="/PATH", help="with --command: path of its endpoint", rich_help_panel=_STARTED)
+        str,
+        typer.Option(metavar="/PATH", help="with --command or --image: path of its endpoint", rich_help_panel=_STARTED),
     ] = "/mcp",
     backend: Annotated[
         list[str] | None,
@@ -211,9 +223,9 @@ def run(
 ) -> ExitCode:
     """Start gateways and MCP servers, drive them, and judge what was seen on both sides.
 
-    Without --target, --url or --command: the three pinned gateways.
+    Without --target, --url, --command or --image: the three pinned gateways.
     """
-    _one_of({"--target": target, "--url": url, "--command": command})
+    _one_of({"--target": target, "--url": url, "--image" if image else "--command": image or command})
     _goes_with(
         "--url",
         url,
@@ -223,20 +235,18 @@ def run(
             "--witness-listen": witness_listen,
         },
     )
-    _goes_with("--command", command, {"--env": env, "--path": path != "/mcp"})
+    _goes_with("--command or --image", image or command, {"--env": env, "--path": path != "/mcp"})
     if url is not None and resume:
         raise UsageError("--resume continues a run of gateways that the harness starts; leave it out with --url.")
     if url is not None and (backend or runtime):
         raise UsageError("--url judges what already runs; leave out --backend and --runtime.")
-    if command is not None and runtime is Runtime.CONTAINERS:
-        raise UsageError("--command starts a program of this machine; for containers write a target file (`init`).")
     rules = choosing.chosen_rules(rule or ())
     clients, suites = choosing.chosen_clients(client or (), suite or ())
     revisions = choosing.chosen_revisions(revision or ())
     if url is not None:
         subject = _running(url, header_env or [], witness_listen or "")
-    elif command is not None:
-        subject = _started(command, env or [], path, backend or [])
+    elif command is not None or image is not None:
+        subject = _started(command or "", env or [], path, backend or [], image)
     else:
         subject = Subject(choosing.chosen_targets(target or []), choosing.chosen_backends(backend or []))
     expectations = choosing.chosen_expectations(subject.targets, baseline, fail_on.value)
@@ -246,7 +256,7 @@ def run(
     selection = Selection(
         targets=subject.targets,
         backends=subject.backends,
-        runtime=_runtime(runtime, subject, command),
+        runtime=_runtime(runtime, subject, command, image),
         out=out,
         revisions=revisions,
         suites=suites,
@@ -262,13 +272,7 @@ def run(
         expectations=expectations,
     )
     if subject.url is not None:
-        if subject.url.witness:
-            say(waiting_for(subject.url))
-        else:
-            refuse_unreachable(subject.url.url)
-        lost = ", ".join(item.id for item in not_judged(selection)) or "none"
-        seen = "two-sided: but for its start" if subject.url.witness else "one-sided: only the URL is known"
-        say(f"{seen}, so these rules are not judged: {lost}")
+        announce(subject.url, selection, say)
     warn_of_engine_access(selection, say)
     status = execute(selection)
     if write_baseline is not None and status is not ExitCode.INTERRUPTED:
@@ -283,13 +287,23 @@ def _running(url: str, header_env: Sequence[str], witness_listen: str) -> Subjec
     return Subject((), backends, found, tuple(found.header_env.values()))
 
 
-def _started(command: str, env: Sequence[str], path: str, backends: Sequence[str]) -> Subject:
+def _started(command: str, env: Sequence[str], path: str, backends: Sequence[str], image: str | None) -> Subject:
     variables, secret = choosing.command_environment(env)
-    made = target_from_command(COMMAND_TARGET, command, env=variables, path=path)
+    name = IMAGE_TARGET if image else COMMAND_TARGET
+    made = target_from_command(name, command, env=variables, path=path, image=image)
     return Subject((made,), choosing.chosen_backends(backends, default=("witness",)), None, secret)
 
 
-def _runtime(asked: Runtime | None, subject: Subject, command: str | None) -> RuntimeName:
+def _runtime(asked: Runtime | None, subject: Subject, command: str | None, image: str | None) -> RuntimeName:
+    """Return the runtime asked for, else the one that suits. Raises UsageError, and CannotJudgeError without engine."""
+    if image is not None:
+        if asked is Runtime.PROCESS:
+            raise UsageError("--image runs in a container; leave out --runtime process.")
+        if why := engine_trouble(say):
+            raise CannotJudgeError(f"--image needs a container engine, and {why}; `doctor` says what to type.")
+        return "containers"
+    if command is not None and asked is Runtime.CONTAINERS:
+        raise UsageError("--command starts a program of this machine; add --image, or write a target file (`init`).")
     if asked is not None:
         name: Literal["containers", "process"] = asked.value
         return name

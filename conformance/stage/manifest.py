@@ -269,10 +269,13 @@ def known_clients() -> tuple[str, ...]:
     return tuple(sorted(_client_files()))
 
 
-def target_from_command(name: str, command: str, *, env: Mapping[str, str], path: str = "/mcp") -> TargetManifest:
+def target_from_command(
+    name: str, command: str, *, env: Mapping[str, str], path: str = "/mcp", image: str | None = None
+) -> TargetManifest:
     """Return a target made from a command line with placeholders, split as a shell would.
 
-    Raises UsageError with what to mend.
+    image: NAME:TAG of a ready image that is the gateway; the command is then the arguments of its ENTRYPOINT, empty to
+    leave them to the image. Raises UsageError with what to mend.
     """
     try:
         argv = shlex.split(command)
@@ -280,12 +283,13 @@ def target_from_command(name: str, command: str, *, env: Mapping[str, str], path
         raise UsageError(f"--command cannot be split into arguments ({error}); close the quotation.") from error
     data = {
         "name": name,
-        "title": command,
+        "title": image or command,
         "version": "unknown",
+        "install": {"image": image} if image else {},
         "start": {"command": argv, "env": dict(env)},
         "endpoint": {"path": path},
     }
-    return _validate(data, TargetManifest, "--command")
+    return _validate(data, TargetManifest, "--image" if image else "--command")
 
 
 def target_json_schema() -> dict[str, Any]:
