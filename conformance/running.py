@@ -259,6 +259,8 @@ def _wait_for_interrupt() -> None:
 def _pytest_arguments(session: Path, selection: Selection, plan: Plan, out: Path) -> list[str]:
     # a suite without items would make pytest invent a skipped one
     suites = [str(SCENARIOS / name) for name in selection.suites if any(judged_items(plan, selection.rules, name))]
+    # The first item waits while other targets' cells are driven, which in a large fleet takes long.
+    backstop = timing.ITEM_BACKSTOP * max(1, len(plan.targets))
     return [
         *suites,
         f"--rootdir={SCENARIOS.parent}",
@@ -271,7 +273,7 @@ def _pytest_arguments(session: Path, selection: Selection, plan: Plan, out: Path
         f"--conformance-session={session}",
         f"--junit-xml={out / 'junit.xml'}",
         f"--alluredir={out / 'allure-results'}",
-        f"--timeout={timing.ITEM_BACKSTOP:g}",
+        f"--timeout={backstop:g}",
         "--import-mode=importlib",
         "-o",
         "junit_family=xunit1",

@@ -69,8 +69,8 @@ RATE_LIMITED: Final = 30.0
 was not judged says so."""
 
 ITEM_BACKSTOP: Final = 1800.0
-"""When pytest gives up on one item: beyond every deadline of the engine child (a first installation may take minutes),
-so that it ends only what has really come to a stop."""
+"""When pytest gives up on one item, for each target of a run: beyond every deadline of the engine child (a first
+installation may take minutes), so that it ends only what has really come to a stop."""
 
 SENTINEL: Final = 20.0
 """Time allowed for the sentinel exchange (initialize, initialized, tools/list, one call)."""

@@ -150,12 +150,15 @@ def ran(monkeypatch, tmp_path):
     return taken
 
 
-def test_without_arguments_every_gateway_is_driven_on_both_revisions(ran, capsys):
+def test_without_arguments_every_gateway_is_driven_on_every_revision_of_the_fleet(ran, capsys):
     assert cli(capsys, "matrix").code == 0
     ((planned, shard),) = ran
     assert shard == Shard(1, 1)
     assert {"fastmcp-proxy", "mcp-proxy", "supergateway"} <= {item.name for item in planned.plan.gateways}
     assert planned.whole.revisions == commands.REVISIONS
+    assert {target.name for target in planned.whole.targets} == {
+        name for share in planned.plan.shares for name in share
+    }
     assert [item.name for item in planned.plan.backends] == ["witness", "everything"]
     assert (planned.whole.runtime, planned.whole.resume) == ("containers", False)
     assert json.loads(Path("reports/fleet/fleet.json").read_text())["plan"] == planned.plan.digest

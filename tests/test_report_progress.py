@@ -67,3 +67,17 @@ def test_a_terminal_shows_what_runs_now():
     assert "0/2 cells · 3 s · driving; longest wait left 30 s (gw idle-stream)" in shown.get()
     assert f"{CELL}  3 s" in shown.get()
     assert "1 pass" in shown.get()
+
+
+def test_many_targets_say_what_is_left_of_each_and_about_how_long():
+    stream, clock = io.StringIO(), Clock()
+    cells = {f"{name}/process/witness/2025-11-25/2025-11-25/s{n}": 8.5 for name in "abcdef" for n in range(2)}
+    with LiveProgress(Console(file=stream, width=200), cells, clock) as progress:
+        for number, cell in enumerate(cells, 1):
+            progress.engine({"t": 0, "what": "driving", "cell": cell, "seconds": 8.5})
+            clock.now = number * 60.0
+            progress.engine({"t": 0, "what": "done", "cell": cell, "error": ""})
+    lines = [line[10:].partition("; longest")[0] for line in stream.getvalue().splitlines()[1:]]
+    assert lines[0] == "1/12 cells, 0 results; left: b 2, c 2, d 2, e 2 and others"
+    assert lines[1] == "2/12 cells, 0 results, about 10 min left; left: b 2, c 2, d 2, e 2 and others"
+    assert lines[-2:] == ["11/12 cells, 0 results, about 1 min left", "12/12 cells, 0 results"]

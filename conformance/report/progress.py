@@ -22,6 +22,11 @@ from conformance.report.escape import shown
 PLAIN_PERIOD: Final = 10.0
 """Without a terminal, a line that says only how far the run has come is printed at most this often, in seconds."""
 _SHOWN_CELLS: Final = 6
+_SHOWN_TARGETS: Final = 4
+_BESIDE_WAITS: Final = 1.5
+"""What a cell takes beside its deliberate waits, in seconds, as far as that matters for saying how far a run is."""
+_SHARE_TO_TELL: Final = 0.1
+"""Share of the work that must be done before it is said how long the rest takes; before, it would be a guess."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,9 @@ class LiveProgress:
         self._console = console
         self._cells = len(cells)
         self._waiting = dict(cells)
+        self._work = {cell: wait + _BESIDE_WAITS for cell, wait in cells.items()}
+        self._all_work = sum(self._work.values())
+        self._driven_from: float | None = None
         self._clock = clock
         self._lock = threading.Lock()
         self._driving: dict[str, _Driving] = {}
@@ -105,6 +113,8 @@ class LiveProgress:
                 return self._doing
             case "driving":
                 first, self._doing = self._doing != "driving", "driving"
+                if self._driven_from is None:
+                    self._driven_from = self._clock()
                 wait = float(line.get("seconds", self._waiting.get(cell, 0.0)))
                 self._driving[cell] = _Driving(cell, self._clock(), wait)
                 self._waiting.pop(cell, None)
@@ -124,6 +134,7 @@ class LiveProgress:
     def _end(self, cell: str) -> None:
         self._driving.pop(cell, None)
         self._waiting.pop(cell, None)  # a cell whose instance did not start was never driven
+        self._work.pop(cell, None)
         self._ended += 1
 
     def _say(self, text: str) -> None:
@@ -134,7 +145,23 @@ class LiveProgress:
 
     def _say_sparsely(self) -> None:
         if self._live is None and self._clock() - self._printed >= PLAIN_PERIOD:
-            self._say(f"{self._ended}/{self._cells} cells, {sum(self._verdicts.values())} results{self._waits()}")
+            judged = sum(self._verdicts.values())
+            self._say(f"{self._ended}/{self._cells} cells, {judged} results{self._estimate()}{self._waits()}")
+
+    def _estimate(self) -> str:
+        """Say about how long the rest takes, at the pace so far, and of which targets most is left."""
+        now = self._clock()
+        with self._lock:
+            left, begun = sum(self._work.values()), self._driven_from
+            targets = Counter(cell.partition("/")[0] for cell in self._work)
+        done = self._all_work - left
+        said = ""
+        if begun is not None and left and done >= _SHARE_TO_TELL * self._all_work:
+            said = f", about {max(1, round((now - begun) * left / done / 60))} min left"
+        if len(targets) > 1:
+            most = ", ".join(f"{shown(name)} {number}" for name, number in targets.most_common(_SHOWN_TARGETS))
+            said += f"; left: {most}" + (" and others" if len(targets) > _SHOWN_TARGETS else "")
+        return said
 
     def _waits(self) -> str:
         """Say how long the longest wait still to come lasts, of cells under way and of those not begun."""
@@ -148,7 +175,7 @@ class LiveProgress:
 
     def _render(self) -> RenderableType:
         now = self._clock()
-        waits = self._waits()
+        waits = self._estimate() + self._waits()
         with self._lock:
             running = sorted(self._driving.values(), key=lambda item: -item.left(now))
             counts = ", ".join(f"{number} {verdict}" for verdict, number in sorted(self._verdicts.items()))
