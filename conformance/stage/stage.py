@@ -158,11 +158,15 @@ class Stage:
         self.step("two.expected", tool=backend_tool, names=names)
         return names
 
-    async def call_of(self, client: McpClient, backend: str, name: str) -> Reply:
-        """Call the witness's tool `echo` at one of two backends, by its name there, and say so; return the reply."""
+    async def call_of(self, client: McpClient, backend: str, name: str) -> bool:
+        """Call the witness's tool `echo` at one of two backends, by its name there, and say so.
+
+        Returns whether it was served: a result carries the call's nonce, as an error that looks like one does not.
+        """
         nonce = self.nonce()
         self.step("two.called", backend=backend, tool=name, nonce=nonce)
-        return await client.call(name, {"nonce": nonce, "text": name}, deadline=timing.HANG_OBSERVATION)
+        reply = await client.call(name, {"nonce": nonce, "text": name}, deadline=timing.HANG_OBSERVATION)
+        return nonce in str(reply.result(client.last_id))
 
     def nonce(self) -> str:
         """Return a fresh nonce; in the arguments of a call it links the two sides."""

@@ -47,9 +47,7 @@ async def second_backend_down(stage: Stage) -> None:
         late = await stage.client(f"late{number}")
         if await _joined(late):
             await late.request("tools/list", {}, deadline=timing.HANG_OBSERVATION)  # some look at a backend only then
-            reply = await stage.call_of(late, SECOND_TAP, names[SECOND_TAP])
-            result = reply.result(late.last_id)
-            if result is not None and not result.get("isError"):
+            if await stage.call_of(late, SECOND_TAP, names[SECOND_TAP]):
                 return
         if number < LATE:
             await stage.wait(timing.RELAY_PROMPT / LATE, "a gateway that looks for its backend now and then finds it")
