@@ -380,10 +380,10 @@ def test_214_accepted() -> None:
     ("answer", "symptom"),
     [
         ({"status": 200, "sse": []}, "empty-200-stream"),
-        ({"status": 200, "response": result(1)}, ""),
-        ({"status": 202, "response": result(1)}, ""),
-        ({"status": 202, "body": "Accepted"}, ""),
-        ({"status": 204}, ""),
+        ({"status": 200, "response": result(1)}, "http-form-mishandled"),
+        ({"status": 202, "response": result(1)}, "http-form-mishandled"),
+        ({"status": 202, "body": "Accepted"}, "http-form-mishandled"),
+        ({"status": 204}, "http-form-mishandled"),
         ({"status": 200, "body": "<html>", "response_headers": {"Content-Type": "text/html"}}, "wrong-route-html"),
     ],
 )

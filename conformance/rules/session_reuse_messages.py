@@ -118,7 +118,7 @@ def _blame(inputs: Inputs, item: Exchange) -> Hop:
     side=Side.SERVER,
     requirements=("POST-05",),
     when=NOTIFIED,
-    failure_classes=("empty-200-stream", "wrong-route-html"),
+    failure_classes=("empty-200-stream", "wrong-route-html", "http-form-mishandled"),
 )
 def notification_is_answered_202(inputs: Inputs) -> Verdict:
     """Judge the answer to every notification that was not refused.
@@ -137,7 +137,7 @@ def notification_is_answered_202(inputs: Inputs) -> Verdict:
                 f"{item.rpc_method} was answered {said(item)}{' with a body' if _has_body(item) else ''}",
                 item,
                 charged_to=charge(inputs, item, _not_202),
-                symptom=_SYMPTOMS.get(item.content_type, ""),
+                symptom=_SYMPTOMS.get(item.content_type, "http-form-mishandled"),
             )
     return Pass(f"{len(found)} notification(s), each answered 202 without a body", found[0].events)
 
