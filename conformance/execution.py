@@ -36,7 +36,7 @@ from conformance.stage.manifest import BackendManifest, TargetManifest
 from conformance.stage.plan import Cell
 from conformance.stage.scenario import DEFAULT_SUITES, scenarios
 
-PROFILED = (Revision.V2025_11_25,)
+PROFILED = (Revision.V2025_06_18, Revision.V2025_11_25)
 """Revisions whose MUST rows are frozen as a profile that a badge counts."""
 _SEED = 0
 """No scenario draws at random; the search over generated interleavings will record its own."""

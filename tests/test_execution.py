@@ -9,6 +9,7 @@ from conformance.errors import ExitCode
 from conformance.execution import PROFILED, _terminated_like_interrupted, exit_code, header_of
 from conformance.expectations import Known, Unmet
 from conformance.running import Judged, Selection
+from conformance.spec.profiles import profile
 from conformance.stage.manifest import load_backend, load_target
 from conformance.stage.plan import UrlTarget
 from conformance.stage.scenario import DEFAULT_SUITES, SUITES
@@ -107,8 +108,9 @@ def test_a_narrowed_run_is_partial(narrowed):
 
 
 def test_only_one_frozen_revision_is_a_profile():
-    assert header().profile == PROFILED[0]
-    assert header(revisions=("2025-06-18",)).profile is None
+    assert all(header(revisions=(revision,)).profile == revision for revision in PROFILED)
+    assert all(profile(revision).frozen for revision in PROFILED)
+    assert header(revisions=("2025-03-26",)).profile is None
     assert header(revisions=("2025-06-18", "2025-11-25")).profile is None
 
 

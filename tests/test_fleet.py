@@ -203,13 +203,13 @@ def test_an_entry_of_a_shared_target_is_unmet_only_if_it_is_in_every_shard(tmp_p
 
 
 def test_a_badge_for_each_revision_that_has_a_profile_and_a_reason_for_the_others(tmp_path):
-    older = result(revision="2025-06-18")
+    older = result(revision="2024-11-05")
     found = fleet_of(tmp_path, result(requirements=["GET-02"]), older)
     write_fleet(found, tmp_path / "fleet")
     badges = json.loads((tmp_path / "fleet" / "fleet.json").read_text())["gateways"][0]["badges"]
-    assert [badge["revision"] for badge in badges] == ["2025-11-25", "2025-06-18"]
+    assert [badge["revision"] for badge in badges] == ["2025-11-25", "2024-11-05"]
     assert "rows were not judged" in badges[0]["why"]
-    assert badges[1]["why"]
+    assert "has no frozen profile" in badges[1]["why"]
     assert all(badge["message"] is None for badge in badges)
 
 
