@@ -297,6 +297,28 @@ def test_readiness_gives_up_at_its_deadline_and_says_what_was_last(events):
     assert [data["attempt"] for data in told] == list(range(1, len(told) + 1))
 
 
+def test_what_serves_http_sse_alone_is_ready_once_its_stream_opens(events):
+    replies = [b"500 Too Early\r\nContent-Type: text/html", b"200 OK\r\nContent-Type: text/event-stream"]
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if await reader.readline():
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 " + replies.pop(0) + b"\r\nConnection: close\r\n\r\n")
+            await writer.drain()
+        writer.close()
+
+    async def drive() -> str | None:
+        never = asyncio.get_running_loop().create_future()
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            probe = Probe(TcpAddress("127.0.0.1", port), None, stream="/sse")
+            return await wait_ready("gateway", probe, seconds=20, exited=never, on_event=events)
+
+    assert asyncio.run(drive()) is None
+    tried = [data["detail"] for data in events.of(Kind.READINESS) if "opens a stream" in data["what"]]
+    assert tried == ["500 text/html", "200 text/event-stream"]
+
+
 def test_the_log_is_bounded(events, tmp_path, monkeypatch):
     async def drive() -> Child:
         code = "for n in range(3000): print(n)"

@@ -178,7 +178,8 @@ class ContainerRuntime:
             own_entrypoint=target.install.image is not None,
         )
         path = target.endpoint.path if ready is Ready.ANSWERS and target.endpoint.streamable else None
-        return await _start_ready(spec, target, path, on_event, preparation, tolerant=ready is Ready.TRIED)
+        stream = target.endpoint.only_stream if ready is Ready.ANSWERS else None
+        return await _start_ready(spec, target, path, on_event, preparation, stream, tolerant=ready is Ready.TRIED)
 
     def _side(self) -> RunNetworks:
         if self._networks is None:
@@ -220,6 +221,7 @@ async def _start_ready(
     path: str | None,
     on_event: OnEvent,
     preparation: Preparation | None = None,
+    stream: str | None = None,
     *,
     tolerant: bool = False,
 ) -> RunningContainer:
@@ -235,7 +237,7 @@ async def _start_ready(
         container.saved = preparation.saved
         return await preparation.requests(container.address, told)
 
-    probe = Probe(container.address, path, prepared)
+    probe = Probe(container.address, path, prepared, stream)
     try:
         why = await wait_ready(
             spec.name, probe, seconds=manifest.ready.seconds, exited=container.wait(), on_event=on_event

@@ -205,6 +205,11 @@ class Endpoint(Table):
         description="the same headers for a second user; where given, suite isolation judges how credentials are kept",
     )
 
+    @property
+    def only_stream(self) -> str | None:
+        """Path of the HTTP+SSE stream where the gateway serves nothing else."""
+        return None if self.streamable else self.sse_path
+
     @model_validator(mode="after")
     def _is_reachable(self) -> Self:
         if not self.streamable and self.sse_path is None:

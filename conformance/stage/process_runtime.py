@@ -174,7 +174,9 @@ class ProcessRuntime:
             write_files(launch, folder)
             preparation = Preparation(target, {**values, **own}, secrets)
             path = target.endpoint.path if ready is Ready.ANSWERS and target.endpoint.streamable else None
-            probe = Probe(TcpAddress(HOST, port), path, preparation.at(TcpAddress(HOST, port)))
+            stream = target.endpoint.only_stream if ready is Ready.ANSWERS else None
+            address = TcpAddress(HOST, port)
+            probe = Probe(address, path, preparation.at(address), stream)
             return Placed(launch.argv, launch.env, probe, preparation)
 
         return await self._start("gateway", target, installed, place, on_event, tolerant=ready is Ready.TRIED)

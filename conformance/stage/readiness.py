@@ -41,12 +41,14 @@ class Probe:
     """What is asked: `address` must accept; with `path`, an initialize there must be answered with a result.
 
     prepare: what is done in between; it returns the headers that each request to the target then needs. The session
-    that the answer opens is ended again with DELETE.
+    that the answer opens is ended again with DELETE. stream: path where GET must open an event stream, for what serves
+    HTTP+SSE (2024-11-05) alone.
     """
 
     address: TcpAddress
     path: str | None
     prepare: Callable[[OnEvent], Awaitable[Mapping[str, str]]] | None = None
+    stream: str | None = None
 
 
 async def wait_ready(
@@ -80,6 +82,9 @@ async def _steps(name: str, probe: Probe, on_event: OnEvent) -> None:
     if probe.path is not None:
         url = f"http://{probe.address}{probe.path}"
         await until(f"{name} answers initialize at {url}", lambda: _initialize(url, headers), on_event)
+    if probe.stream is not None:
+        old = f"http://{probe.address}{probe.stream}"
+        await until(f"{name} opens a stream at {old}", lambda: _open_stream(old, headers), on_event)
 
 
 async def until(
@@ -123,6 +128,18 @@ async def _initialize(url: str, headers: Mapping[str, str]) -> tuple[bool, str]:
         except httpx.HTTPError as error:
             return False, f"{type(error).__name__}: {error}"
     return answer is not None and "result" in answer, detail
+
+
+async def _open_stream(url: str, headers: Mapping[str, str]) -> tuple[bool, str]:
+    accept = {**headers, "Accept": "text/event-stream"}
+    async with httpx.AsyncClient(trust_env=False, timeout=None) as client:  # noqa: S113 - as for initialize
+        try:
+            async with client.stream("GET", url, headers=accept) as response:
+                kind = response.headers.get("Content-Type", "")
+        except httpx.HTTPError as error:
+            return False, f"{type(error).__name__}: {error}"
+    opened = response.status_code == httpx.codes.OK and kind.startswith("text/event-stream")
+    return opened, f"{response.status_code} {kind or 'without a content type'}"
 
 
 async def _post(client: httpx.AsyncClient, url: str) -> tuple[dict[str, Any] | None, str | None, str]:
