@@ -66,7 +66,7 @@ def execute(selection: Selection) -> ExitCode:
             judged = drive_and_judge(selection, begun, on_result=take, on_progress=live.engine)
         for diagnosis in diagnoses(judged.records, out):
             writer.diagnosis(diagnosis.to_json())
-        standard = _is_standard(selection) and not selection.quick
+        standard = is_standard(selection) and not selection.quick
         unmet = selection.expectations.unmet(judged.records, whole=standard)
         status = exit_code(judged, unmet)
         whole = not judged.interrupted and not judged.trouble
@@ -132,14 +132,14 @@ def header_of(selection: Selection, runs: tuple[Run, ...] = ()) -> Header:
             revisions=selection.revisions,
             runtime=selection.runtime,
             quick=selection.quick,
-            partial=not _is_standard(selection),
+            partial=not is_standard(selection),
         ),
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         runs=runs,
     )
 
 
-def _is_standard(selection: Selection) -> bool:
+def is_standard(selection: Selection) -> bool:
     """Whether nothing of the standard run is left out: every suite and rule, before both standard backends."""
     if selection.only is not None and cells_of(selection) != cells_of(replace(selection, only=None)):
         return False

@@ -14,7 +14,7 @@ from pathlib import Path
 from conformance import __version__
 from conformance.errors import ExitCode, NothingRanError
 from conformance.evidence.events import JSON
-from conformance.execution import execute, header_of
+from conformance.execution import execute, header_of, is_standard
 from conformance.expectations import Expectations
 from conformance.judging import transcript
 from conformance.report.excerpts import excerpt
@@ -54,14 +54,9 @@ class Matrix:
         return replace(self.whole, targets=targets, only=frozenset(own), expectations=expectations)
 
 
-def plan_matrix(selection: Selection, parts: int, clients: Sequence[str] = ()) -> Matrix:
-    """Plan a matrix in `parts` shards.
-
-    clients: names, the harness's own DRIVER among them; all if none is given. Raises NothingRanError.
-    """
-    known = scenarios()
+def plan_matrix(selection: Selection, parts: int) -> Matrix:
+    """Plan a matrix in `parts` shards. Raises NothingRanError when there is nothing to drive."""
     chosen = [cell for cell in cells_of(selection) if cell.target != DIRECT]
-    chosen = [cell for cell in chosen if not clients or (known[cell.scenario].client or DRIVER) in clients]
     if not chosen:
         raise NothingRanError("the matrix has no cell; widen --target, --backend, --client, --suite or --revision")
     targets = {target.name: target for target in selection.targets}
@@ -85,9 +80,10 @@ def plan_matrix(selection: Selection, parts: int, clients: Sequence[str] = ()) -
         gateways=tuple(_product(item, item.fronts) for item in selection.targets),
         backends=tuple(_product(item) for item in selection.backends),
         clients=tuple(_clients(chosen)),
-        driven_by={item.name: item.client for item in known.values() if item.client},
+        driven_by={item.name: item.client for item in scenarios().values() if item.client},
+        standard=is_standard(selection),
     )
-    return Matrix(replace(selection, only=frozenset(chosen)), plan, shares)
+    return Matrix(selection, plan, shares)
 
 
 def run_shard(matrix: Matrix, shard: Shard) -> tuple[Path, ExitCode]:

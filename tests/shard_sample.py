@@ -9,7 +9,7 @@ from typing import Any
 from report_sample import HEADER, write
 
 from conformance.report.fleet import Fleet, fleet
-from conformance.report.records import Run
+from conformance.report.records import Header, Run
 from conformance.report.shards import MatrixPlan, Product, read_shard, shard_file, whole, write_shard
 from conformance.sharding import Shard
 
@@ -24,6 +24,7 @@ PLAN = MatrixPlan(
     backends=(Product("witness", "The witness", "0.1.0"),),
     clients=(Product("driver", "the harness's own driver", "0.1.0"), Product("mcp-remote", "mcp-remote", "0.1")),
     driven_by={"client-mcp-remote": "mcp-remote"},
+    standard=True,
 )
 
 
@@ -33,6 +34,7 @@ def shard(
     *records: dict[str, Any],
     plan: MatrixPlan = PLAN,
     excerpts: dict[str, list[dict[str, Any]]] | None = None,
+    header: Header = HEADER,
     **how: Any,
 ) -> Path:
     """Write the shard file of these results and diagnoses."""
@@ -40,8 +42,8 @@ def shard(
     part = Shard.parse(name)
     named = sorted({record["target"] for record in records if record["kind"] == "result"})
     runs = (Run("r1", "2026-01-02T03:04:05Z"),)
-    header = replace(HEADER, targets={name: HEADER.targets[name] for name in named}, runs=runs)
-    report = write(out / f"report-{part.part}.jsonl", *records, header=header, **how)
+    own = replace(header, targets={name: header.targets[name] for name in named}, runs=runs)
+    report = write(out / f"report-{part.part}.jsonl", *records, header=own, **how)
     write_shard(shard_file(out, part), part, plan, excerpts or {}, report)
     return shard_file(out, part)
 

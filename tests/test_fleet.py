@@ -6,11 +6,12 @@ import base64
 import hashlib
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 from jsonschema import Draft202012Validator
-from report_sample import HOSTILE, diagnosis, result
+from report_sample import HEADER, HOSTILE, diagnosis, result
 from shard_sample import fleet_of, shard
 
 from conformance.evidence.events import Event, Kind, Point
@@ -21,6 +22,8 @@ from conformance.report.fleet import IN_PART, STANDINGS, UNCHECKED, fleet
 from conformance.report.fleet_pages import _MARKS, css_class, write_fleet
 from conformance.report.overview import Meaning
 from conformance.report.shards import read_shard, whole
+from conformance.spec.profiles import profile
+from conformance.spec.revisions import Revision
 
 SCHEMA = json.loads((SCHEMAS / "fleet.schema.json").read_text(encoding="utf-8"))
 KNOWN = {"failure_class": "get-sse-wrong-status", "issue": "https://example.com/issues/7", "seen": "answers 400"}
@@ -211,6 +214,20 @@ def test_a_badge_for_each_revision_that_has_a_profile_and_a_reason_for_the_other
     assert "rows were not judged" in badges[0]["why"]
     assert "has no frozen profile" in badges[1]["why"]
     assert all(badge["message"] is None for badge in badges)
+
+
+def test_a_gateway_that_two_shards_share_gets_its_badge_from_both(tmp_path):
+    rows = profile(Revision.V2025_11_25).requirements
+    partial = replace(HEADER, selection=replace(HEADER.selection, partial=True))
+    halves = [
+        shard(tmp_path, f"{part}/2", result(f"R{part}", requirements=list(half)), header=partial)
+        for part, half in ((1, rows[::2]), (2, rows[1::2]))
+    ]
+    write_fleet(fleet(whole([read_shard(half) for half in halves])), tmp_path / "fleet")
+    (badge,) = json.loads((tmp_path / "fleet" / "fleet.json").read_text())["gateways"][0]["badges"]
+    assert badge["message"] == f"required {len(rows)}/{len(rows)}"
+    assert (tmp_path / "fleet" / badge["svg"]).is_file()
+    assert "brightgreen" in (tmp_path / "fleet" / badge["json"]).read_text()
 
 
 # excerpts -------------------------------------------------------------------------------------------------------------

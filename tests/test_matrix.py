@@ -12,16 +12,16 @@ from report_sample import result, write
 from conformance import matrix as matrices
 from conformance.commands import matrix as commands
 from conformance.errors import ExitCode, NothingRanError
-from conformance.execution import _is_standard
+from conformance.execution import is_standard
 from conformance.expectations import Expectations, Known
 from conformance.matrix import plan_matrix, run_shard
 from conformance.report.shards import read_shard
 from conformance.running import Selection, cells_of
 from conformance.sharding import Shard
 from conformance.stage.lanes import lanes, start_up
-from conformance.stage.manifest import load_backend, load_client, load_target
+from conformance.stage.manifest import known_clients, load_backend, load_client, load_target
 from conformance.stage.plan import DIRECT
-from conformance.stage.scenario import ScenarioKind, scenarios
+from conformance.stage.scenario import DEFAULT_SUITES, SUITES, ScenarioKind, scenarios
 
 TARGETS = ("passthrough", "terminating", "supergateway")
 REVISIONS = ("2025-06-18", "2025-11-25")
@@ -79,18 +79,29 @@ def test_a_shard_expects_what_its_own_targets_are_known_for():
 def test_a_part_of_a_target_is_no_standard_run_and_a_whole_one_is():
     backends = tuple(map(load_backend, ("witness", "everything")))
     whole = Selection((load_target("passthrough"),), backends, "process", Path("out"), revisions=REVISIONS)
-    assert _is_standard(plan_matrix(whole, 1).selection(Shard(1, 1)))
-    assert not _is_standard(plan_matrix(whole, 2).selection(Shard(1, 2)))
+    assert is_standard(plan_matrix(whole, 1).selection(Shard(1, 1)))
+    assert plan_matrix(whole, 2).plan.standard
+    assert not is_standard(plan_matrix(whole, 2).selection(Shard(1, 2)))
 
 
-def test_only_the_clients_asked_for_are_planned():
-    assert [item.name for item in plan_matrix(selected(suites=("get_sse",)), 1, ("driver",)).plan.clients] == ["driver"]
+def test_a_matrix_without_cells_is_refused():
     with pytest.raises(NothingRanError, match="widen --target"):
-        plan_matrix(selected(suites=("get_sse",)), 1, ("reference",))
+        plan_matrix(selected(suites=()), 1)
+
+
+@pytest.mark.parametrize(
+    ("names", "clients"),
+    [((), {"driver", *known_clients()}), (("driver",), {"driver"}), (("reference",), {"reference"})],
+)
+def test_the_clients_asked_for_decide_which_suites_are_driven(names, clients):
+    real, suites = commands._clients(names, SUITES)
+    whole = selected("passthrough", suites=suites, clients=real)
+    assert {item.name for item in plan_matrix(whole, 1).plan.clients} == clients
+    assert set(DEFAULT_SUITES) <= set(suites) or "driver" not in clients
 
 
 def test_a_real_client_is_named_as_its_manifest_names_it():
-    plan = plan_matrix(selected("passthrough", suites=("clients", "get_sse")), 1, ("driver", "python-mcp")).plan
+    plan = plan_matrix(selected("passthrough", suites=("clients", "get_sse"), clients=("python-mcp",)), 1).plan
     assert [item.name for item in plan.clients] == ["driver", "python-mcp"]
     assert plan.clients[1].version == load_client("python-mcp").version
     assert plan.client_of("client-python-mcp-lasting") == "python-mcp"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -18,7 +19,7 @@ from conformance.report.shards import DRIVER
 from conformance.running import Selection
 from conformance.sharding import Shard
 from conformance.stage.manifest import load_client
-from conformance.stage.scenario import SUITES
+from conformance.stage.scenario import ASKED_FOR, SUITES
 
 EPILOG = teaching.epilog(
     ("matrix", "every gateway that has a baseline, into reports/fleet"),
@@ -70,7 +71,7 @@ def matrix(
     falls into depends on what was asked for alone, and is the same on every machine.
     """
     part = Shard.parse(shard)
-    clients = tuple(name if name == DRIVER else load_client(name).name for name in client or ())
+    clients, suites = _clients(client or (), choosing.chosen_suites(suite or SUITES))
     targets = choosing.chosen_targets(target or [choosing.ALL])
     selection = Selection(
         targets=targets,
@@ -78,12 +79,13 @@ def matrix(
         runtime=runtime.value if runtime is not None else choose_runtime(say),
         out=out,
         revisions=choosing.chosen_revisions(revision or REVISIONS),
-        suites=choosing.chosen_suites(suite or SUITES),
+        suites=suites,
         quick=quick,
         resume=resume,
+        clients=clients,
         expectations=choosing.chosen_expectations(targets, None, fail_on.value),
     )
-    planned = plan_matrix(selection, part.parts, clients)
+    planned = plan_matrix(selection, part.parts)
     say(
         f"shard {part} of plan {planned.plan.digest[:12]}: {', '.join(planned.plan.shares[part.part - 1]) or 'nothing'}"
     )
@@ -92,3 +94,15 @@ def matrix(
     if part.parts > 1 or status is ExitCode.INTERRUPTED:
         return status
     return merge_files([file], into)
+
+
+def _clients(names: Sequence[str], suites: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the real clients of those names, empty for all, and of the suites those that the named clients drive.
+
+    Raises UsageError.
+    """
+    real = tuple(load_client(name).name for name in names if name != DRIVER)
+    if not names:
+        return (), tuple(suites)
+    driven = (suite for suite in suites if (bool(real) if suite in ASKED_FOR else DRIVER in names))
+    return real, tuple(driven)

@@ -9,7 +9,7 @@ import re
 import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -98,8 +98,11 @@ def _badge(found: Fleet, gateway: str, revision: str) -> Badge | NoBadge:
     results = tuple(item for item in found.results if (item.target, item.revision) == (gateway, revision))
     status = status_of((item.verdict, item.expectation) for item in results)
     footer = Footer(count_verdicts(item.verdict for item in results), status, complete=True)
+    # A shard may hold a part of the gateway's cells; here are all of them.
+    selection = replace(report.header.selection, partial=not found.plan.standard)
+    alone = Report(replace(report.header, selection=selection), results, (), footer, complete=True)
     try:
-        return badge(Report(report.header, results, (), footer, complete=True), gateway, profile(Revision(revision)))
+        return badge(alone, gateway, profile(Revision(revision)))
     except UsageError:
         return NoBadge(gateway, f"revision {revision} has no frozen profile")
 

@@ -63,6 +63,7 @@ class MatrixPlan:
 
     parts: digests of what decides what is driven and how it is judged, by what they are of. shares: names of the
     targets of each shard, in the order of the shards. driven_by: the client of each scenario that a real one drives.
+    standard: whether the matrix leaves no suite, rule or standard backend out; a badge needs that.
     """
 
     digest: str
@@ -72,6 +73,7 @@ class MatrixPlan:
     backends: tuple[Product, ...]
     clients: tuple[Product, ...]
     driven_by: Mapping[str, str]
+    standard: bool
 
     def client_of(self, scenario: str) -> str:
         """Return the name of the client that drives a scenario."""
@@ -87,6 +89,7 @@ class MatrixPlan:
             "backends": [item.to_json() for item in self.backends],
             "clients": [item.to_json() for item in self.clients],
             "driven_by": dict(self.driven_by),
+            "standard": self.standard,
         }
 
     @classmethod
@@ -100,6 +103,7 @@ class MatrixPlan:
             backends=tuple(map(Product.from_json, data["backends"])),
             clients=tuple(map(Product.from_json, data["clients"])),
             driven_by=dict(data["driven_by"]),
+            standard=bool(data["standard"]),
         )
 
 
