@@ -302,6 +302,26 @@ def test_what_a_real_client_does_wrong_is_charged_to_it() -> None:
     assert "in the gateway's place" in found.observed
 
 
+@pytest.mark.parametrize("rule_id", ["MGC104", "MGC311"])
+def test_a_look_for_a_sign_in_is_no_part_of_mcp(rule_id: str) -> None:
+    story = ClientStory()
+    metadata = "/.well-known/oauth-protected-resource/mcp"
+    story.exchange("real", method="GET", target=metadata, headers={"Accept": "application/json"}, status=404)
+    story.connect("real")
+    story.exchange("real", method="GET", session="s-1", headers={"Accept": "text/event-stream"}, sse=[])
+    assert isinstance(conduct(rule_id, story), Pass)
+
+
+def test_neither_is_it_an_answer_that_a_client_could_fail_over() -> None:
+    story = ClientStory()
+    story.begin("connect")
+    story.exchange("real", method="GET", target="/.well-known/oauth-authorization-server", status=404)
+    story.exchange("real", method="GET", status=400, response=error(None))
+    story.connect("real")
+    story.said("connect", ok=False, detail="Error: unexpected")
+    assert failure("connect", story).charged_to is Hop.CLIENT
+
+
 def test_without_a_real_client_it_is_the_gateway_that_is_judged() -> None:
     assert isinstance(conduct("MGC105", unconfirmed(), client=""), Pass)
 

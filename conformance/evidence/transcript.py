@@ -143,6 +143,11 @@ class Exchange:
         return self.response_headers.get("content-type", "").partition(";")[0].strip().lower()
 
     @property
+    def is_metadata(self) -> bool:
+        """Whether it asks what the server says of itself (RFC 8615), as clients do that look for a sign-in: not MCP."""
+        return self.target.startswith("/.well-known/")
+
+    @property
     def is_stream(self) -> bool:
         """Whether the response is an event stream."""
         return self.content_type == "text/event-stream"

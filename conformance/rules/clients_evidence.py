@@ -90,8 +90,9 @@ def asked_for(step: str, what: str) -> Precondition:
 
 
 def during(transcript: Transcript, step: StepSeen) -> tuple[Exchange, ...]:
-    """Return what the client requested while the step lasted."""
-    return tuple(i for i in transcript.exchanges if i.tap == step.client and step.start <= i.t <= step.end)
+    """Return what the client asked the gateway's endpoint while the step lasted."""
+    made = (i for i in transcript.exchanges if i.tap == step.client and step.start <= i.t <= step.end)
+    return tuple(item for item in made if not item.is_metadata)
 
 
 def fault(item: Exchange, end: float, *, lost: bool = False) -> str:
@@ -105,6 +106,7 @@ def fault(item: Exchange, end: float, *, lost: bool = False) -> str:
         return ""
     if item.method == "GET":
         fine = item.status == 405 or (item.status == 200 and item.is_stream)
+        fine = fine or (400 <= item.status < 500 and _SESSION not in item.headers)  # a probe, outside of any session
         return "" if fine else f"GET was answered {item.status} {item.content_type}".rstrip()
     if item.method == "DELETE":
         return "" if item.status < 300 or item.status == 405 else f"DELETE was answered {item.status}"

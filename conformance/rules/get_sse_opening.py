@@ -263,7 +263,7 @@ def backend_get_accepts_streams(inputs: Inputs) -> Verdict:
     A conforming exchange: gateway → backend GET with Accept: text/event-stream
     Known gaps: a media range such as */* is not accepted here; the specification asks for the type itself.
     """
-    gets = [item for item in inputs.through.backend if item.method == "GET"]
+    gets = [item for item in inputs.through.backend if item.method == "GET" and not item.is_metadata]
     if not gets:
         return NotApplicable("the gateway opens no GET stream to its backend")
     for get in gets:

@@ -48,7 +48,7 @@ def opening(session: BackendSession) -> Message | Exchange | None:
             break
         if message.method not in _UNORDERED:
             return message
-    first = next((item for item in session.exchanges if item.rpc_method != DISCOVER), None)
+    first = next((item for item in session.exchanges if item.rpc_method != DISCOVER and not item.is_metadata), None)
     return first if first is not None and first.method == "GET" else None
 
 

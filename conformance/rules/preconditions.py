@@ -21,7 +21,12 @@ def session_gets(transcript: Transcript) -> Iterator[Exchange]:
     """Yield GETs a client made after its own initialize, with that session's id where one was issued."""
     for opened in initializes(transcript):
         for item in transcript.client():
-            if item.tap == opened.tap and item.method == "GET" and item.t >= (opened.t_end or opened.t):
+            if (
+                item.tap == opened.tap
+                and item.method == "GET"
+                and not item.is_metadata
+                and item.t >= (opened.t_end or opened.t)
+            ):
                 sent = item.headers.get("mcp-session-id")
                 if sent == opened.response_headers.get("mcp-session-id"):
                     yield item

@@ -10,12 +10,21 @@ from pydantic import Field, PrivateAttr, model_validator
 from conformance.spec.revisions import STREAMABLE_LEGACY
 from conformance.stage import placeholders
 from conformance.stage.manifest_tables import Command, Install, StringList, Table
+from conformance.stage.packages import OLDEST_NODE
 
 Step: TypeAlias = Literal["connect", "list", "call", "stream", "idle", "restart", "close"]
 """A step of the contract. connect: open a session. list: name the tools. call: call one. stream: call one and count its
 progress. idle: stay open while nothing is asked, then call. restart: go on after a restart of the gateway. close."""
 
 _CALLING: tuple[Step, ...] = ("stream", "idle", "restart")
+
+
+class ClientInstall(Install):
+    """What is installed for a client; it runs on the harness's side, where the machine's Node may be too old for it."""
+
+    node: Annotated[int, Field(ge=OLDEST_NODE)] = Field(
+        default=OLDEST_NODE, description="oldest major version of Node that the npm packages run on"
+    )
 
 
 class Driver(Table):
@@ -54,7 +63,7 @@ class ClientManifest(Table):
     version: str = Field(description="version that the install section pins")
     licence: str = Field(default="", description="SPDX identifier")
     homepage: str = Field(default="", description="where it is developed")
-    install: Install = Install()
+    install: ClientInstall = ClientInstall()
     driver: Driver
     _folder: Path | None = PrivateAttr(default=None)
 

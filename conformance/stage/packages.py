@@ -79,7 +79,12 @@ class Installed:
         return (found, *argv[1:])
 
 
-def ensure_installed(manifest: TargetManifest | BackendManifest | ClientManifest, on_progress: Progress) -> Installed:
+def ensure_installed(
+    manifest: TargetManifest | BackendManifest | ClientManifest,
+    on_progress: Progress,
+    *,
+    oldest_node: int = OLDEST_NODE,
+) -> Installed:
     """Install what the manifest pins, unless it is cached, with the lock files beside it. Blocks.
 
     Raises CannotJudgeError naming the package, the installer's last lines and what to type, NotExercisedError for a
@@ -95,7 +100,7 @@ def ensure_installed(manifest: TargetManifest | BackendManifest | ClientManifest
         python = bin_dir / "python"
         programs.append(bin_dir)
     if install.npm or "{node}" in manifest.model_dump_json():
-        node = node_command(on_progress=on_progress)
+        node = node_command(oldest=oldest_node, on_progress=on_progress)
     if install.npm:
         lock = _lock_file(manifest.folder, "package-lock.json")
         node_modules = ensure_npm_env(install.npm, lock=lock, on_progress=on_progress)

@@ -156,7 +156,9 @@ class ClientHost:
     async def install(self, manifest: ClientManifest) -> Installed:
         """Install what a client pins, unless it is cached. Raises CannotJudgeError."""
         if manifest.name not in self._installed:
-            self._installed[manifest.name] = await asyncio.to_thread(ensure_installed, manifest, self.on_progress)
+            self._installed[manifest.name] = await asyncio.to_thread(
+                ensure_installed, manifest, self.on_progress, oldest_node=manifest.install.node
+            )
         return self._installed[manifest.name]
 
     async def start(
