@@ -32,7 +32,7 @@ from conformance.rules.all import rule_named
 from conformance.running import Judged, Selection, begin, cells_of, drive_and_judge
 from conformance.spec.revisions import Revision
 from conformance.stage.engine import connect
-from conformance.stage.manifest import BackendManifest, TargetManifest
+from conformance.stage.manifest import BackendManifest, TargetManifest, load_client
 from conformance.stage.plan import Cell
 from conformance.stage.scenario import DEFAULT_SUITES, scenarios
 
@@ -136,7 +136,14 @@ def header_of(selection: Selection, runs: tuple[Run, ...] = ()) -> Header:
         ),
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         runs=runs,
+        clients=_clients(selection),
     )
+
+
+def _clients(selection: Selection) -> dict[str, str]:
+    """Return the versions of the real clients that drive cells of a selection."""
+    used = {scenarios()[cell.scenario].client for cell in cells_of(selection)} - {""}
+    return {name: load_client(name).version for name in sorted(used)}
 
 
 def is_standard(selection: Selection) -> bool:

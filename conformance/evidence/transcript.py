@@ -145,7 +145,7 @@ class Exchange:
     @property
     def is_metadata(self) -> bool:
         """Whether it asks what the server says of itself (RFC 8615), as clients do that look for a sign-in: not MCP."""
-        return self.target.startswith("/.well-known/")
+        return "/.well-known/" in self.target
 
     @property
     def is_stream(self) -> bool:

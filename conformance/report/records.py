@@ -70,9 +70,10 @@ class Run:
 class Header:
     """What a run ran on.
 
-    harness, python: versions. targets, backends: version by name. digests: SHA-256 by what it is of (images, the
-    evidence schema). engine: version of the container engine, None without one. profile: revision of the profile that
-    a badge counts. started: ISO 8601, UTC. runs: those that drove the cells, this one last.
+    harness, python: versions. targets, backends, clients: version by name; clients are the real ones that drove.
+    digests: SHA-256 by what it is of (images, the evidence schema). engine: version of the container engine, None
+    without one. profile: revision of the profile that a badge counts. started: ISO 8601, UTC. runs: those that drove
+    the cells, this one last.
     """
 
     harness: str
@@ -87,6 +88,7 @@ class Header:
     selection: Selection
     started: str
     runs: tuple[Run, ...] = ()
+    clients: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, JSON]:
         """Return the `header` record."""
@@ -98,6 +100,7 @@ class Header:
                 "python": self.python,
                 "targets": dict(self.targets),
                 "backends": dict(self.backends),
+                "clients": dict(self.clients),
             },
             "digests": dict(self.digests),
             "seed": self.seed,
@@ -118,6 +121,7 @@ class Header:
             python=str(versions["python"]),
             targets=dict(versions["targets"]),
             backends=dict(versions["backends"]),
+            clients=dict(versions.get("clients", {})),
             digests=dict(data["digests"]),
             seed=int(data["seed"]),
             engine=data["engine"],

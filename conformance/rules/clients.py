@@ -12,12 +12,22 @@ from conformance import timing
 from conformance.evidence.events import Hop
 from conformance.evidence.transcript import Exchange, Message, Transcript
 from conformance.rules.base import Inputs, Level, Side, fail, rule
-from conformance.rules.clients_evidence import SUITE, Blame, StepSeen, asked_for, blame, during, holds, steps
+from conformance.rules.clients_evidence import (
+    ERAS,
+    STUMBLES,
+    SUITE,
+    Blame,
+    StepSeen,
+    asked_for,
+    blame,
+    during,
+    holds,
+    steps,
+)
 from conformance.rules.initialize_ordering_evidence import asked_of_backends
 from conformance.rules.verdicts import Fail, Inconclusive, Pass, Verdict
 
 TURNED_AWAY: Final = "client-turned-away"
-STUMBLES: Final = "client-stumbles"
 STALE: Final = "stale-session-after-restart"
 WRONG_STATUS: Final = "unknown-session-wrong-status"
 NOT_RELAYED: Final = "server-messages-not-relayed"
@@ -41,7 +51,7 @@ def _failed(inputs: Inputs, step: StepSeen, expected: str, symptom: str, *, lost
         *whose.exchanges,
         events=step.events,
         charged_to=whose.hop,
-        symptom=STUMBLES if whose.hop is Hop.CLIENT else symptom,
+        symptom=whose.symptom(symptom),
     )
 
 
@@ -62,7 +72,7 @@ _REFUSED: Final = frozenset(range(400, 500)) - {404}
     side=Side.SERVER,
     requirements=("CLIENT-01",),
     when=CONNECTED,
-    failure_classes=(TURNED_AWAY, STUMBLES),
+    failure_classes=(TURNED_AWAY, ERAS, STUMBLES),
 )
 def real_client_connects(inputs: Inputs) -> Verdict:
     """Judge whether a real client gets through its handshake with the gateway.
@@ -87,7 +97,7 @@ def real_client_connects(inputs: Inputs) -> Verdict:
     side=Side.SERVER,
     requirements=("CLIENT-02",),
     when=LISTED,
-    failure_classes=(TURNED_AWAY, STUMBLES),
+    failure_classes=(TURNED_AWAY, ERAS, STUMBLES),
 )
 def real_client_lists(inputs: Inputs) -> Verdict:
     """Judge whether a real client gets to know the tools.
@@ -102,14 +112,17 @@ def real_client_lists(inputs: Inputs) -> Verdict:
         if not step.succeeded:
             return _failed(inputs, step, "the client lists the tools", TURNED_AWAY)
         if not step.data.get("tools") and _lists_straight(inputs):
-            named = any(_tools(item) for item in during(inputs.through, step))
+            made = during(inputs.through, step)
+            named = any(map(_tools, made))
+            why = f"the gateway's answer holds {'some' if named else 'none'}"
+            whose = Blame(Hop.CLIENT if named else Hop.GATEWAY, why, made)
             return fail(
                 "the client names the tools that it names straight at the backend",
-                "it names none; " + ("the gateway's answer holds some" if named else "the gateway's answer holds none"),
-                *during(inputs.through, step),
+                f"it names none; {whose.why}",
+                *made,
                 events=step.events,
-                charged_to=Hop.CLIENT if named else Hop.GATEWAY,
-                symptom=STUMBLES if named else TURNED_AWAY,
+                charged_to=whose.hop,
+                symptom=whose.symptom(TURNED_AWAY),
             )
     return _done(inputs.through, "list", "listed the tools")
 
@@ -131,7 +144,7 @@ def _tools(item: Exchange) -> bool:
     side=Side.SERVER,
     requirements=("CLIENT-03",),
     when=CALLED,
-    failure_classes=(TURNED_AWAY, STUMBLES),
+    failure_classes=(TURNED_AWAY, ERAS, STUMBLES),
 )
 def real_client_calls(inputs: Inputs) -> Verdict:
     """Judge whether a real client's call has its result.
@@ -181,7 +194,7 @@ def _returned(inputs: Inputs, step: StepSeen, expected: str, symptom: str) -> Fa
     side=Side.SERVER,
     requirements=("CLIENT-04",),
     when=STREAMED,
-    failure_classes=(NOT_RELAYED, TURNED_AWAY, STUMBLES),
+    failure_classes=(NOT_RELAYED, TURNED_AWAY, ERAS, STUMBLES),
 )
 def real_client_sees_progress(inputs: Inputs) -> Verdict:
     """Judge whether a real client is told of the progress of a call that reports some, and gets its result.
@@ -240,7 +253,7 @@ def _report(message: Message) -> bool:
     side=Side.SERVER,
     requirements=("CLIENT-05",),
     when=IDLED,
-    failure_classes=(STALE, WRONG_STATUS, TURNED_AWAY, STUMBLES),
+    failure_classes=(STALE, WRONG_STATUS, TURNED_AWAY, ERAS, STUMBLES),
 )
 def real_client_survives_silence(inputs: Inputs) -> Verdict:
     """Judge a real client's call after SESSION_PAUSE without one, while whatever it holds open stays open.
@@ -272,7 +285,7 @@ def real_client_survives_silence(inputs: Inputs) -> Verdict:
     side=Side.SERVER,
     requirements=("CLIENT-06",),
     when=RESTARTED,
-    failure_classes=(STALE, WRONG_STATUS, STUMBLES),
+    failure_classes=(STALE, WRONG_STATUS, ERAS, STUMBLES),
 )
 def real_client_survives_restart(inputs: Inputs) -> Verdict:
     """Judge a real client's calls after the gateway was restarted under it.
@@ -295,7 +308,7 @@ def real_client_survives_restart(inputs: Inputs) -> Verdict:
         symptom = STALE if told else STUMBLES
         why = "404 told it that its session is gone, and it did not begin a new one" if told else whose.why
     else:
-        symptom, why = _lost(whose), whose.why
+        symptom, why = whose.symptom(_lost(whose)), whose.why
     return fail(
         "one of the client's calls after the restart has its result",
         f"{len(tried)} calls failed, the last as: {tried[-1].words}; {why}",

@@ -18,8 +18,13 @@ from conformance.evidence.events import JSON, Event, Hop
 from conformance.evidence.transcript import Exchange, Message, Transcript
 from conformance.rules.base import Inputs, Precondition
 from conformance.rules.initialize_ordering_evidence import DISCOVER, asked_of_backends, result_fault, said
+from conformance.spec.revisions import MODERN
 
 SUITE: Final = "clients"
+STUMBLES: Final = "client-stumbles"
+ERAS: Final = "era-mismatch"
+"""Class of what happens to a client that the gateway agreed with on a revision that its backend does not speak."""
+
 _SESSION: Final = "mcp-session-id"
 
 
@@ -147,6 +152,18 @@ class Blame:
     why: str
     exchanges: tuple[Exchange, ...] = ()
 
+    def symptom(self, otherwise: str) -> str:
+        """Return the class that the failure is a symptom of. otherwise: the gateway's, where nothing tells more."""
+        if self.hop is Hop.CLIENT:
+            return STUMBLES
+        return ERAS if any(map(is_modern, self.exchanges)) else otherwise
+
+
+def is_modern(item: Exchange) -> bool:
+    """Whether a request is of a revision without a handshake: client and gateway have agreed on that."""
+    version = item.headers.get("mcp-protocol-version", "")
+    return version in MODERN and item.rpc_method != DISCOVER
+
 
 def blame(inputs: Inputs, step: StepSeen, *, lost: bool = False) -> Blame:
     """Return whose fault it is that a real client failed a step.
@@ -180,8 +197,17 @@ def _straight(inputs: Inputs, step: StepSeen) -> Blame | None:
 
 
 def _same_behind(inputs: Inputs, item: Exchange) -> bool:
-    """Whether the backend answered what the gateway asked of it because of a request with an error, or not at all."""
-    return any(_failed(answer) for _, answer in asked_of_backends(inputs.through, item))
+    """Whether the backend answered what the gateway asked of it because of a request with an error, or not at all.
+
+    What it refused with a 4xx status the gateway had asked wrongly.
+    """
+    exchanges = {other.id: other for other in inputs.through.backend}
+    for request, answer in asked_of_backends(inputs.through, item):
+        behind = exchanges.get(request.exchange or "")
+        refused = behind is not None and behind.status is not None and 400 <= behind.status < 500
+        if _failed(answer) and not refused:
+            return True
+    return False
 
 
 def _failed(answer: Message | None) -> bool:

@@ -43,6 +43,11 @@ class Answer:
     detail: str = ""
     data: Mapping[str, JSON] = field(default_factory=dict)
 
+    @property
+    def done(self) -> bool:
+        """Whether the step was done: a call whose result is an error was not."""
+        return self.ok and not self.data.get("is_error")
+
 
 CANNOT: Final = Answer(ok=False, detail="the client has no such step")
 

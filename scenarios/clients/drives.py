@@ -62,7 +62,7 @@ async def lasting(stage: Stage, client: ClientManifest) -> None:
     if not (await real.step("connect", deadline=timing.CLIENT_STEP)).ok:
         return
     names = await _listed(real)
-    if not (await _call(stage, real, "call", names)).ok:
+    if not (await _call(stage, real, "call", names)).done:
         return
     if client.can("idle"):
         await stage.wait(timing.SESSION_PAUSE, "the client is connected and asks nothing")
@@ -70,7 +70,7 @@ async def lasting(stage: Stage, client: ClientManifest) -> None:
     if client.can("restart") and stage.instance.gateway is not None:
         await stage.restart_gateway()
         for _ in range(TRIES):
-            if (await _call(stage, real, "restart", names)).ok:
+            if (await _call(stage, real, "restart", names)).done:
                 break
             await stage.wait(timing.RECONNECT, "the client may connect anew")
     await real.step("close", deadline=timing.CLIENT_STEP)
