@@ -152,6 +152,16 @@ def test_an_error_of_the_backends_own_is_the_backends(behind: Any, charged: Hop)
     assert failure("call", story).charged_to is charged
 
 
+def test_what_the_backend_refuses_with_400_the_gateway_asked_wrongly() -> None:
+    story = connected()
+    story.called(result(7, content=TEXT, isError=True), headers={"MCP-Protocol-Version": "2026-07-28"}, length=1.0)
+    asked = request("tools/call", 3, name="echo", arguments={"nonce": "n-1"})
+    story.exchange(backend=True, request=asked, status=400, response=error(3), t=story.now - 0.9)
+    story.said("call", text="Unsupported protocol version", is_error=True)
+    found = failure("call", story)
+    assert (found.charged_to, found.symptom) == (Hop.GATEWAY, "era-mismatch")
+
+
 def test_a_result_without_the_calls_text_is_charged_to_who_lost_it() -> None:
     def lost(answer: Any, behind: Any) -> Fail:
         story = connected()
