@@ -72,6 +72,13 @@ ITEM_BACKSTOP: Final = 1800.0
 """When pytest gives up on one item, for each target of a run: beyond every deadline of the engine child (a first
 installation may take minutes), so that it ends only what has really come to a stop."""
 
+STARTING: Final = 0.5
+"""Between two questions to a backend that its gateway starts and that may not be up yet. Slowest on record: 6.1 s."""
+
+SAMPLING: Final = 60.0
+"""How long sessions are opened one after another for a sample of their ids. A dozen children of a backend that starts
+in 1 s: 15 s; too few of one that starts slowly are not judged."""
+
 SENTINEL: Final = 20.0
 """Time allowed for the sentinel exchange (initialize, initialized, tools/list, one call)."""
 

@@ -279,17 +279,27 @@ class Stage:
         old = target is not None and not target.endpoint.streamable
         client = await self.sse_client(SENTINEL) if old else await self.client(SENTINEL)
         try:
-            async with asyncio.timeout(timing.SENTINEL), _in_session(client):
-                trouble = await self._sentinel(client)
+            async with asyncio.timeout(self._patience), _in_session(client):
+                trouble = await self._sentinel(client, starts=when == "before")
         except TimeoutError:
-            trouble = f"no complete exchange within {timing.SENTINEL} s"
+            trouble = f"no complete exchange within {self._patience} s"
         finally:
             await client.close()
         self.step("sentinel", when=when, ok=not trouble, detail=trouble)
         if trouble:
             raise CannotJudgeError(f"the sentinel exchange {when} the scenario failed: {trouble}")
 
-    async def _sentinel(self, client: McpClient) -> str:
+    @property
+    def _patience(self) -> float:
+        """How long the sentinel exchange may take, in seconds: a backend that the gateway starts has yet to start."""
+        backend = self.instance.backend
+        return timing.SENTINEL + (backend.ready.seconds if backend and self.instance.stdio_collector else 0.0)
+
+    async def _sentinel(self, client: McpClient, *, starts: bool) -> str:
+        """Return what is wrong with the exchange. starts: whether a backend on stdio may still be starting.
+
+        A gateway may answer with an error until it has started; that is readiness, and all that is asked again.
+        """
         reply = await client.initialize()
         if reply.result(client.last_id) is None:
             return f"initialize was not answered ({reply.trouble or reply.status})"
@@ -300,10 +310,12 @@ class Stage:
                 return f"tools/list was not answered ({listed.trouble or listed.status})"
             await client.delete()
             return ""
-        trouble = await self.ask_backend(client, self.instance.backend.sentinel)
-        if not trouble:
-            await client.delete()
-        return trouble
+        while trouble := await self.ask_backend(client, self.instance.backend.sentinel):
+            if not starts or self.instance.stdio_collector is None:
+                return trouble
+            await asyncio.sleep(timing.STARTING)
+        await client.delete()
+        return ""
 
     async def ask_backend(self, client: McpClient, sentinel: Sentinel) -> str:
         """Ask what the backend's manifest says it always answers; return what is wrong with that, empty if nothing is.
