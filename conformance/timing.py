@@ -72,8 +72,12 @@ ITEM_BACKSTOP: Final = 1800.0
 """When pytest gives up on one item, for each target of a run: beyond every deadline of the engine child (a first
 installation may take minutes), so that it ends only what has really come to a stop."""
 
-STARTING: Final = 0.5
+STARTING: Final = 2.0
 """Between two questions to a backend that its gateway starts and that may not be up yet. Slowest on record: 6.1 s."""
+
+BACKEND_START: Final = 5.0
+"""How long a backend may leave initialize unanswered before errors that its gateway gives meanwhile are put down to its
+start. Healthy: 0.3 to 2 s; slowest on record: 6.1 s. Gateways that wait for none give their error at once."""
 
 SAMPLING: Final = 60.0
 """How long sessions are opened one after another for a sample of their ids. A dozen children of a backend that starts

@@ -5,7 +5,7 @@ import pytest
 from conformance.evidence.events import Hop
 from conformance.rules.base import Inputs, Level, Precondition, Rule, Side, charge, fail, judge
 from conformance.rules.verdicts import Fail, HarnessFault, Inconclusive, NotApplicable, NotExercised, Pass
-from tests.evidence_builder import Story, request
+from tests.evidence_builder import Story, error, request, result
 
 REVISION = "2025-11-25"
 
@@ -123,6 +123,37 @@ def test_what_a_rate_limit_may_have_decided_is_neither_failed_nor_passed():
     assert isinstance(limited(lambda _: Pass("refused")), Inconclusive)
     assert isinstance(limited(lambda _: Pass("refused"), backend=429), Pass)
     assert isinstance(limited(fails, backend=429), Fail)
+
+
+@pytest.mark.parametrize(
+    ("answered", "header", "wanted"),
+    [
+        (None, {}, Inconclusive),
+        (9.0, {}, Inconclusive),
+        (7.0, {}, Fail),
+        (9.0, {"witness_script": "slow_initialize"}, Fail),
+        (9.0, {"spin_up": "works"}, Fail),
+    ],
+)
+def test_an_error_while_the_backend_starts_slowly_decides_nothing(answered, header, wanted):
+    told = Story()
+    told.stdio_start(t=0.5)
+    told.stdio("up", request("initialize"), t=1.0)
+    told.exchange(request=request("tools/list", id=2), t=2.0, after=6.0, response=error(2))
+    if answered is not None:
+        told.stdio("down", result(), t=answered)
+    checked = rule(lambda inputs: fail("x", "y", inputs.through.client()[0]))
+    assert isinstance(judge(checked, Inputs(told.transcript(**header))), wanted)
+
+
+def test_an_error_at_once_is_the_gateways_whatever_its_backend_does():
+    told = Story()
+    told.stdio_start(t=0.5)
+    told.stdio("up", request("initialize"), t=1.0)
+    told.exchange(request=request("tools/list", id=2), t=2.0, after=0.1, response=error(2))
+    assert isinstance(
+        judge(rule(lambda inputs: fail("x", "y", inputs.through.client()[0])), Inputs(told.transcript())), Fail
+    )
 
 
 def charged(*backend_statuses, other_client=False):

@@ -9,8 +9,10 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from math import inf
 from typing import Final, TypeAlias
 
+from conformance import timing
 from conformance.evidence.client_view import as_seen_by_client, real_client
 from conformance.evidence.events import Hop
 from conformance.evidence.links import linked_exchange
@@ -180,8 +182,8 @@ def judge(subject: Rule, inputs: Inputs) -> Verdict:
         verdict = subject.check(inputs)
     except Exception as error:  # noqa: BLE001 - a bug in a rule must be reported as ours, with its name
         return HarnessFault(f"rule {subject.id} broke: {error!r}")
-    if isinstance(verdict, Pass | Fail) and _rate_limited(through, verdict):
-        return Inconclusive("the gateway limited the rate of requests (429); raise its limit or drive it alone")
+    if undecided := _undecided(through, verdict):
+        return Inconclusive(undecided)
     return verdict if instead is None else _of_the_client(verdict)
 
 
@@ -201,6 +203,34 @@ def _of_the_client(verdict: Verdict) -> Verdict:
         return verdict
     observed = f"the client in the gateway's place, the gateway in the backend's: {verdict.observed}"
     return replace(verdict, observed=observed, charged_to=Hop.CLIENT)
+
+
+def _undecided(through: Transcript, verdict: Verdict) -> str:
+    """Return what else than the gateway's conduct may have decided a verdict; empty when nothing did."""
+    if isinstance(verdict, Pass | Fail) and _rate_limited(through, verdict):
+        return "the gateway limited the rate of requests (429); raise its limit or drive it alone"
+    if isinstance(verdict, Fail) and _backend_starts(through, verdict):
+        return "the backend had not answered the gateway's initialize yet; its start is too slow to judge by"
+    return ""
+
+
+def _backend_starts(through: Transcript, verdict: Fail) -> bool:
+    """Whether a decisive exchange ended in an error while its backend had long left an initialize unanswered.
+
+    What a gateway says of a backend that takes its time to start tells nothing of what other rules judge; where such a
+    start is what the cell is about, by script or in suite spin_up, it does.
+    """
+    if through.header.get("witness_script") != "correct" or through.header.get("spin_up"):
+        return False
+    starts = [
+        (request.t + timing.BACKEND_START, answer.t if answer else inf)
+        for session in through.backend_sessions
+        for request in session.up("initialize")
+        for answer in (session.response_to(request),)
+    ]
+    decisive = [item for item in through.client() if frozenset(verdict.events) & frozenset(item.events)]
+    errors = [answer.t for item in decisive if (answer := item.answer()) is not None and answer.error is not None]
+    return any(begun <= t < up for t in errors for begun, up in starts)
 
 
 def _rate_limited(through: Transcript, verdict: Pass | Fail) -> bool:
