@@ -68,9 +68,12 @@ def test_a_healthy_gateway(monkeypatch, records, outcome):
         ("mutant:variant", "http-sse-session", "fail", Outcome.SLANDERED),
         ("mutant:variant", "get-in-session", "not-exercised", Outcome.SLANDERED),
         ("terminating", "http-sse-session", "not-exercised", Outcome.SLANDERED),
+        ("passthrough", "second-backend-down", "not-exercised", Outcome.CLEAN),
+        ("mutant:variant", "second-backend-down", "not-exercised", Outcome.CLEAN),
+        ("terminating", "second-backend-down", "not-exercised", Outcome.SLANDERED),
     ],
 )
-def test_a_variant_need_not_serve_http_sse(target, scenario, verdict, outcome):
+def test_a_healthy_gateway_need_not_serve_what_its_manifest_does_not_name(target, scenario, verdict, outcome):
     found = judge_healthy(target, "healthy", [record(verdict=verdict, scenario=scenario, target=target)])
     assert found.outcome is outcome
 
