@@ -166,6 +166,14 @@ def test_749_a_cancel_of_another_request_is_another_matter() -> None:
     assert isinstance(verdict("MGC749", story), Pass)
 
 
+@pytest.mark.parametrize(("at", "kind"), [(10.51, Pass), (10.6, Fail)])
+def test_749_a_session_that_its_client_ends_takes_its_calls_with_it(at: float, kind: type) -> None:
+    story = left()
+    story.exchange(session="s-1", method="DELETE", status=204, t=at)
+    cancel(story, 7, 10.52, backend=True)
+    assert isinstance(verdict("MGC749", story), kind)
+
+
 def test_749_the_client_cancelled_as_well() -> None:
     story = left()
     cancel(story, "c-1", 10.4)

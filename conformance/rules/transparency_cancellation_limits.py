@@ -218,7 +218,8 @@ def _tripped(inputs: Inputs, item: Exchange, cancel: Exchange) -> Fail:
 def disconnect_is_no_cancel(inputs: Inputs) -> Verdict:
     """Judge what the backend hears of a call whose client closed or lost its connection.
 
-    What it checks: no notifications/cancelled names the gateway's request for the call, unless its client cancels too.
+    What it checks: no notifications/cancelled names the gateway's request for the call, unless its client cancels too,
+    or had ended its session by then.
     Why it matters: networks break; the client may come back for the answer, and cancels when it means to.
     A failing exchange: client's connection of the call ends; gateway → backend cancelled, the id of its request
     A conforming exchange: client's connection of the call ends; the backend works on
@@ -229,7 +230,7 @@ def disconnect_is_no_cancel(inputs: Inputs) -> Verdict:
     found = cut_off(through)
     for link in found:
         told = told_about(through, link.backend)
-        if told is not None:
+        if told is not None and not _session_ended(through, link.client, told.t):
             return fail(
                 "no cancel, for the client sent none",
                 f"the backend was told to cancel {told.t - (through.left_at(link.client) or 0.0):.2f} s after the end",
@@ -237,6 +238,14 @@ def disconnect_is_no_cancel(inputs: Inputs) -> Verdict:
                 events=(link.backend.seq, told.seq),
             )
     return Pass(f"{len(found)} call(s) lost their connection, and none was cancelled", found[0].client.events)
+
+
+def _session_ended(transcript: Transcript, call: Exchange, t: float) -> bool:
+    """Whether the client of a call had sent DELETE of its session by a time, in seconds."""
+    return any(
+        item.method == "DELETE" and (item.tap, item.session) == (call.tap, call.session) and item.t <= t
+        for item in transcript.client()
+    )
 
 
 @rule(
