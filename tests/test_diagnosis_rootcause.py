@@ -75,6 +75,13 @@ def test_a_symptom_is_told_once_though_its_cause_is_charged_to_two_hops() -> Non
     assert [(item.hop, len(item.symptoms)) for item in found] == [("gateway", 1), ("backend", 2)]
 
 
+def test_a_real_clients_fault_explains_nothing_of_the_gateways() -> None:
+    cause = failed("initialize-hang", hop=Hop.CLIENT)
+    of_gateway, of_client = (failed("empty-tools-startup-race", rule=1, hop=hop) for hop in (Hop.GATEWAY, Hop.CLIENT))
+    assert names(diagnose([cause, of_gateway], read)) == ["initialize-hang", "empty-tools-startup-race"]
+    assert names(diagnose([cause, of_client], read)) == ["initialize-hang"]
+
+
 def test_a_provoked_cause_explains_only_what_was_seen_under_the_same_provocation() -> None:
     cause = failed("initialize-hang", scenario="script-a")
     elsewhere = failed("empty-tools-startup-race", rule=1, scenario="one")

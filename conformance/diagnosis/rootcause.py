@@ -11,7 +11,7 @@ from conformance.diagnosis.classify import UNCLASSIFIED, Separation
 from conformance.diagnosis.failure_classes import failure_classes
 from conformance.diagnosis.reproduce import reproduce
 from conformance.diagnosis.timeline import Moment, timeline
-from conformance.evidence.events import JSON
+from conformance.evidence.events import JSON, Hop
 from conformance.evidence.transcript import Transcript
 from conformance.judging import Judgement
 from conformance.rules.verdicts import Fail
@@ -103,7 +103,9 @@ def _root(cause: _Cause, causes: Mapping[_Cause, list[Judgement]], read: Callabl
     above = [
         other
         for other in causes
-        if cause[0] in _explains(other[0]) and _accounts_for(causes[other], causes[cause], read)
+        if cause[0] in _explains(other[0])
+        and (other[1] != Hop.CLIENT or cause[1] == Hop.CLIENT)  # one real client's fault is nothing that others meet
+        and _accounts_for(causes[other], causes[cause], read)
     ]
     if not above:
         return cause
