@@ -336,7 +336,7 @@ def test_the_log_is_bounded(events, tmp_path, monkeypatch):
 
 @pytest.mark.packages
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("name", ["mcp-proxy", "supergateway"])
+@pytest.mark.parametrize("name", ["mcp-proxy", "mcp-proxy-npm", "supergateway", "fastmcp-proxy-stdio"])
 def test_gateways_that_front_stdio_pass_a_docker_run_on_whole(runtime, events, tmp_path, monkeypatch, name):
     """The stand-in for `docker` writes its arguments down and serves the witness."""
     from conformance import paths  # noqa: PLC0415
