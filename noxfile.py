@@ -1,4 +1,7 @@
-"""Sessions: conformance (`-- ARGS`), tests, mutants, broken-releases, fleet-latest, stability, search, lint, lock."""
+"""Sessions, which take their arguments after `--`.
+
+conformance, matrix, fleet-latest, tests, mutants, broken-releases, stability, search, lint, lock.
+"""
 
 from __future__ import annotations
 
