@@ -8,6 +8,7 @@ from cli_setup import cli
 from conformance.commands import choosing, run, runtime_choice
 from conformance.errors import CannotJudgeError, ExitCode
 from conformance.stage import engine
+from conformance.stage.manifest import known_clients
 from conformance.stage.plan import UrlTarget
 from conformance.stage.scenario import ASKED_FOR, DEFAULT_SUITES
 
@@ -297,3 +298,30 @@ def test_without_an_engine_processes_are_used_and_one_line_says_so(monkeypatch):
     assert said == [
         "runtime: process, because no container engine answers (refused); what only containers can show is not exercised"
     ]
+
+
+def test_who_names_a_client_asks_for_the_suite_of_clients(asked, capsys):
+    for given in (("--client", "reference"), ("--suite", "clients", "--client", "reference", "--client", "python-mcp")):
+        assert cli(capsys, "run", *given).code == 0
+    alone, both = asked
+    assert (alone.suites, alone.clients) == (("clients",), ("reference",))
+    assert (both.suites, both.clients) == (("clients",), ("reference", "python-mcp"))
+
+
+def test_all_means_every_client_and_none_given_too(asked, capsys):
+    for given in (("--client", "all"), ("--suite", "clients")):
+        assert cli(capsys, "run", *given).code == 0
+    named, unnamed = asked
+    assert named.clients == known_clients()
+    assert (unnamed.suites, unnamed.clients) == (("clients",), ())
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("--client", "pyton-mcp"), "did you mean 'python-mcp'?"),
+        (("--client", "reference", "--suite", "get_sse"), "--client goes with --suite clients"),
+    ],
+)
+def test_a_client_that_cannot_be_driven_is_one_sentence(capsys, given, said):
+    assert said in cli(capsys, "run", *given).sentence(ExitCode.USAGE)

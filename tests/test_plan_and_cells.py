@@ -174,3 +174,19 @@ def test_credentials_are_tried_where_the_target_names_those_of_two_users():
     assert "credentials" in names(cells("mutant:bearer_tokens"))
     assert "credentials" not in names(cells("terminating"))
     assert "credentials" not in names(cells(backends=(), url=UrlTarget("http://127.0.0.1:1/mcp")))
+
+
+def test_real_clients_are_driven_only_where_they_are_asked_for():
+    suite = {"suites": ("clients",)}
+    assert not any(scenarios()[name].client for name in names(cells("passthrough")))
+    assert names(cells("passthrough", clients=("reference",), **suite)) == {
+        "client-reference",
+        "client-reference-lasting",
+    }
+    assert "client-claude-code-2.1.49" in names(cells("passthrough", **suite))
+
+
+def test_a_client_is_driven_in_the_revisions_that_it_proposes():
+    older = names(cells("passthrough", suites=("clients",), revisions=("2025-06-18",)))
+    assert "client-reference" in older
+    assert "client-python-mcp" not in older
