@@ -44,7 +44,7 @@ PORT_TRIES: Final = 3
 CORRECT: Final = "correct"
 """The witness script whose answers mean something; with any other, only the port is waited for."""
 
-_PORT_TAKEN = re.compile(r"EADDRINUSE|address (is )?already in use|errno 98\b|errno 48\b", re.IGNORECASE)
+_PORT_TAKEN = re.compile(r"EADDRINUSE|(address|port \d+) (is )?already in use|errno 98\b|errno 48\b", re.IGNORECASE)
 _STDIO_TAP: Final = Path(paths.__file__).parent / "wire" / "stdio_tap.py"
 
 
