@@ -206,6 +206,16 @@ def test_a_status_that_the_backend_gave_is_its_own(rule_id, session, status):
     assert verdict(rule_id, story).charged_to is Hop.BACKEND
 
 
+@pytest.mark.parametrize(("rule_id", "session"), [("MGC306", None), ("MGC310", "unknown")])
+def test_what_a_live_session_of_the_backend_is_served_excuses_no_gateway(rule_id, session):
+    """A gateway that looks after its backend in a session of its own opens a stream there meanwhile."""
+    story = connected()
+    story.exchange(backend=True, request=request("initialize"), t=0.5, issue_session="b-9", response=result(1))
+    story.exchange(method="GET", session=session, status=None, how="abandoned", t=1.0, length=5.0)
+    story.exchange(backend=True, method="GET", session="b-9", t=2.0, sse=())
+    assert verdict(rule_id, story).charged_to is Hop.GATEWAY
+
+
 @pytest.mark.parametrize("rule_id", ["MGC305", "MGC307"])
 def test_a_session_that_the_backend_lost_is_its_own_loss(rule_id):
     story = connected()

@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
+from conformance.diagnosis.classify import classify
 from conformance.evidence.events import Hop
+from conformance.rules.all import rule_named
+from conformance.rules.base import Inputs
 from conformance.rules.verdicts import Fail, Inconclusive, NotApplicable, NotExercised, Pass, Verdict
 from tests.cancellation_stories import answer, call, cancel, failure, given_up, opened, to_the_end, verdict
 from tests.evidence_builder import error, request, result
@@ -24,6 +27,20 @@ def test_741_the_backend_hears_nothing() -> None:
     found = failure("MGC741", to_the_end(given_up(stopped=None)))
     assert found.charged_to is Hop.GATEWAY
     assert "none came in" in found.observed
+
+
+@pytest.mark.parametrize(("told", "wanted"), [(12.6, "cancel-not-propagated"), (10.52, "cancelled-call-left-open")])
+def test_743_what_the_backend_hears_when_the_client_has_left_is_not_the_cancel(told: float, wanted: str) -> None:
+    story = opened()
+    kept = story.exchange(session="s-1", request=call("n-1", "c-1"), t=10.01, sse=[], how="abandoned", length=2.5)
+    story.exchange(backend=True, session="b-1", request=call("n-1", 7), t=10.02, sse=[], how=None)
+    cancel(story, "c-1", 10.5)
+    story.leave(kept, t=12.55)
+    cancel(story, 7, told, backend=True)
+    inputs = Inputs(to_the_end(story).transcript())
+    subject = rule_named("MGC743")
+    assert subject is not None
+    assert classify(subject, failure("MGC743", story), inputs).failure_class == wanted
 
 
 def test_741_another_session_of_the_backend_does_not_count() -> None:

@@ -26,6 +26,7 @@ from conformance.rules.get_sse_evidence import (
     said,
 )
 from conformance.rules.preconditions import GET_IN_SESSION, session_gets
+from conformance.rules.session_reuse_evidence import charge_outside_sessions
 from conformance.rules.verdicts import Inconclusive, NotApplicable, Pass, Verdict
 
 
@@ -166,7 +167,7 @@ def get_without_session_is_refused(inputs: Inputs) -> Verdict:
                 "GET without a session id is refused with 400",
                 f"it was answered {said(get)}",
                 get,
-                charged_to=charge(inputs, get, not_refused),
+                charged_to=charge_outside_sessions(inputs, get, lambda item: not not_refused(item)),
                 symptom="get-sse-dead-stream" if get.status in (None, 200) else "get-sse-wrong-status",
             )
     return Pass(f"refused with {gets[0].status}", gets[0].events)
@@ -239,7 +240,7 @@ def unknown_session_get_is_404(inputs: Inputs) -> Verdict:
                 "404 for a session id that was never issued",
                 f"it was answered {said(get)}",
                 get,
-                charged_to=charge(inputs, get, lambda item: item.status not in (404, 405)),
+                charged_to=charge_outside_sessions(inputs, get, lambda item: item.status in (404, 405)),
             )
     return Pass(f"answered {gets[0].status}", gets[0].events)
 

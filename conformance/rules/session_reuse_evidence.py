@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from conformance import timing
-from conformance.evidence.events import JSON
+from conformance.evidence.events import JSON, Hop
 from conformance.evidence.links import Link, links, nonce_of
 from conformance.evidence.transcript import Exchange, Message, Transcript
+from conformance.rules.base import Inputs, charge
 from conformance.rules.preconditions import initializes
 from conformance.rules.verdicts import NotApplicable
 
@@ -249,3 +250,11 @@ def _same(one: JSON, other: JSON) -> bool:
 def _in_flight(transcript: Transcript, one: Exchange, other: Exchange) -> bool:
     ends = [item.t_end if item.t_end is not None else transcript.end for item in (one, other)]
     return max(one.t, other.t) < min(ends)
+
+
+def charge_outside_sessions(inputs: Inputs, item: Exchange, right: Callable[[Exchange], bool]) -> Hop:
+    """Charge the backend when the linked request had no live session there either, and was not answered `right`.
+
+    A gateway that serves a client without a session in a live session of the backend has itself to blame.
+    """
+    return charge(inputs, item, lambda other: not backend_knows(inputs.through, other) and not right(other))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from conformance.evidence.events import Hop
 from conformance.evidence.redact import Facts, facts
 from conformance.evidence.transcript import Exchange, Transcript
 from conformance.rules.base import Inputs, Level, Precondition, Side, charge, fail, rule
@@ -17,7 +16,7 @@ from conformance.rules.session_reuse_evidence import (
     SUITE,
     accepted,
     after_end,
-    backend_knows,
+    charge_outside_sessions,
     delete_refused,
     deletes,
     issued_ids,
@@ -211,18 +210,10 @@ def missing_session_is_refused(inputs: Inputs) -> Verdict:
                 f"{item.method} without a session id is refused with 400",
                 f"it was answered {said(item)}",
                 item,
-                charged_to=_charge_outside_sessions(inputs, item, _refused_4xx),
+                charged_to=charge_outside_sessions(inputs, item, _refused_4xx),
                 symptom="unknown-session-wrong-status" if accepted(item) else "error-misclassified",
             )
     return Pass(f"{len(asked)} request(s) without an id, refused with {asked[0].status}", asked[0].events)
-
-
-def _charge_outside_sessions(inputs: Inputs, item: Exchange, right: Callable[[Exchange], bool]) -> Hop:
-    """Charge the backend when the linked request had no live session there either, and was not answered `right`.
-
-    A gateway that serves a client without a session in a live session of the backend has itself to blame.
-    """
-    return charge(inputs, item, lambda other: not backend_knows(inputs.through, other) and not right(other))
 
 
 def _refused_4xx(item: Exchange) -> bool:
@@ -294,7 +285,7 @@ def _all_gone(inputs: Inputs, asked: tuple[Exchange, ...], what: str) -> Verdict
                 f"404 for {what}",
                 f"{item.method} with it was answered {said(item)}",
                 item,
-                charged_to=_charge_outside_sessions(inputs, item, _gone),
+                charged_to=charge_outside_sessions(inputs, item, _gone),
                 symptom="unknown-session-wrong-status",
             )
     seen = ", ".join(f"{item.method} {item.status}" for item in asked)
