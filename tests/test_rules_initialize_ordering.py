@@ -414,6 +414,13 @@ def test_116_only_a_backend_that_got_the_header_can_be_to_blame(passed_on: str, 
     assert found.charged_to is charged_to
 
 
+@pytest.mark.parametrize(("agreed", "kind"), [("2025-03-26", NotApplicable), ("2025-06-18", Fail)])
+def test_116_binds_who_agreed_on_a_version_with_the_header(agreed: str, kind: type) -> None:
+    story = Story()
+    story.initialize(sse=[result(0, protocolVersion=agreed, capabilities={}, serverInfo={})])
+    assert isinstance(verdict("MGC116", with_header(story, "1999-01-01", sse=[SERVED]).transcript()), kind)
+
+
 def test_116_holds_from_2025_06_18_on() -> None:
     story = with_header(Story(), "1999-01-01", sse=[SERVED])
     assert isinstance(verdict("MGC116", story.transcript(revision="2025-03-26")), NotApplicable)

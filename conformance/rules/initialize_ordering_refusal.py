@@ -9,6 +9,7 @@ from conformance.rules.base import Inputs, Level, Precondition, Side, charge, fa
 from conformance.rules.initialize_ordering_evidence import (
     INITIALIZED,
     SUITE,
+    answered_version,
     blame,
     faulty_initializes,
     initialize_fault,
@@ -63,6 +64,13 @@ def with_invalid_version(transcript: Transcript) -> tuple[Exchange, ...]:
 
 def _invalid_version(item: Exchange) -> bool:
     return item.headers.get("mcp-protocol-version", _REVISIONS[0]) not in _REVISIONS
+
+
+def _agreed_before_the_header(inputs: Inputs, item: Exchange) -> bool:
+    """Whether the client's latest handshake agreed on a revision that does not know the header."""
+    versions = [answered_version(opened) for opened in initializes(inputs.through) if opened.tap == item.tap]
+    agreed = versions[-1] if versions else None
+    return isinstance(agreed, str) and agreed in _REVISIONS and agreed < STREAMABLE_LEGACY[1]
 
 
 def unharmed_bystanders(transcript: Transcript) -> bool:
@@ -294,9 +302,12 @@ def invalid_version_is_refused(inputs: Inputs) -> Verdict:
     Why it matters: a server that ignores the header serves a peer whose messages mean something else.
     A failing exchange: POST tools/list, MCP-Protocol-Version: 1999-01-01 → 200
     A conforming exchange: POST tools/list, MCP-Protocol-Version: 1999-01-01 → 400
-    Known gaps: existing revisions that the gateway does not support are not tried, nobody knows which those are.
+    Known gaps: existing revisions that the gateway does not support are not tried, nobody knows which those are. A
+    gateway that agreed on 2025-03-26 or earlier owes the header nothing.
     """
-    asked = with_invalid_version(inputs.through)
+    asked = [item for item in with_invalid_version(inputs.through) if not _agreed_before_the_header(inputs, item)]
+    if not asked:
+        return NotApplicable("the handshake agreed on a version that has no such header")
     for item in asked:
         if item.status is None:
             return Inconclusive("a request with an invalid version header was never answered")
