@@ -135,8 +135,8 @@ UNMET = tuple(
 def test_baseline_entries_that_were_not_borne_out_are_shown(tmp_path):
     found = report(tmp_path, result(), unmet=UNMET)
     text = shown_on_terminal(found, tmp_path, (), width=100)
-    assert text.index("stale baseline entries") < text.index("MGC311 accept-406")
-    assert text.index("baseline entries that this run did not check") < text.index("MGC301 accept-406")
+    assert text.index("stale baseline entries") < text.index("accept-406: ")
+    assert text.index("baseline entries that this run did not check") < text.rindex("accept-406: ")
     text = summary.render(found, ())
     assert "**stale baseline entry:** `MGC311` `accept-406`" in text
     assert "baseline entries that this run did not check (1)" in text

@@ -164,13 +164,12 @@ class _Printer:
             self.console.print(Text(f"    and {len(reasons) - _REASONS} other reasons in report.jsonl"))
 
     def entries(self, heading: str, entries: tuple[Unmet, ...], style: str) -> None:
-        """Print baseline entries that the run did not bear out, a line for each reason."""
+        """Print baseline entries that the run did not bear out, a line for each."""
         if entries:
             self.console.print(Text(f"  {heading}", style))
-        by_reason: dict[str, list[str]] = {}
-        for entry in entries:
-            by_reason.setdefault(entry.why, []).append(f"{entry.rule} {entry.failure_class}")
-        self.rows([(_list(named), why) for why, named in by_reason.items()])
+        self.rows([(entry.rule, f"{entry.failure_class}: {entry.why}") for entry in entries[:_REASONS]])
+        if len(entries) > _REASONS:
+            self.console.print(Text(f"    and {len(entries) - _REASONS} other entries in report.jsonl"))
 
     def rows(self, rows: Iterable[tuple[str, str]]) -> None:
         """Print names and what is to say about them, with hanging indents."""
