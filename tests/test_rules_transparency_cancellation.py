@@ -115,6 +115,15 @@ def test_742_a_request_that_was_over() -> None:
     assert "had been over" in failure("MGC742", story).observed
 
 
+def test_742_a_clients_cancel_in_time_may_be_handed_on_late() -> None:
+    story = given_up()
+    story.exchange(session="s-1", request=call("n-0", "c-0"), t=10.0, sse=[answer("n-0", "c-0")], after=0.6)
+    story.exchange(backend=True, session="b-1", request=call("n-0", 6), t=10.01, sse=[answer("n-0", 6)], after=0.5)
+    cancel(story, "c-0", 10.3)
+    cancel(story, 6, 12.0, backend=True)
+    assert isinstance(verdict("MGC742", story), Pass)
+
+
 @pytest.mark.parametrize(("t", "kind"), [(2.0, Fail), (8.0, Pass)])
 def test_742_an_answer_that_nobody_was_waiting_for_may_be_unread(t: float, kind: type[Verdict]) -> None:
     story = given_up()
