@@ -186,7 +186,7 @@ def test_a_reproduction_opens_the_session_and_ends_with_replay() -> None:
     story.connect()
     story.call(nonce="it's")
     lines = reproduced(story, cell="gateway/process/witness/2025-11-25/2025-11-25/story", witness_script="html_500")
-    assert lines[0].startswith("mcp-gateway-conformance witness --script html_500 --listen ")
+    assert lines[0].startswith("mcp-gateway-conformance witness --show --script html_500 --listen ")
     assert [line.split("=")[0] for line in lines[1:3]] == ["GATEWAY", "SESSION"]
     assert '"Mcp-Session-Id: $SESSION"' in lines[-2]
     assert shlex.split(lines[-1])[-3:] == ["evidence/a b.jsonl", "--rule", "MGC999"]
@@ -223,10 +223,11 @@ def test_redacted_values_become_variables_that_are_described() -> None:
     asked = request("tools/call", 1, name="echo", arguments={"text": redactor.token("very-secret-value")})
     story.exchange(request=asked, headers={"Authorization": token}, status=500)
     lines = reproduced(story)
-    assert '"authorization: Bearer $AUTHORIZATION"' in lines[-2]
+    assert '"authorization: $AUTHORIZATION"' in lines[-2]
     assert "redacted:" not in lines[-2]
     described = [line for line in lines if "# redacted: 17 characters" in line]
     assert [line.split("=")[0][:6] for line in described] == ["AUTHOR", "VALUE_"]
+    assert described[0].startswith("AUTHORIZATION='Bearer ...'")
     typed = "\n".join((*described, 'curl() { shift $(($# - 1)); printf %s "$1"; }', lines[-2]))
     ran = subprocess.run(["sh"], input=typed.replace("'...'", "'s3'"), text=True, capture_output=True, check=True)
     assert '{"text": "s3"}' in ran.stdout

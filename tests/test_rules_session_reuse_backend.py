@@ -291,6 +291,15 @@ def test_211_renewed_and_still_failing() -> None:
     assert "1 initialize(s) after it" in failure("MGC211", story).observed
 
 
+def test_211_lists_from_the_gateways_memory_show_nothing_and_calls_do() -> None:
+    story = forgetting()
+    story.listing()
+    story.listing()
+    assert isinstance(verdict("MGC211", story.transcript()), Inconclusive)
+    story.call(sse=[result(1, content=[], isError=True)])
+    assert "1 of the client's 3 later request(s) had no result" in failure("MGC211", story).observed
+
+
 def test_211_nobody_asked_again() -> None:
     assert isinstance(verdict("MGC211", forgetting().transcript()), Inconclusive)
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -14,7 +17,10 @@ from conformance.errors import UsageError
 from conformance.paths import ROOT
 from conformance.witness import SCRIPTS, Face, find_script
 from conformance.witness.all_tools import ALL_TOOLS
+from conformance.witness.jsonrpc import Notification
+from conformance.witness.protocol import Server
 from conformance.witness.runner import parse_listen
+from conformance.witness.sessions import Session
 from tests.witness_process import Client, ending, events, http_witness, initialize_params, start
 
 ECHO: dict[str, Any] = {"name": "echo", "arguments": {"nonce": "n", "text": "t"}}
@@ -340,3 +346,17 @@ def test_the_package_needs_nothing_but_h11() -> None:
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
     foreign = {name for name in loaded.split() if not name.startswith(("conformance.witness", "h11"))}
     assert foreign == {"conformance", "conformance.errors", "conformance.timing"}
+
+
+@pytest.mark.parametrize(
+    ("session", "named"), [(Session(id="s-1"), "s-1"), (Session(id=None), f"process {os.getpid()}")]
+)
+def test_what_comes_in_is_printed_where_that_is_wanted(
+    session: Session, named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = Notification("notifications/cancelled", {"requestId": 7})
+    Server(SCRIPTS["correct"]).notice(session, told)
+    assert not capsys.readouterr().err
+    Server(replace(SCRIPTS["correct"], shown=True)).notice(session, told)
+    shown = json.loads(capsys.readouterr().err)
+    assert shown == {"session": named, "method": "notifications/cancelled", "params": {"requestId": 7}}

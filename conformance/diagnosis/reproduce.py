@@ -2,139 +2,184 @@
 
 from __future__ import annotations
 
-import json
-import re
 import shlex
-from collections.abc import Mapping
+from collections import Counter
+from math import inf
 from typing import Final
 
-from conformance.evidence.redact import facts
+from conformance.diagnosis.reproduce_curl import credentials, curl, opening, placeholders
 from conformance.evidence.transcript import Exchange, Transcript
 from conformance.rules.get_sse_http_sse_evidence import old_sessions
+from conformance.stage.scenario import SecondBackend
 
-_SHOWN: Final = ("accept", "content-type", "mcp-protocol-version", "authorization", "last-event-id", "origin")
-_LONGEST_BODY: Final = 4000
-"""Characters of a body that are typed out; a longer one is to be taken from the evidence."""
 _MOST: Final = 3
 """Decisive requests that are shown, the last ones."""
+_SHORTEST_WAIT: Final = 0.1
+"""Seconds between a request that stays open and the next one: what curl needs to start, and to spare."""
 _OLD_TRANSPORT: Final = {
-    "SSE": "SSE=http://HOST:PORT/sse  # its HTTP+SSE endpoint; leave the GET open",
+    "SSE": "SSE=http://HOST:PORT{path}  # its HTTP+SSE endpoint; leave the GET open",
     "ENDPOINT": "ENDPOINT=...  # the URI that the endpoint event on that stream names",
 }
 """Variables of the old transport, each with the line that sets it."""
-_REDACTED: Final = re.compile(r"redacted:([0-9a-f]{16});length=\d+;alphabet=[a-z0-9-]+(?:;scheme=[A-Za-z0-9-]+)?")
+_BY_HAND: Final = {
+    "backend.stop": "stop the backend",
+    "backend.start": "start the backend",
+    "second.stop": "stop the second backend",
+    "second.start": "start the second backend",
+    "gateway.stop": "stop the gateway",
+    "gateway.start": "start the gateway again",
+    "gateway.kill": "kill the gateway (SIGKILL)",
+    "containers.kill": "kill the backend's container (SIGKILL)",
+}
+"""What a scenario does beside its requests that a reader has to do, too: stimulus and words."""
 
 
 def reproduce(transcript: Transcript, decisive: tuple[int, ...], rule_id: str, evidence: str) -> tuple[str, ...]:
     """Return shell commands, in order.
 
-    Session ids become the shell variable SESSION and redacted values variables that a comment describes; the gateway's
-    URL is GATEWAY. evidence: the file's name, for the command that judges it again.
+    Session ids become the shell variables SESSION, SESSION_2 …, redacted values variables that a comment describes; the
+    gateway's URL is GATEWAY. A request during which another one was sent goes to the background. evidence: the file's
+    name, for the command that judges it again.
     """
-    wanted = frozenset(decisive)
-    subjects = [item for item in transcript.client() if wanted & frozenset(item.events)][-_MOST:]
-    answers = (item.response_headers.get("mcp-session-id") for item in transcript.client())
-    issued = dict.fromkeys((session for session in answers if session), "SESSION")
-    sent = [curl(item, issued, url=_url(transcript, item)) for item in subjects]
-    requests = _prologue(transcript, subjects, issued) + sent
-    lines: list[str] = []
-    script = transcript.header.get("witness_script")
-    if script and "/witness/" in str(transcript.header.get("cell")) and transcript.header.get("backend_tapped"):
-        witness = f"mcp-gateway-conformance witness --script {shlex.quote(str(script))} --listen 127.0.0.1:9000"
-        lines.append(f"{witness}  # the backend: point the gateway at it")
-    if requests:
-        lines.append("GATEWAY=http://HOST:PORT/mcp  # the gateway under test")
-        lines += [said for name, said in _OLD_TRANSPORT.items() if any(f"${name}" in line for line in requests)]
-        lines += _placeholders(transcript, subjects)
+    subjects = _subjects(transcript, frozenset(decisive))
+    steps = _steps(transcript, subjects)
+    lines = _backends(transcript)
+    cell = str(transcript.header.get("cell")).split("/")
+    if not lines and len(cell) > 2:
+        lines.append(f"# the backend: {cell[2]} {transcript.header.get('backend_version', '')}".rstrip())
+    if steps:
+        requests = _requests(transcript, steps, subjects)
+        lines.append(f"GATEWAY=http://HOST:PORT{_endpoint(transcript)}  # the gateway under test")
+        path = str(transcript.header.get("sse_path"))
+        old = ((name, said.format(path=path)) for name, said in _OLD_TRANSPORT.items())
+        lines += [said for name, said in old if any(f"${name}" in line for line in requests)]
+        lines += placeholders(steps) + requests
     replayed = f"mcp-gateway-conformance replay {shlex.quote(evidence)} --rule {shlex.quote(rule_id)}"
-    return (*lines, *requests, replayed)
+    return (*lines, replayed)
 
 
-def _opened(transcript: Transcript, subject: Exchange) -> Exchange | None:
-    """Return the initialize before a request, whose session it uses."""
-    before = (item for item in transcript.client() if item.tap == subject.tap and item.t < subject.t)
-    return next((item for item in before if item.rpc_method == "initialize"), None)
-
-
-def _prologue(transcript: Transcript, subjects: list[Exchange], issued: Mapping[str, str]) -> list[str]:
-    """Return the initialize whose session the last of `subjects` uses, and the notification after it."""
-    opened = _opened(transcript, subjects[-1]) if subjects else None
-    if opened is not None and _url(transcript, opened) != "$GATEWAY":
-        return []  # the session of the old transport is its stream
-    if opened is None or opened in subjects:
+def _backends(transcript: Transcript) -> list[str]:
+    """Return the command of the witness, where it is the backend; with --show it prints what reaches it."""
+    script = transcript.header.get("witness_script")
+    if not (script and "/witness/" in str(transcript.header.get("cell")) and transcript.header.get("backend_tapped")):
         return []
-    lines = [opening(opened, issued, "SESSION")]
-    told = next(
-        (
-            item
-            for item in transcript.client()
-            if item.tap == opened.tap and opened.t < item.t and item.rpc_method == "notifications/initialized"
-        ),
-        None,
-    )
-    if told is not None and told not in subjects and told.t < subjects[-1].t:
-        lines.append(curl(told, issued))
+    witness = "mcp-gateway-conformance witness --show --script"
+    main = shlex.quote(str(script))
+    if transcript.processes and not transcript.backend:
+        return [f"# the backend, which the gateway starts: {witness} {main} --face stdio"]
+    lines = [f"{witness} {main} --listen 127.0.0.1:9000  # the backend: point the gateway at it"]
+    if state := transcript.header.get("second_backend"):
+        second = SecondBackend(str(state))
+        when = "its address; do not start it yet" if second is SecondBackend.DOWN else "point the gateway at it, too"
+        lines.append(f"{witness} {second.script} --listen 127.0.0.1:9001  # the second backend: {when}")
     return lines
 
 
-def _url(transcript: Transcript, exchange: Exchange) -> str:
-    """Return the variable that holds the URL of a request: the endpoint's, or one of the old transport's two."""
+def _subjects(transcript: Transcript, wanted: frozenset[int]) -> list[Exchange]:
+    """Return the requests of clients that show the failure, in order.
+
+    Where the verdict rests on the backend's side alone, that is the client's request before it; where it rests on
+    streams alone, what was called while they were open belongs to it.
+    """
+    found = [item for item in transcript.client() if wanted & frozenset(item.events)][-_MOST:]
+    if not found:
+        last = max((event.t for event in transcript.events if event.seq in wanted), default=-inf)
+        return [item for item in transcript.client() if item.method == "POST" and item.t <= last][-1:]
+    if all(item.method == "GET" for item in found):
+        calls = (item for item in transcript.client() if item.rpc_method == "tools/call")
+        found += [item for item in calls if any(get.t < item.t < _over(get) for get in found)][:_MOST]
+    return sorted(found, key=lambda item: item.seq)
+
+
+def _steps(transcript: Transcript, subjects: list[Exchange]) -> list[Exchange]:
+    """Return `subjects`, and before each what opened its session and what ended that, in order."""
+    steps = {item.id: item for item in subjects}
+    for subject in subjects:
+        opened = _opened(transcript, subject)
+        if opened is None or _url(transcript, opened) != "$GATEWAY":
+            continue  # the session of the old transport is its stream
+        steps[opened.id] = opened
+        own = [i for i in transcript.client() if i.tap == opened.tap and opened.seq < i.seq < subjects[-1].seq]
+        told = next((item for item in own if item.rpc_method == "notifications/initialized"), None)
+        ended = (item for item in own if item.method == "DELETE" and item.session == opened.session)
+        steps |= {item.id: item for item in (told, *ended) if item is not None}
+    return sorted(steps.values(), key=lambda item: item.seq)
+
+
+def _opened(transcript: Transcript, subject: Exchange) -> Exchange | None:
+    """Return the request that was given the session that `subject` names, else its client's first initialize."""
+    before = [item for item in transcript.client() if item.seq < subject.seq]
+    session = subject.headers.get("mcp-session-id")
+    if session is None and subject.rpc_method == "initialize":
+        return None
+    given = (item for item in before if session is not None and _issued(item) == session)
+    first = (item for item in before if item.tap == subject.tap and item.rpc_method == "initialize")
+    return next(given, next(first, None))
+
+
+def _issued(exchange: Exchange) -> str | None:
+    """Return the session id that an answer gave its client, None where it gave none or repeated the client's."""
+    given = exchange.response_headers.get("mcp-session-id")
+    return given if given != exchange.headers.get("mcp-session-id") else None
+
+
+def _requests(transcript: Transcript, steps: list[Exchange], subjects: list[Exchange]) -> list[str]:
+    """Return the commands of some requests, and between them in words what else is to be done."""
+    acts = [(event.seq, said) for name, said in _BY_HAND.items() for event in transcript.stimuli(name)]
+    lines: list[str] = []
+    issued = credentials(steps)
+    opened = 0
+    done = 0
+    for item, following in zip(steps, (*steps[1:], None), strict=True):
+        lines += [f"# now {said}" for seq, said in sorted(acts) if done < seq < item.seq]
+        done = item.seq
+        url = _url(transcript, item)
+        session = _issued(item)
+        if session is not None and session not in issued and any(session == i.session for i in steps if i is not item):
+            opened += 1
+            variable = "SESSION" if opened == 1 else f"SESSION_{opened}"
+            lines.append(opening(item, issued, variable, url, shown=item in subjects))
+            issued[session] = variable
+        elif following is not None and following.t < _over(item):
+            wait = max(_SHORTEST_WAIT, following.t - item.t)
+            lines += [
+                f"{curl(item, issued, _extra(item), url)} &",
+                f"sleep {wait:.1f}  # it stays open beside the next",
+            ]
+        else:
+            lines.append(curl(item, issued, _extra(item), url))
+    return [*lines, "wait  # Ctrl-C leaves what stays open"] if any(line.endswith(" &") for line in lines) else lines
+
+
+def _extra(exchange: Exchange) -> str:
+    """Return curl's options for a request; one that its client left without an answer is left after the same time."""
+    left = exchange.method == "POST" and exchange.how == "abandoned" and exchange.answer() is None
+    if not left or exchange.t_end is None:
+        return "-i"
+    return f"-i --max-time {max(_SHORTEST_WAIT, exchange.t_end - exchange.t):.1f}"
+
+
+def _over(exchange: Exchange) -> float:
+    """Return when a client had what it asked for, in seconds; infinity where it never had."""
+    if exchange.method != "GET" and (answer := exchange.answer()) is not None:
+        return answer.t
+    if not exchange.is_stream and exchange.t_response is not None:
+        return exchange.t_response
+    return inf if exchange.t_end is None else exchange.t_end
+
+
+def _endpoint(transcript: Transcript) -> str:
+    """Return the path that most requests went to; /mcp where none went to the current transport."""
     old = {stream.stream.tap for stream in old_sessions(transcript)}
-    if exchange.tap not in old:
+    asked = Counter(item.target for item in transcript.client() if item.tap not in old and not item.is_metadata)
+    return next((target for target, _ in asked.most_common(1)), "/mcp")
+
+
+def _url(transcript: Transcript, exchange: Exchange) -> str:
+    """Return a request's URL with a variable in front: that of the endpoint, or of one of the old transport's two."""
+    if exchange.tap in {stream.stream.tap for stream in old_sessions(transcript)}:
+        return "$SSE" if exchange.method == "GET" else "$ENDPOINT"
+    endpoint = _endpoint(transcript)
+    if exchange.target == endpoint:
         return "$GATEWAY"
-    return "$SSE" if exchange.method == "GET" else "$ENDPOINT"
-
-
-def opening(exchange: Exchange, issued: Mapping[str, str], variable: str) -> str:
-    """Return the command that makes an initialize and keeps the session id it gets in a shell variable."""
-    session = "tr -d '\\r' | awk 'tolower($1) == \"mcp-session-id:\" {print $2}'"
-    return f"{variable}=$({curl(exchange, issued, extra='-D - -o /dev/null')} | {session})"
-
-
-def curl(exchange: Exchange, issued: Mapping[str, str], extra: str = "-i", url: str = "$GATEWAY") -> str:
-    """Return the command that makes one request. issued: the shell variable that holds each session id."""
-    words = ["curl", "-sN", extra, "-X", shlex.quote(exchange.method), f'"{url}"']
-    for name in _SHOWN:
-        if name in exchange.headers:
-            words += ["-H", _header(name, exchange.headers[name])]
-    session = exchange.headers.get("mcp-session-id")
-    if session is not None:
-        known = issued.get(session)
-        words += ["-H", f'"Mcp-Session-Id: ${known}"' if known else _header("Mcp-Session-Id", session)]
-    body = _body(exchange)
-    if len(body) > _LONGEST_BODY:
-        words += ["--data-binary", f"@body.json  # {len(body)} characters: event {exchange.seq} of the evidence has it"]
-    elif body:
-        words += ["--data-binary", _REDACTED.sub(lambda found: f"'\"${_variable(found)}\"'", shlex.quote(body))]
-    return " ".join(words)
-
-
-def _body(exchange: Exchange) -> str:
-    posted = exchange.request if exchange.wrapped is None else exchange.wrapped
-    return json.dumps(posted) if posted is not None else exchange.request_body
-
-
-def _header(name: str, value: str) -> str:
-    if (told := facts(value)) is not None:
-        scheme = f"{told.scheme} " if told.scheme else ""
-        return f'"{name}: {scheme}${name.upper().replace("-", "_")}"'
-    return shlex.quote(f"{name}: {value}")
-
-
-def _variable(found: re.Match[str]) -> str:
-    return f"VALUE_{found.group(1)[:6].upper()}"
-
-
-def _placeholders(transcript: Transcript, subjects: list[Exchange]) -> list[str]:
-    """Return one comment for each variable that stands for a redacted value."""
-    shown = [*subjects, *filter(None, [_opened(transcript, subjects[-1])])]
-    named: dict[str, str] = {}
-    for item in shown:
-        for name in _SHOWN:
-            told = facts(item.headers.get(name, ""))
-            if told is not None:
-                named[name.upper().replace("-", "_")] = f"{told.length} characters, {told.alphabet}"
-        for found in _REDACTED.finditer(_body(item)):
-            if (told := facts(found.group(0))) is not None:
-                named[_variable(found)] = f"{told.length} characters, {told.alphabet}"
-    return [f"{name}='...'  # redacted: {said}" for name, said in named.items()]
+    return f"${{GATEWAY%{endpoint}}}{exchange.target}"

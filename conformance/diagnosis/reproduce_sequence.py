@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from conformance.diagnosis.reproduce import curl, opening
+from conformance.diagnosis.reproduce_curl import curl, opening
 from conformance.evidence.transcript import Exchange, Transcript
 
 _SETTLE: Final = "sleep 1  # let the stream open"

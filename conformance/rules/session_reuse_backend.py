@@ -6,7 +6,7 @@ from itertools import combinations
 
 from conformance import timing
 from conformance.evidence.transcript import Exchange, Transcript
-from conformance.rules.answers import without_result
+from conformance.rules.answers import without_good_result
 from conformance.rules.base import Inputs, Level, Precondition, Side, fail, rule
 from conformance.rules.session_reuse_evidence import (
     NO_SESSIONS,
@@ -301,6 +301,7 @@ def forgotten_session_is_renewed(inputs: Inputs) -> Verdict:
     A failing exchange: backend → gateway 404; gateway → client error, and the same again for each later request
     A conforming exchange: backend → gateway 404; gateway → backend initialize, initialized, tools/call
     Known gaps: the request that met the 404 may fail; that it is not executed twice is judged in suite transparency.
+    What a gateway answers from a list that it keeps shows nothing.
     """
     through = inputs.through
     if not forgotten(through):
@@ -321,16 +322,19 @@ def forgotten_session_is_renewed(inputs: Inputs) -> Verdict:
             renewed[0],
             symptom="stale-session-after-restart",
         )
-    served = [item for item in later if renewed and item.t > renewed[0].t and not without_result(item)]
+    served = [item for item in later if renewed and item.t > renewed[0].t and not without_good_result(item)]
     if served:
         return Pass("the gateway initialized anew, and later requests were served", (*lost.events, *served[0].events))
     if not later:
         return Inconclusive("the client asked nothing after the backend had forgotten the session")
+    unserved = [item for item in later if without_good_result(item)]
+    if not unserved:
+        return Inconclusive("no later request of the client needed the session at the backend")
     return fail(
         "after a backend's 404 an initialize without a session id, and requests that succeed again",
-        f"{len(renewed)} initialize(s) after it; the client's {len(later)} later request(s) had no result, "
-        f"the last was answered {said(later[-1])}",
+        f"{len(renewed)} initialize(s) after it; {len(unserved)} of the client's {len(later)} later request(s) had no "
+        f"result or a tool's error, the last of them was answered {said(unserved[-1])}",
         lost,
-        later[-1],
+        unserved[-1],
         symptom="stale-session-after-restart",
     )

@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import dataclasses
 import itertools
+import json
+import os
+import sys
 import traceback
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
@@ -27,6 +31,8 @@ RESOURCE: Final = {
     "description": "What this server is.",
     "mimeType": "text/plain",
 }
+SHOWN: Final = 2000
+"""Characters of a message that are printed."""
 PING_TIMEOUT: Final = 2.0
 """Seconds a scripted ping waits for its answer; an unanswered one is only counted, it ends nothing."""
 
@@ -60,6 +66,7 @@ class Server:
 
     async def initialize(self, session: Session, request: Request) -> dict[str, JSON]:
         """Open `session` and return the answer to its initialize; RpcError -32602 on malformed parameters."""
+        self._show(session, request)
         if self.script.hangs_on_initialize:
             await asyncio.get_running_loop().create_future()
         if self.script.initialize_delay:
@@ -94,6 +101,7 @@ class Server:
         What belongs to the request before its answer (progress, logs, pings) goes to `outlet`. A request that runs is
         not ended by a lost connection (transports § Sending Messages: a disconnection is no cancellation).
         """
+        self._show(session, request)
         session.requests += 1
         task = asyncio.create_task(self._answer(session, request, outlet, connection))
         session.running[request.id] = task
@@ -111,6 +119,7 @@ class Server:
 
     def notice(self, session: Session, notification: Notification) -> None:
         """Take a notification; unknown and malformed ones are ignored."""
+        self._show(session, notification)
         if notification.method == "notifications/initialized":
             session.initialized.set()
         elif notification.method == "notifications/cancelled":
@@ -126,6 +135,12 @@ class Server:
         finally:
             task.cancel()
             session.listener = None
+
+    def _show(self, session: Session, message: Request | Notification) -> None:
+        """Print what came in, where that is wanted; a process that issues no session ids is told by its number."""
+        if self.script.shown:
+            told = {"session": session.id or f"process {os.getpid()}"} | dataclasses.asdict(message)
+            print(json.dumps(told)[:SHOWN], file=sys.stderr, flush=True)
 
     async def _answer(self, session: Session, request: Request, outlet: Outlet, connection: int) -> dict[str, JSON]:
         try:

@@ -76,6 +76,9 @@ class Script:
     single_session: bool = False
     forgets_session_after: int | None = None
 
+    shown: bool = False
+    """Whether each request and notification that comes in is printed on stderr, with its session."""
+
     # HTTP
     json_answers: bool = False
     on_get: OnGet = OnGet.STREAM
