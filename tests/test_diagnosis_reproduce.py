@@ -92,6 +92,18 @@ def test_what_is_called_while_a_stream_is_open_belongs_to_it() -> None:
     assert "triggers" in lines[-1]
 
 
+def test_so_it_does_where_a_notification_after_it_matters_too() -> None:
+    story = Story()
+    story.connect("b", session="s-b")
+    story.initialize("a")
+    get = story.exchange("a", method="GET", session="s-1", sse=[], how=None)
+    story.call("b", nonce="triggers", session="s-b")
+    lines = sent(commands(story, get, story.initialized("a")))
+    assert "-X GET" in lines[-3]
+    assert "triggers" in lines[-2]
+    assert "notifications/initialized" in lines[-1]
+
+
 def test_what_only_the_backend_saw_is_shown_by_what_the_client_asked_before() -> None:
     story = Story()
     story.connect()

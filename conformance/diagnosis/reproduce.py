@@ -79,15 +79,16 @@ def _subjects(transcript: Transcript, wanted: frozenset[int]) -> list[Exchange]:
     """Return the requests of clients that show the failure, in order.
 
     Where the verdict rests on the backend's side alone, that is the client's request before it; where it rests on
-    streams alone, what was called while they were open belongs to it.
+    streams and no call, what was called while they were open belongs to it.
     """
     found = [item for item in transcript.client() if wanted & frozenset(item.events)][-_MOST:]
     if not found:
         last = max((event.t for event in transcript.events if event.seq in wanted), default=-inf)
         return [item for item in transcript.client() if item.method == "POST" and item.t <= last][-1:]
-    if all(item.method == "GET" for item in found):
-        calls = (item for item in transcript.client() if item.rpc_method == "tools/call")
-        found += [item for item in calls if any(get.t < item.t < _over(get) for get in found)][:_MOST]
+    calls = [item for item in transcript.client() if item.rpc_method == "tools/call"]
+    if not any(item in calls for item in found):
+        streams = [item for item in found if item.method == "GET"]
+        found += [item for item in calls if any(get.t < item.t < _over(get) for get in streams)][:_MOST]
     return sorted(found, key=lambda item: item.seq)
 
 
