@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal, Self, TypeAlias
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import Field, model_validator
 
 from conformance.spec.revisions import STREAMABLE_LEGACY
 from conformance.stage import placeholders
-from conformance.stage.manifest_tables import Command, Install, StringList, Table
+from conformance.stage.manifest_tables import Command, Install, Manifest, StringList, Table
 from conformance.stage.packages import OLDEST_NODE
 
 Step: TypeAlias = Literal["connect", "list", "call", "stream", "idle", "restart", "close"]
@@ -55,22 +54,12 @@ class Driver(Table):
         return self
 
 
-class ClientManifest(Table):
+class ClientManifest(Manifest):
     """A client that gateways are used with."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", description="as in --client; the folder's name")
-    title: str = Field(description="what people call it")
-    version: str = Field(description="version that the install section pins")
-    licence: str = Field(default="", description="SPDX identifier")
-    homepage: str = Field(default="", description="where it is developed")
     install: ClientInstall = ClientInstall()
     driver: Driver
-    _folder: Path | None = PrivateAttr(default=None)
-
-    @property
-    def folder(self) -> Path | None:
-        """Folder the manifest was read from, None if made in memory."""
-        return self._folder
 
     def can(self, step: Step) -> bool:
         """Whether the client can do a step."""

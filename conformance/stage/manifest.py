@@ -14,7 +14,7 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
-from pydantic import Field, PrivateAttr, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from conformance.errors import UsageError
 from conformance.evidence.meta_tools import MetaTool
@@ -31,6 +31,7 @@ from conformance.stage.manifest_tables import (
     Faces,
     HttpFace,
     Install,
+    Manifest,
     Needs,
     Ready,
     SecretName,
@@ -38,7 +39,6 @@ from conformance.stage.manifest_tables import (
     ServedFace,
     SpinUp,
     Start,
-    Table,
     Tools,
     Two,
 )
@@ -53,14 +53,10 @@ RESERVED: Final = {DIRECT: "the control run", URL_TARGET: "the gateway of --url"
 _SECRET_RECIPE = re.compile(r"generate:hex:([1-9][0-9]{0,3})")
 
 
-class TargetManifest(Table):
+class TargetManifest(Manifest):
     """A gateway under test."""
 
     name: str = Field(pattern=r"^(mutant:)?[a-z0-9][a-z0-9._-]*$", description="as in --target; the folder's name")
-    title: str = Field(description="what people call it")
-    version: str = Field(description="version that the install section pins")
-    licence: str = Field(default="", description="SPDX identifier")
-    homepage: str = Field(default="", description="where it is developed")
     install: Install = Install()
     start: Start
     endpoint: Endpoint = Endpoint()
@@ -74,12 +70,6 @@ class TargetManifest(Table):
     container: Container = Container()
     spin_up: SpinUp | None = None
     two_backends: Two | None = None
-    _folder: Path | None = PrivateAttr(default=None)
-
-    @property
-    def folder(self) -> Path | None:
-        """Folder of the manifest file (with its Dockerfile and lock files), None if made in memory."""
-        return self._folder
 
     @property
     def fronts(self) -> tuple[Face, ...]:
@@ -184,25 +174,15 @@ class TargetManifest(Table):
         return self
 
 
-class BackendManifest(Table):
+class BackendManifest(Manifest):
     """An MCP server that gateways are put before."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", description="as in --backend; the folder's name")
-    title: str = Field(description="what people call it")
-    version: str = Field(description="version that the install section pins")
-    licence: str = Field(default="", description="SPDX identifier")
-    homepage: str = Field(default="", description="where it is developed")
     install: Install = Install()
     faces: Faces
     sentinel: Sentinel
     progress: Sentinel | None = Field(default=None, description="a tool that reports progress while it runs")
     ready: Ready = Ready()
-    _folder: Path | None = PrivateAttr(default=None)
-
-    @property
-    def folder(self) -> Path | None:
-        """Folder the manifest was read from, None if made in memory."""
-        return self._folder
 
     @property
     def offers(self) -> tuple[Face, ...]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from conformance.evidence import meta_tools
 from conformance.stage import placeholders
@@ -78,6 +79,22 @@ class Table(BaseModel):
     """A table of a manifest: no unknown keys, no lenient types, not changed once read."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class Manifest(Table):
+    """What every manifest says of its program: its name, which its folder has too, and where it comes from."""
+
+    name: str
+    title: str = Field(description="what people call it")
+    version: str = Field(description="version that the install section pins")
+    licence: str = Field(default="", description="SPDX identifier")
+    homepage: str = Field(default="", description="where it is developed")
+    _folder: Path | None = PrivateAttr(default=None)
+
+    @property
+    def folder(self) -> Path | None:
+        """Folder of the manifest file (with its Dockerfile and lock files), None if made in memory."""
+        return self._folder
 
 
 class Install(Table):
