@@ -122,7 +122,7 @@ def manifest_digest(item: TargetManifest | BackendManifest | ClientManifest) -> 
 @cache
 def driving_digest() -> str:
     """Return the SHA-256 of the sources that drive and record."""
-    return _sources(_DRIVING, "*.py")
+    return _sources(_DRIVING, "*.py", "*.cjs")
 
 
 @cache
