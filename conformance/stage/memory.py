@@ -8,17 +8,26 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-BUDGET_MB: Final = 2400
-"""Memory of all gateways and backends alive at one time, in MB: twelve of the light instances."""
+import psutil
+
+BUDGET_MB: Final = 7200
+"""Most memory of all gateways and backends alive at one time, in MB: some thirty of the light instances."""
+SHARE: Final = 0.5
+"""Most of the memory that is available when a run begins; the harness, its judging and the engine need some too."""
 BACKEND_MB: Final = 50
 """Memory counted for an instance's backend and taps, in MB; the witness takes 40."""
+
+
+def budget_mb() -> int:
+    """Return how much memory instances may take on this machine now, in MB."""
+    return min(BUDGET_MB, int(psutil.virtual_memory().available * SHARE / 1e6))
 
 
 @dataclass(slots=True)
 class MemoryBudget:
     """Memory that instances take and give back, in MB. Whoever asks first is served first, so nobody waits for ever."""
 
-    total: int = BUDGET_MB
+    total: int = field(default_factory=budget_mb)
     free: int = field(init=False)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _given_back: asyncio.Condition = field(default_factory=asyncio.Condition)
