@@ -107,6 +107,17 @@ def test_742_a_cancel_may_overtake_its_request_on_another_connection(later: floa
     assert isinstance(verdict("MGC742", story), kind)
 
 
+@pytest.mark.parametrize(("given_up_at", "kind"), [(10.3, Pass), (None, Fail)])
+def test_742_a_call_may_be_given_up_before_it_is_sent(given_up_at: float | None, kind: type[Verdict]) -> None:
+    story = given_up()
+    story.exchange(session="s-1", request=call("n-2", "c-2"), t=10.2, sse=[], after=0.3)
+    cancel(story, 7, 10.52, backend=True)
+    cancel(story, 8, 10.53, backend=True)
+    if given_up_at is not None:
+        cancel(story, "c-2", given_up_at)
+    assert isinstance(verdict("MGC742", story), kind)
+
+
 def test_742_a_request_that_was_over() -> None:
     story = given_up()
     story.exchange(session="s-1", request=call("n-0", "c-0"), t=7.99, sse=[answer("n-0", "c-0")], after=0.1)

@@ -17,6 +17,7 @@ from conformance.rules.transparency_cancellation_evidence import (
     SUITE,
     Cancelled,
     after_stray,
+    after_unsent,
     all_sent,
     beside,
     call_of,
@@ -124,19 +125,27 @@ def cancel_names_its_call(inputs: Inputs) -> Verdict:
     A failing exchange: client → cancelled "x-1"; gateway → backend cancelled "x-1", where the call had the id 7
     A conforming exchange: client → cancelled "x-1"; gateway → backend cancelled 7
     Known gaps: what a gateway sends shortly after a client's own cancel of nothing is not judged; it may be that one.
+    Neither is a cancel of an unknown id shortly after a client gave up a call that the backend was never asked.
     """
     through = inputs.through
     sent = tuple(all_sent(through))
-    judged = [(session, item) for session, item in sent if not after_stray(through, item)]
-    if sent and not judged:
-        return Inconclusive("each of its cancels came soon after a client's cancel of nothing, and may be that one")
-    if not judged:
+    if not sent:
         return NotApplicable("the gateway sent its backend no cancel; that it should is judged by MGC741")
+    judged = [(session, item) for session, item in sent if not _may_be_of_nothing(through, session, item)]
+    if not judged:
+        return Inconclusive(
+            "each of its cancels may be of nothing that it had asked, as its client's cancel just before"
+        )
     for session, item in judged:
         trouble = _misses(through, session, item) or _hits_another(through, session, item)
         if trouble:
             return _missed(through, item, trouble)
     return Pass(f"{len(judged)} cancel(s), each of a request under way", tuple(item.seq for _, item in judged))
+
+
+def _may_be_of_nothing(transcript: Transcript, session: BackendSession, cancel: Message) -> bool:
+    """Whether a cancel may rightly name nothing, because of what a client had cancelled just before."""
+    return after_stray(transcript, cancel) or (meant(session, cancel) is None and after_unsent(transcript, cancel))
 
 
 def _misses(transcript: Transcript, session: BackendSession, cancel: Message) -> str:

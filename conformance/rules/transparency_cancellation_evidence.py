@@ -171,6 +171,19 @@ def after_stray(transcript: Transcript, message: Message) -> bool:
     return any(item.t <= message.t <= item.t + timing.CANCEL_PROMPT for item in strays(transcript))
 
 
+def after_unsent(transcript: Transcript, message: Message) -> bool:
+    """Whether what the gateway told its backend may be the cancel of a call that it was about to send, and never did.
+
+    Its client gave that call up shortly before, and the backend was never asked it. The gateway had given it an id.
+    """
+    asked = {link.client.id for link in links(transcript) if link.basis is Basis.NONCE}
+    return any(
+        cancel.t <= message.t <= cancel.t + timing.CANCEL_PROMPT and call.id not in asked
+        for cancel in cancels(transcript)
+        if (call := call_of(transcript, cancel)) is not None
+    )
+
+
 def is_malformed(cancel: Exchange) -> bool:
     """Whether a cancel's requestId is missing or neither a string nor an integer."""
     named = named_by(cancel)
