@@ -1,8 +1,8 @@
 """What a target is known to fail (its baseline), and what a verdict therefore means for the run.
 
-Known failures still run and must fail with the listed class. A listed rule that passes, an entry that matches nothing
-in the catalogue and an unlisted failure all count (habit of connectrpc's conformance runner). Harness errors are never
-excused.
+Known failures still run and must fail with the listed class. A listed rule that passes (unless its entry names the race
+that decides it), an entry that matches nothing in the catalogue and an unlisted failure all count (as in connectrpc's
+runner, which knows failing and flaky cases). Harness errors are never excused.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ INCONCLUSIVE_SHARE: Final = 0.02
 """Share of inconclusive verdicts from which a run could not judge (DESIGN: Exit codes)."""
 
 _KEYS: Final = frozenset(
-    {"rule", "failure_class", "seen", "issue", "versions", "scenario", "backend", "runtime", "revision"},
+    {"rule", "failure_class", "seen", "issue", "sometimes", "versions", "scenario", "backend", "runtime", "revision"},
 )
 _FAIL_ON: Final = {
     "must": (Level.MUST,),
@@ -58,7 +58,8 @@ _FAIL_ON: Final = {
 class Known:
     """One baseline entry.
 
-    versions: of the target, as `>=1.2,<2` (PEP 440); empty for all. scenario, backend, runtime and revision are
+    sometimes: what decides whether it fails, where that is a race of the target's own; then a pass is no surprise
+    either. versions: of the target, as `>=1.2,<2` (PEP 440); empty for all. scenario, backend, runtime and revision are
     shell-style patterns.
     """
 
@@ -67,6 +68,7 @@ class Known:
     failure_class: str
     seen: str
     issue: str
+    sometimes: str = ""
     versions: str = ""
     scenario: str = "*"
     backend: str = "*"
@@ -135,7 +137,7 @@ class Expectations:
         verdict = judgement.verdict
         entry = next((item for item in self.known if item.matches(judgement.cell, judgement.rule.id)), None)
         if isinstance(verdict, Pass):
-            return Outcome(judgement, "unexpected-pass" if entry else "ok", entry)
+            return Outcome(judgement, "unexpected-pass" if entry and not entry.sometimes else "ok", entry)
         if not isinstance(verdict, Fail):
             return Outcome(judgement, "not-judged", entry)
         if verdict.charged_to in NOT_THE_TARGET:

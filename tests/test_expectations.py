@@ -35,6 +35,13 @@ def test_a_pass_is_fine_unless_it_was_known_to_fail():
     assert expectation(judged(Pass("405")), ENTRY) == "unexpected-pass"
 
 
+def test_what_a_race_of_the_target_decides_may_pass_and_may_fail_with_its_class_only():
+    entry = replace(ENTRY, sometimes="which of two tasks is first")
+    assert expectation(judged(Pass("405")), entry) == "ok"
+    assert expectation(judged(FAILED), entry) == "known-failure"
+    assert expectation(judged(FAILED, failure_class="accept-406"), entry) == "wrong-class"
+
+
 @pytest.mark.parametrize("verdict", [NotApplicable("w"), NotExercised("m"), Inconclusive("w"), HarnessFault("e")])
 def test_what_was_not_judged_confirms_and_excuses_nothing(verdict):
     assert expectation(judged(verdict)) == "not-judged"
