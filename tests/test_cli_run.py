@@ -5,7 +5,7 @@ import socket
 import pytest
 from cli_setup import cli
 
-from conformance.commands import choosing, run, runtime_choice
+from conformance.commands import choosing, one_sided, run, runtime_choice
 from conformance.errors import CannotJudgeError, ExitCode
 from conformance.stage import engine
 from conformance.stage.manifest import known_clients
@@ -44,7 +44,9 @@ def target_file(tmp_path):
 
 
 @pytest.fixture
-def listening():
+def listening(monkeypatch):
+    """The URL of a port that accepts and says nothing."""
+    monkeypatch.setattr(one_sided, "PROBE_SECONDS", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield f"http://127.0.0.1:{server.getsockname()[1]}/mcp"
 
@@ -238,7 +240,7 @@ def test_an_unreachable_url_cannot_be_judged(asked, capsys):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     shown = cli(capsys, "run", "--url", f"http://127.0.0.1:{port}/mcp")
-    assert f"Nothing answers at 127.0.0.1:{port}" in shown.sentence(ExitCode.CANNOT_JUDGE)
+    assert f"127.0.0.1:{port} refuses connections" in shown.sentence(ExitCode.CANNOT_JUDGE)
     assert asked == []
 
 

@@ -81,4 +81,6 @@ def test_usage(capsys, arguments, said):
 
 
 def test_nobody_there(capsys):
-    assert "Nothing answers" in cli(capsys, "search", "--url", "http://127.0.0.1:1/mcp").sentence(ExitCode.CANNOT_JUDGE)
+    assert "refuses connections" in cli(capsys, "search", "--url", "http://127.0.0.1:1/mcp").sentence(
+        ExitCode.CANNOT_JUDGE
+    )

@@ -2,32 +2,44 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
+from conformance.diagnosis.failure_classes import failure_class
 from conformance.errors import CannotJudgeError
+from conformance.evidence.network import obstacle
 from conformance.rules.all import rules
 from conformance.rules.base import Rule, Side
 from conformance.running import Selection, cells_of
 from conformance.stage.attached import STARTED_SECONDS, parse_url
 from conformance.stage.plan import UrlTarget
 from conformance.stage.scenario import scenarios
+from conformance.wire.reaching import reach
 
 PROBE_SECONDS: Final = 10.0
-"""How long a gateway that already runs may take to accept a connection, in seconds."""
+"""How long a gateway that already runs may take to accept a connection, and to begin an answer, in seconds."""
+
+SILENT: Final = "accepts-but-silent"
+"""The one obstacle that is no reason to stop: a gateway may be silent on a ping without a session, or slow to wake."""
 
 
-def refuse_unreachable(url: str) -> None:
-    """Raise CannotJudgeError when nothing accepts connections at the URL's host and port."""
-    address, _, _ = parse_url(url)
-    try:
-        socket.create_connection((address.host, address.port), PROBE_SECONDS).close()
-    except OSError as error:
-        raise CannotJudgeError(
-            f"Nothing answers at {address} ({error.strerror or error}); start the gateway, or mend --url."
-        ) from error
+def refuse_unreachable(url: str, say: Callable[[str], None]) -> None:
+    """Raise CannotJudgeError, which names the fault, when no HTTP is spoken at the URL or a web page answers there.
+
+    A gateway that only stays silent is judged all the same; that is said.
+    """
+    parse_url(url)
+    found = obstacle(reach(url, connect_seconds=PROBE_SECONDS, read_seconds=PROBE_SECONDS))
+    if found is None:
+        return
+    if found.kind == SILENT:
+        say(f"{found.says}, for {PROBE_SECONDS:g} s now; it is judged all the same")
+        return
+    remedy = failure_class(found.kind).remedy
+    raise CannotJudgeError(
+        f"Nothing can be judged: {found.says} ({found.kind}, charged to {found.hop}); {remedy[0].lower()}{remedy[1:]}"
+    )
 
 
 def announce(target: UrlTarget, selection: Selection, say: Callable[[str], None]) -> None:
@@ -41,7 +53,7 @@ def announce(target: UrlTarget, selection: Selection, say: Callable[[str], None]
             f"a gateway that is not up yet at {target.url} is waited for, {STARTED_SECONDS:g} s"
         )
     else:
-        refuse_unreachable(target.url)
+        refuse_unreachable(target.url, say)
     lost = ", ".join(item.id for item in not_judged(selection)) or "none"
     seen = "two-sided: but for its start" if target.witness else "one-sided: only the URL is known"
     say(f"{seen}, so these rules are not judged: {lost}")

@@ -106,7 +106,7 @@ def _quarry(
     (spoken,) = choosing.chosen_revisions([revision])
     if url is not None:
         found = choosing.url_target(url, header_env)
-        refuse_unreachable(url)
+        refuse_unreachable(url, say)
         return Quarry(None, None, found, "process", spoken, tuple(found.header_env.values()))
     (behind,) = choosing.chosen_backends([backend])
     if command is not None:

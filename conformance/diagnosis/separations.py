@@ -18,6 +18,7 @@ from conformance.diagnosis import facts_http_sse as http_sse
 from conformance.diagnosis import facts_isolation as isolation
 from conformance.diagnosis import facts_lists as lists
 from conformance.diagnosis import facts_messages as messages
+from conformance.diagnosis import facts_network as network
 from conformance.diagnosis import facts_resumption as resumption
 from conformance.diagnosis import facts_scene as scene
 from conformance.diagnosis.failure import Fact
@@ -417,6 +418,72 @@ _EXPOSURE: Final[Mapping[str, Mapping[str, Separator]]] = {
     "cors-headers-hidden": {"origin-not-checked": (isolation.foreign_page_served, False)},
 }
 
+_NETWORK: Final[Mapping[str, Mapping[str, Separator]]] = {
+    "name-not-resolved": {
+        "port-closed": (network.name_has_address, False),
+        "connect-blocked": (network.name_has_address, False),
+    },
+    "port-closed": {
+        "name-not-resolved": (network.name_has_address, True),
+        "connect-blocked": (network.tcp_was_refused, True),
+        "container-loopback-unreachable": (network.loopback_means_another, False),
+        "published-port-dead": (network.tcp_was_accepted, False),
+    },
+    "connect-blocked": {
+        "name-not-resolved": (network.name_has_address, True),
+        "port-closed": (network.tcp_was_refused, False),
+        "container-loopback-unreachable": (network.tcp_was_refused, False),
+        "accepts-but-silent": (network.tcp_was_accepted, False),
+        "tls-name-or-trust": (network.tcp_was_accepted, False),
+        "initialize-hang": (network.tcp_was_accepted, False),
+    },
+    "container-loopback-unreachable": {
+        "port-closed": (network.loopback_means_another, True),
+        "connect-blocked": (network.loopback_means_another, True),
+        "host-header-421": (scene.status(421), False),
+    },
+    "published-port-dead": {
+        "port-closed": (network.tcp_was_accepted, True),
+        "accepts-but-silent": (network.stayed_silent, False),
+        "plain-http-to-tls": (network.speaks_tls, False),
+    },
+    "accepts-but-silent": {
+        "connect-blocked": (network.tcp_was_accepted, True),
+        "published-port-dead": (network.stayed_silent, True),
+    },
+    "plain-http-to-tls": {
+        "tls-to-plain-http": (network.speaks_tls, True),
+        "published-port-dead": (network.speaks_tls, True),
+        "proxy-answers-html": (network.speaks_tls, True),
+    },
+    "tls-to-plain-http": {
+        "plain-http-to-tls": (network.speaks_plain_http, True),
+        "tls-name-or-trust": (network.speaks_tls, False),
+    },
+    "tls-name-or-trust": {
+        "connect-blocked": (network.tcp_was_accepted, True),
+        "host-header-421": (scene.status(421), False),
+        "empty-tools-startup-race": (scene.backend_silent, True),
+        "tls-to-plain-http": (network.speaks_tls, True),
+        "tls-certificate-expired": (network.certificate_is_for_the_name, False),
+        "tls-untrusted-issuer": (network.issuer_is_trusted, True),
+    },
+    "tls-certificate-expired": {
+        "tls-name-or-trust": (network.certificate_is_for_the_name, True),
+        "tls-untrusted-issuer": (network.issuer_is_trusted, True),
+    },
+    "tls-untrusted-issuer": {
+        "tls-name-or-trust": (network.issuer_is_trusted, False),
+        "tls-certificate-expired": (network.issuer_is_trusted, False),
+        "certificate-not-checked": (network.requests_followed_a_bad_certificate, False),
+    },
+    "certificate-not-checked": {"tls-untrusted-issuer": (network.requests_followed_a_bad_certificate, True)},
+    "proxy-answers-html": {
+        "plain-http-to-tls": (network.speaks_tls, False),
+        "wrong-route-html": (network.page_came, True),
+    },
+}
+
 SEPARATIONS: Final[Mapping[str, Mapping[str, Separator]]] = {
     **_LIFECYCLE,
     **_SESSION,
@@ -429,4 +496,5 @@ SEPARATIONS: Final[Mapping[str, Mapping[str, Separator]]] = {
     **_ROUTES,
     **_REPEATS_AND_VERSIONS,
     **_EXPOSURE,
+    **_NETWORK,
 }

@@ -16,6 +16,7 @@ from conformance.diagnosis import facts_cancellation as cancellation
 from conformance.diagnosis import facts_http_sse as http_sse
 from conformance.diagnosis import facts_isolation as isolation
 from conformance.diagnosis import facts_messages as messages
+from conformance.diagnosis import facts_network as network
 from conformance.diagnosis import facts_scene as scene
 from conformance.diagnosis.failure import Fact
 
@@ -79,13 +80,20 @@ TRACES: Final[Mapping[str, Fact]] = {
     "stdout-contamination": scene.stdout_contaminated,
     "container-not-ready": scene.backend_came_late,
     "container-leak-or-storm": behind.containers_remain,
-    "container-loopback-unreachable": scene.connect_failed,
+    "container-loopback-unreachable": network.ran_into("container-loopback-unreachable"),
     "docker-socket-unusable": behind.engine_refused,
     "enabled-but-not-started": scene.nothing_was_started,
     "wrong-gateway-instance": scene.another_asked_the_engine,
     # the network and what stands before the gateway
     "connect-blocked": scene.connect_failed,
     "tls-name-or-trust": scene.backend_silent,
+    **{
+        kind: network.ran_into(kind)
+        for kind in (
+            *("port-closed", "name-not-resolved", "published-port-dead", "accepts-but-silent", "proxy-answers-html"),
+            *("plain-http-to-tls", "tls-to-plain-http", "tls-certificate-expired", "tls-untrusted-issuer"),
+        )
+    },
     "accept-406": scene.status(406),
     "host-header-421": scene.status(421),
     "auth-challenge-incomplete": scene.status(401),

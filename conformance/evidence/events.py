@@ -58,6 +58,7 @@ class Kind(StrEnum):
     LOG = "log"  # {source, line}
     LAG = "lag"  # {seconds}: how late the harness's own loop ran
     CLOCK = "clock"  # {domain, offset, uncertainty}
+    NETWORK_PROBE = "network.probe"  # {leg, place, party, **facts}: one try to reach an endpoint from somewhere
     # the relay tap, then parsed passively
     CONN_OPEN = "conn.open"  # {tap, conn, peer}; over a Unix socket also the peer's {pid, container}
     CONN_CONNECTED = "conn.connected"  # {tap, conn, upstream}
