@@ -29,7 +29,7 @@ from conformance.stage.client_manifest import ClientManifest
 from conformance.stage.lanes import cell_seconds
 from conformance.stage.manifest import BackendManifest, TargetManifest
 from conformance.stage.plan import DIRECT, Cell
-from conformance.stage.scenario import scenarios
+from conformance.stage.scenario import ScenarioKind, scenarios
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,7 @@ def plan_matrix(selection: Selection, parts: int) -> Matrix:
         backends=tuple(_product(item) for item in selection.backends),
         clients=tuple(_clients(chosen)),
         driven_by={item.name: item.client for item in scenarios().values() if item.client},
+        driven_once=tuple(_driven_once(selection)),
         standard=is_standard(selection),
     )
     return Matrix(selection, plan, shares)
@@ -113,6 +114,13 @@ def excerpts(report: Report, out: Path) -> Mapping[str, Sequence[Mapping[str, JS
     failed = sorted((item for item in report.results if item.verdict == "fail"), key=lambda item: item.evidence)
     found = ((item.id, excerpt(transcript(out / item.evidence), item.events)) for item in failed)
     return {name: pieces for name, pieces in found if pieces}
+
+
+def _driven_once(selection: Selection) -> Iterator[str]:
+    """Yield the names of the scenarios that are driven on one revision though several were asked for."""
+    for item in scenarios().values():
+        if selection.harm_once and item.kind is ScenarioKind.DESTRUCTIVE:
+            yield item.name
 
 
 def _product(item: TargetManifest | BackendManifest | ClientManifest, fronts: Iterable[str] = ()) -> Product:

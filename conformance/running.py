@@ -43,6 +43,8 @@ class Selection:
     with, empty for all. quick: no deliberate wait above QUICK_LIMIT seconds, no scenario with a gateway of its own, and
     the witness alone where it is among the backends. long: also waits above LONG_LIMIT seconds. resume: keep what an
     interrupted run of the same plan left under `out`. only: of the cells that are selected by all this, those alone.
+    harm_once: a destructive scenario, which has each of its cells on a fresh gateway, is driven on the newest of the
+    revisions alone, and before one backend.
     """
 
     targets: tuple[TargetManifest, ...]
@@ -60,6 +62,7 @@ class Selection:
     keep: bool = False
     resume: bool = False
     only: frozenset[Cell] | None = None
+    harm_once: bool = False
     expectations: Expectations = field(default_factory=Expectations)
     spin_up_backend: str = "time"
     """Name of the backend that gateways start as a container in suite spin_up."""
@@ -79,12 +82,27 @@ def cells_of(selection: Selection) -> tuple[Cell, ...]:
                 if _selected(selection, revision, scenario) and _speaks(target, revision):
                     for backend in _backends(selection, target, scenario):
                         cells.add(Cell(target.name, selection.runtime, backend, revision, revision, scenario.name))
+    if selection.harm_once:
+        cells = set(_harm_once(cells))
     if selection.only is not None:
         cells &= selection.only
     # A backend that speaks stdio alone cannot be driven straight: the driving client speaks HTTP.
     straight = {backend.name for backend in selection.backends if "http" in backend.offers}
     controls = {cell.control for cell in cells if scenarios()[cell.scenario].control and cell.backend in straight}
     return tuple(sorted(cells | controls))
+
+
+def _harm_once(cells: Iterable[Cell]) -> Iterator[Cell]:
+    """Yield of the cells of each target and destructive scenario one, and all others."""
+    harmful: dict[tuple[str, str], list[Cell]] = {}
+    for cell in cells:
+        if scenarios()[cell.scenario].kind is ScenarioKind.DESTRUCTIVE:
+            harmful.setdefault((cell.target, cell.scenario), []).append(cell)
+        else:
+            yield cell
+    for group in harmful.values():
+        # The witness where it is among the backends: it alone tells of everything that reaches it.
+        yield max(group, key=lambda cell: (cell.revision, cell.backend == WITNESS, cell))
 
 
 def _url_cells(selection: Selection, url: UrlTarget) -> Iterator[Cell]:

@@ -24,6 +24,7 @@ PLAN = MatrixPlan(
     backends=(Product("witness", "The witness", "0.1.0"),),
     clients=(Product("driver", "the harness's own driver", "0.1.0"), Product("mcp-remote", "mcp-remote", "0.1")),
     driven_by={"client-mcp-remote": "mcp-remote"},
+    driven_once=("gateway-restarts",),
     standard=True,
 )
 

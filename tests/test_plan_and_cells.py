@@ -190,3 +190,15 @@ def test_a_client_is_driven_in_the_revisions_that_it_proposes():
     older = names(cells("passthrough", suites=("clients",), revisions=("2025-06-18",)))
     assert "client-reference" in older
     assert "client-python-mcp" not in older
+
+
+def test_harm_is_done_once_on_the_newest_revision_and_before_the_witness():
+    asked = {"backends": ("witness", "everything"), "revisions": ("2025-06-18", "2025-11-25")}
+    every, once = cells("terminating", **asked), cells("terminating", **asked, harm_once=True)
+    harmful = {name for name, item in scenarios().items() if item.kind is ScenarioKind.DESTRUCTIVE}
+    done = [cell for cell in once if cell.scenario in harmful and cell.target != DIRECT]
+    assert {cell for cell in every if cell not in once} <= {cell for cell in every if cell.scenario in harmful}
+    assert names(once) == names(every)
+    assert len(done) == len({cell.scenario for cell in done}) == len(names(every, "terminating") & harmful)
+    assert {cell.revision for cell in done} == {"2025-11-25"}
+    assert "everything" not in {cell.backend for cell in done}

@@ -11,6 +11,7 @@ from report_sample import result
 from shard_sample import PLAN, shard
 
 from conformance.errors import CannotJudgeError, EvidenceError, ExitCode, UsageError
+from conformance.report.records import Result
 from conformance.report.shards import read_shard, whole
 from conformance.sharding import Shard, partition
 
@@ -200,3 +201,17 @@ def test_merge_refuses_a_cut_off_shard(capsys, tmp_path):
     path = shard(tmp_path, "1/2", FIRST)
     path.write_text(path.read_text()[:-200])
     assert "cut off" in merged(capsys, tmp_path, str(path)).sentence(ExitCode.CANNOT_JUDGE)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "found_on", "counts"),
+    [
+        ("gateway-restarts", "2025-11-25", True),
+        ("gateway-restarts", "2025-03-26", False),
+        ("get-in-session", "2025-11-25", False),
+        ("get-in-session", "2025-06-18", True),
+    ],
+)
+def test_what_is_driven_once_counts_for_older_revisions_too(scenario: str, found_on: str, counts: bool) -> None:
+    found = Result.from_json(result(scenario=scenario, revision=found_on))
+    assert PLAN.counts_for(found, "2025-06-18") is counts

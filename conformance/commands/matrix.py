@@ -68,7 +68,8 @@ def matrix(
     """Drive clients x gateways x backends, judge everything, and write the fleet's report.
 
     A shard writes its shard file only; `merge` writes the report once all of them are there. Which shard a gateway
-    falls into depends on what was asked for alone, and is the same on every machine.
+    falls into depends on what was asked for alone, and is the same on every machine. What needs a fresh gateway each
+    time is driven once, on the newest revision; `run` drives it on every revision and before every backend.
     """
     part = Shard.parse(shard)
     clients, suites = _clients(client or (), choosing.chosen_suites(suite or SUITES))
@@ -83,6 +84,7 @@ def matrix(
         quick=quick,
         resume=resume,
         clients=clients,
+        harm_once=True,
         expectations=choosing.chosen_expectations(targets, None, fail_on.value),
     )
     planned = plan_matrix(selection, part.parts)

@@ -95,7 +95,11 @@ def _badge(found: Fleet, gateway: str, revision: str) -> Badge | NoBadge:
     report = found.report_of(gateway)
     if report is None:
         return NoBadge(gateway, "nothing was driven")
-    results = tuple(item for item in found.results if (item.target, item.revision) == (gateway, revision))
+    results = tuple(
+        replace(item, revision=revision)
+        for item in found.results
+        if item.target == gateway and found.plan.counts_for(item, revision)
+    )
     status = status_of((item.verdict, item.expectation) for item in results)
     footer = Footer(count_verdicts(item.verdict for item in results), status, complete=True)
     # A shard may hold a part of the gateway's cells; here are all of them.

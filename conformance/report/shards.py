@@ -16,7 +16,7 @@ from typing import Final
 from conformance.errors import CannotJudgeError, EvidenceError, UsageError
 from conformance.evidence.events import JSON
 from conformance.report.jsonl import parse_report
-from conformance.report.records import Report
+from conformance.report.records import Report, Result
 from conformance.sharding import Shard
 
 SHARD_SCHEMA_VERSION: Final = 1
@@ -63,6 +63,7 @@ class MatrixPlan:
 
     parts: digests of what decides what is driven and how it is judged, by what they are of. shares: names of the
     targets of each shard, in the order of the shards. driven_by: the client of each scenario that a real one drives.
+    driven_once: scenarios driven on the newest revision alone; their verdicts count for the older ones too.
     standard: whether the matrix leaves no suite, rule or standard backend out; a badge needs that.
     """
 
@@ -73,7 +74,12 @@ class MatrixPlan:
     backends: tuple[Product, ...]
     clients: tuple[Product, ...]
     driven_by: Mapping[str, str]
+    driven_once: tuple[str, ...]
     standard: bool
+
+    def counts_for(self, result: Result, revision: str) -> bool:
+        """Whether a verdict says something about a revision: found on it, or once for it and others."""
+        return result.revision == revision or (result.scenario in self.driven_once and revision < result.revision)
 
     def client_of(self, scenario: str) -> str:
         """Return the name of the client that drives a scenario."""
@@ -89,6 +95,7 @@ class MatrixPlan:
             "backends": [item.to_json() for item in self.backends],
             "clients": [item.to_json() for item in self.clients],
             "driven_by": dict(self.driven_by),
+            "driven_once": list(self.driven_once),
             "standard": self.standard,
         }
 
@@ -103,6 +110,7 @@ class MatrixPlan:
             backends=tuple(map(Product.from_json, data["backends"])),
             clients=tuple(map(Product.from_json, data["clients"])),
             driven_by=dict(data["driven_by"]),
+            driven_once=tuple(data["driven_once"]),
             standard=bool(data["standard"]),
         )
 

@@ -280,7 +280,7 @@ class Stage:
         client = await self.sse_client(SENTINEL) if old else await self.client(SENTINEL)
         try:
             async with asyncio.timeout(self._patience), _in_session(client):
-                trouble = await self._sentinel(client, starts=when == "before")
+                trouble = await self._sentinel(client, patience=self._patience * 0.8 if when == "before" else 0.0)
         except TimeoutError:
             trouble = f"no complete exchange within {self._patience} s"
         finally:
@@ -295,11 +295,13 @@ class Stage:
         backend = self.instance.backend
         return timing.SENTINEL + (backend.ready.seconds if backend and self.instance.stdio_collector else 0.0)
 
-    async def _sentinel(self, client: McpClient, *, starts: bool) -> str:
-        """Return what is wrong with the exchange. starts: whether a backend on stdio may still be starting.
+    async def _sentinel(self, client: McpClient, *, patience: float) -> str:
+        """Return what is wrong with the exchange. patience: how long the call is made again until it works, in seconds.
 
-        A gateway may answer with an error until it has started; that is readiness, and all that is asked again.
+        A gateway may answer with an error until its backend stands behind it; that is readiness, and all that is asked
+        again.
         """
+        give_up = asyncio.get_running_loop().time() + patience
         reply = await client.initialize()
         if reply.result(client.last_id) is None:
             return f"initialize was not answered ({reply.trouble or reply.status})"
@@ -311,7 +313,7 @@ class Stage:
             await client.delete()
             return ""
         while trouble := await self.ask_backend(client, self.instance.backend.sentinel):
-            if not starts or self.instance.stdio_collector is None:
+            if asyncio.get_running_loop().time() >= give_up:
                 return trouble
             await asyncio.sleep(timing.STARTING)
         await client.delete()
