@@ -127,7 +127,9 @@ def _batches(chosen: Sequence[Mutant], references: tuple[str, ...], *, own_suite
 
 
 def _spins_up(mutant: Mutant) -> bool:
-    """Whether a mutant's fault is in starting containers: it is then judged by suite spin_up, in containers."""
+    """Whether a mutant differs in how it starts containers: it is then judged by suite spin_up, in containers."""
+    if mutant.benign:
+        return load_target(mutant.target).container.spin_up
     found = [rule_named(rule_id) for rule_id in mutant.rules]
     return bool(found) and all(rule is not None and rule.suite == SPIN_UP for rule in found)
 

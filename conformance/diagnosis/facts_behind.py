@@ -167,6 +167,14 @@ def container_was_created(failure: Failure) -> bool | None:
     return _happened(failure, "create")
 
 
+def container_came_of_it(failure: Failure) -> bool | None:
+    """The engine created a container after the failing client had come."""
+    if not spun_up(failure) or failure.subject is None:
+        return container_was_created(failure)
+    came = min(item.t for item in failure.fronts if item.tap == failure.subject.tap)
+    return any(event.data.get("action") == "create" and event.t >= came for event in _engine_events(failure))
+
+
 def container_was_started(failure: Failure) -> bool | None:
     """The engine started a container."""
     return _happened(failure, "start")

@@ -323,9 +323,9 @@ _SPIN_UP: Final[Mapping[str, Mapping[str, Separator]]] = {
     "enabled-but-not-started": {
         "wrong-gateway-instance": (client.gateway_saw_the_trigger, True),
         "docker-socket-unusable": (behind.engine_refused, False),
-        "container-not-ready": (behind.container_was_created, False),
-        "list-changed-not-propagated": (behind.container_was_started, False),
-        "empty-tools-startup-race": (behind.container_was_started, False),
+        "container-not-ready": (behind.container_came_of_it, False),
+        "list-changed-not-propagated": (behind.container_came_of_it, False),
+        "empty-tools-startup-race": (behind.container_came_of_it, False),
     },
     "container-not-ready": {
         "enabled-but-not-started": (behind.container_was_started, True),

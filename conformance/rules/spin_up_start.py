@@ -324,7 +324,8 @@ def _backend_tools(transcript: Transcript) -> tuple[str, ...]:
 def one_container_for_a_session(inputs: Inputs) -> Verdict:
     """Judge the number of containers against the number of sessions.
 
-    What it checks: from the first initialize on, no more containers are created than initialize requests were made.
+    What it checks: from the first initialize on, no more containers are created than initialize requests were made; of
+    a gateway that declares one for each call (`claims.containers`), than there were requests.
     Why it matters: a container for each call costs a start each time, loses the backend's state, and piles up.
     A failing exchange: initialize, tools/list, three tools/call; five containers
     A conforming exchange: initialize, tools/list, three tools/call; one container
@@ -337,7 +338,8 @@ def one_container_for_a_session(inputs: Inputs) -> Verdict:
     shared = len(shared_containers(inputs.through))
     own = [item for item in spun_up(inputs.through) if item.since >= trigger.t]
     peak = _peak(own)
-    if len(own) <= len(sessions):
+    by_call = inputs.through.header.get("claims", {}).get("containers") == "call"
+    if len(own) <= (_requests(inputs.through) if by_call else len(sessions)):
         what = f"{shared} container(s) for all clients, none for" if shared else f"{len(own)} container(s) for"
         return Pass(f"{what} {len(sessions)} session(s) with {_requests(inputs.through)} requests", trigger.events)
     return fail(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 
 from conformance.evidence.events import Event, Kind, Point
 from conformance.evidence.transcript import Exchange, StdioProcess, Transcript
+from conformance.rules.answers import without_good_result
 
 GATEWAY = "gateway"
 """The gateway's name in `process.start` and `process.exit`."""
@@ -108,8 +109,8 @@ class SpinUpTimes:
 
     trigger: the first client's initialize; with a shared container the gateway's own start. asked: the create request
     at the gateway's engine tap. created, started, died, removed: the engine's events. spoke: the backend's first line.
-    backend_initialized: its answer to initialize. initialized, listed: the client's answers to initialize and
-    tools/list. ended: the client ended its session.
+    backend_initialized: its answer to initialize. initialized, listed, first_result: the client's answers to
+    initialize, tools/list and its first call. ended: the client ended its session.
 
     shared: the container was there before any client came. uncertainty: of the engine's four, in seconds.
     """
@@ -122,6 +123,7 @@ class SpinUpTimes:
     backend_initialized: float | None = None
     initialized: float | None = None
     listed: float | None = None
+    first_result: float | None = None
     ended: float | None = None
     died: float | None = None
     removed: float | None = None
@@ -168,21 +170,52 @@ def spin_up_times(transcript: Transcript) -> SpinUpTimes:
     trigger = client_trigger(transcript)
     shared = shared_containers(transcript)
     own = [item for item in spun_up(transcript) if trigger is not None and item.since >= trigger.t]
-    first = shared[-1] if shared else next(iter(own), None)
+    ended = _t(next(iter(transcript.stimuli("session.end")), None))
+    return _times(transcript, trigger, shared[-1] if shared else next(iter(own), None), ended, shared=bool(shared))
+
+
+def client_times(transcript: Transcript) -> tuple[tuple[str, SpinUpTimes], ...]:
+    """Return each client's tap and the steps of its container, in the order of their first initialize.
+
+    Containers belong to clients in the order in which both came; the steps of clients that come at the same moment may
+    be each other's. A client for which none was left used one that was there already.
+    """
+    first: dict[str, Exchange] = {}
+    for item in transcript.client():
+        if item.rpc_method == "initialize":
+            first.setdefault(item.tap, item)
+    shared = shared_containers(transcript)
+    left = list(spun_up(transcript))
+    found = []
+    for tap, trigger in first.items():
+        own = shared[-1] if shared else next((item for item in left if item.since >= trigger.t), None)
+        if own in left and not shared:
+            left.remove(own)
+        deletes = (item.t for item in transcript.client() if item.tap == tap and item.method == "DELETE")
+        found.append((tap, _times(transcript, trigger, own, next(deletes, None), shared=bool(shared))))
+    return tuple(found)
+
+
+def _times(
+    transcript: Transcript, trigger: Exchange | None, container: SpunUp | None, ended: float | None, *, shared: bool
+) -> SpinUpTimes:
+    """Return the steps from a client's initialize on, through one container."""
     answer = trigger.answer() if trigger is not None else None
+    tap = trigger.tap if trigger is not None else ""
     return SpinUpTimes(
         trigger=_gateway_start(transcript) if shared else (trigger.t if trigger else None),
-        asked=first.asked.t if first and first.asked else None,
-        created=_t(first.created if first else None),
-        started=_t(first.started if first else None),
-        died=_t(first.died if first else None),
-        removed=_t(first.removed if first else None),
+        asked=container.asked.t if container and container.asked else None,
+        created=_t(container.created if container else None),
+        started=_t(container.started if container else None),
+        died=_t(container.died if container else None),
+        removed=_t(container.removed if container else None),
         initialized=answer.t if answer and answer.result is not None else None,
-        listed=_listed(transcript, trigger.tap if trigger else ""),
-        ended=_t(next(iter(transcript.stimuli("session.end")), None)),
-        shared=bool(shared),
+        listed=_listed(transcript, tap),
+        first_result=_first_result(transcript, tap),
+        ended=ended,
+        shared=shared,
         uncertainty=clock_uncertainty(transcript),
-        **_backend_steps(first.process if first else None),
+        **_backend_steps(container.process if container else None),
     )
 
 
@@ -209,4 +242,13 @@ def _listed(transcript: Transcript, tap: str) -> float | None:
         answer = item.answer() if item.tap == tap and item.rpc_method == "tools/list" else None
         if answer is not None and answer.result is not None and answer.result.get("tools"):
             return answer.t
+    return None
+
+
+def _first_result(transcript: Transcript, tap: str) -> float | None:
+    """Return when a tools/call of the client at `tap` was first answered with a result that is no error."""
+    for item in transcript.client():
+        if item.tap == tap and item.rpc_method == "tools/call" and not without_good_result(item):
+            answer = item.answer()
+            return answer.t if answer is not None else None
     return None

@@ -265,6 +265,10 @@ class Claims(Table):
     session_idle_timeout: float | None = Field(
         default=None, gt=0, description="seconds after which a session that nobody uses is ended"
     )
+    containers: Literal["call", "session", "shared"] | None = Field(
+        default=None,
+        description="whom a container that it starts serves: a call, a session or all clients; not judged if unsaid",
+    )
 
 
 class Via(Table):

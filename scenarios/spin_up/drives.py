@@ -18,6 +18,8 @@ CALLS: Final = 3
 
 CLIENTS: Final = 3
 """Clients that vanish: as many as the like of suite session_reuse has."""
+TOGETHER: Final = 4
+"""Clients that come at once: enough for two of each to meet in any way, few enough for their servers' memory."""
 CALLS_IN_VAIN: Final = 5
 """Calls after which a session whose container died counts as lost."""
 
@@ -189,6 +191,71 @@ async def spin_up_clients_vanish(stage: Stage) -> None:
     else:
         await stage.wait(timing.VANISHED_WATCHED, "what is begun for one who is gone is ended")
     stage.step("clients.watched")
+
+
+@scenario(
+    suite=SUITE,
+    kind=ScenarioKind.DESTRUCTIVE,
+    brings=("spin-up-sessions", "spin-up-two-sessions"),
+    spin_up=SpinUp.WORKS,
+    needs_witness=True,
+    control=False,
+)
+async def spin_up_two_sessions(stage: Stage) -> None:
+    """Connect two clients one after the other, then call with each in turn, twice."""
+    clients = [await stage.client(name) for name in ("a", "b")]
+    stage.step("trigger")
+    for client in clients:
+        await client.connect()
+        await client.tools()
+    for _ in range(2):
+        for client in clients:
+            await client.call(await stage.tool("echo", client), {"nonce": stage.nonce(), "text": client.name})
+
+
+@scenario(
+    suite=SUITE,
+    kind=ScenarioKind.DESTRUCTIVE,
+    brings=("spin-up-triggered", "spin-up-together"),
+    spin_up=SpinUp.WORKS,
+    control=False,
+)
+async def spin_up_together(stage: Stage) -> None:
+    """Let several clients come at one moment; each lists and calls as soon as it may."""
+    clients = [await stage.client(f"at-once{number}") for number in range(TOGETHER)]
+    stage.step("trigger")
+    stage.step("clients.together", clients=len(clients))
+    await asyncio.gather(*(_use(stage, client) for client in clients))
+
+
+@scenario(
+    suite=SUITE,
+    kind=ScenarioKind.DESTRUCTIVE,
+    brings=("spin-up-triggered", "spin-up-again"),
+    seconds=timing.REMOVED_AFTER,
+    spin_up=SpinUp.WORKS,
+    control=False,
+)
+async def spin_up_again(stage: Stage) -> None:
+    """Connect, call and end the session; once its container is gone, do the same with another client."""
+    cold, warm = await stage.client("cold"), await stage.client("warm")
+    shared = stage.containers()
+    stage.step("trigger")
+    await _use(stage, cold)
+    await cold.delete()
+    await cold.close()
+    await stage.removal(timing.REMOVED_AFTER, spared=shared)
+    stage.step("session.again")
+    await _use(stage, warm)
+
+
+async def _use(stage: Stage, client: McpClient) -> None:
+    """Connect, list, and call; where initialize was answered at all."""
+    reply = await client.connect()
+    if reply.status is None:
+        return
+    sentinel = _sentinel(stage)
+    await client.call(_listed_name(sentinel.tool, await client.tools()), dict(sentinel.arguments))
 
 
 async def _connect_in_vain(stage: Stage) -> None:
