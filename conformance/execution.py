@@ -14,6 +14,7 @@ from pathlib import Path
 
 from conformance import __version__
 from conformance.diagnosis.rootcause import Diagnosis, diagnose
+from conformance.diagnosis.spin_ups import spin_ups
 from conformance.errors import ExitCode
 from conformance.evidence.events import JSON
 from conformance.evidence.transcript import Transcript
@@ -29,6 +30,8 @@ from conformance.report.records import Header, Run
 from conformance.report.records import Selection as SelectionRecord
 from conformance.report.terminal import make_console, render
 from conformance.rules.all import rule_named
+from conformance.rules.spin_up_start import SUITE as SPIN_UP_SUITE
+from conformance.rules.verdicts import HarnessFault, NotExercised
 from conformance.running import Judged, Selection, begin, cells_of, drive_and_judge
 from conformance.spec.revisions import Revision
 from conformance.stage.engine import connect
@@ -66,6 +69,9 @@ def execute(selection: Selection) -> ExitCode:
             judged = drive_and_judge(selection, begun, on_result=take, on_progress=live.engine)
         for diagnosis in diagnoses(judged.records, out):
             writer.diagnosis(diagnosis.to_json())
+        for evidence in started_containers(judged.records):
+            for spin_up in spin_ups(_read(out, evidence)):
+                writer.spin_up(spin_up)
         standard = is_standard(selection) and not selection.quick
         unmet = selection.expectations.unmet(judged.records, whole=standard)
         status = exit_code(judged, unmet)
@@ -87,6 +93,16 @@ def diagnoses(records: Iterable[Record], out: Path) -> tuple[Diagnosis, ...]:
         (item for record in records if record["verdict"] == "fail" for item in _again(record, out)),
         lambda evidence: _read(out, evidence),
     )
+
+
+def started_containers(records: Iterable[Record]) -> tuple[str, ...]:
+    """Return the evidence files, under the output folder, of the cells in which a gateway may have started containers.
+
+    Cells that were not driven, or broke, have nothing to show.
+    """
+    undriven = (NotExercised.name, HarnessFault.name)
+    driven = (item for item in records if item["suite"] == SPIN_UP_SUITE and item["verdict"] not in undriven)
+    return tuple(dict.fromkeys(str(item["evidence"]) for item in driven))
 
 
 def _read(out: Path, evidence: str) -> Transcript:

@@ -99,7 +99,8 @@ def write(
     with ReportWriter(path) as writer:
         writer.header(header)
         for record in records:
-            (writer.result if record["kind"] == "result" else writer.diagnosis)(record)
+            kinds = {"result": writer.result, "diagnosis": writer.diagnosis, "spin-up": writer.spin_up}
+            kinds[record["kind"]](record)
         writer.footer(exit_code=exit_code, complete=complete, unmet=unmet)
     return path
 

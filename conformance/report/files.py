@@ -11,6 +11,8 @@ from conformance.report.badge import Badge, NoBadge, write_badges
 from conformance.report.classes import write_classes
 from conformance.report.escape import file_name
 from conformance.report.records import Report
+from conformance.report.spin_ups import NAME as SPIN_UPS
+from conformance.report.spin_ups import write_spin_ups
 from conformance.report.summary import write_summary
 from conformance.spec.profiles import profile
 from conformance.spec.revisions import Revision
@@ -24,6 +26,7 @@ def clear(out: Path) -> None:
     for path in (
         out / REPORT,
         out / "summary.md",
+        *(out / f"{SPIN_UPS}{ending}" for ending in (".md", ".html")),
         *(path for ending in ("json", "svg") for name in ("badge", "badge-*") for path in out.glob(f"{name}.{ending}")),
         *(out / "classes" / f"{name}{ending}" for name in classes for ending in (".md", ".html")),
     ):
@@ -31,7 +34,7 @@ def clear(out: Path) -> None:
 
 
 def write_reports(report: Report, out: Path) -> tuple[Badge | NoBadge, ...]:
-    """Write badges, summary and class reports of a run into `out`; return each target's badge or why it has none.
+    """Write badges, summary, class reports and starts of containers; return each target's badge or why it has none.
 
     Raises UsageError when the header names a revision that has no profile.
     """
@@ -39,4 +42,5 @@ def write_reports(report: Report, out: Path) -> tuple[Badge | NoBadge, ...]:
     badges = write_badges(report, profile(Revision(revision)), out) if revision else ()
     write_summary(report, badges, out)
     write_classes(report, out)
+    write_spin_ups(report, out)
     return badges

@@ -17,6 +17,7 @@ from conformance.report.records import (
     Header,
     Report,
     Result,
+    SpinUp,
     count_verdicts,
 )
 
@@ -57,6 +58,10 @@ class ReportWriter:
     def diagnosis(self, record: Mapping[str, JSON]) -> None:
         """Write one diagnosis."""
         self._write({**record, "kind": "diagnosis"})
+
+    def spin_up(self, record: Mapping[str, JSON]) -> None:
+        """Write how a container came up for one client."""
+        self._write({**record, "kind": "spin-up"})
 
     def footer(self, *, exit_code: int, complete: bool, unmet: Sequence[Mapping[str, JSON]] = ()) -> None:
         """Write how the run ended, with the counts of what was written; the last record.
@@ -103,6 +108,7 @@ def parse_report(path: Path, lines: Sequence[str], before: int = 0) -> Report:
     header = _header(path, first)
     results: list[Result] = []
     diagnoses: list[Diagnosis] = []
+    spin_ups: list[SpinUp] = []
     footer: Footer | None = None
     for number, line in enumerate(whole, start=before + 2):
         if footer is not None:
@@ -112,11 +118,13 @@ def parse_report(path: Path, lines: Sequence[str], before: int = 0) -> Report:
                 results.append(result)
             case Diagnosis() as diagnosis:
                 diagnoses.append(diagnosis)
+            case SpinUp() as spin_up:
+                spin_ups.append(spin_up)
             case Footer() as footer:
                 pass
     counted = footer is not None and footer.counts == count_verdicts(result.verdict for result in results)
     complete = counted and footer is not None and footer.complete
-    return Report(header, tuple(results), tuple(diagnoses), footer, complete)
+    return Report(header, tuple(results), tuple(diagnoses), footer, complete, tuple(spin_ups))
 
 
 def _header(path: Path, line: str) -> Header:
@@ -139,7 +147,7 @@ def _header(path: Path, line: str) -> Header:
         raise EvidenceError(f"{path} has a malformed header ({error!r}); it was not written by a run") from error
 
 
-def _record(path: Path, number: int, line: str) -> Result | Diagnosis | Footer:
+def _record(path: Path, number: int, line: str) -> Result | Diagnosis | SpinUp | Footer:
     try:
         record = json.loads(line)
         match record["kind"]:
@@ -147,6 +155,8 @@ def _record(path: Path, number: int, line: str) -> Result | Diagnosis | Footer:
                 return Result.from_json(record)
             case "diagnosis":
                 return Diagnosis.from_json(record)
+            case "spin-up":
+                return SpinUp.from_json(record)
             case "footer":
                 return Footer.from_json(record)
             case kind:

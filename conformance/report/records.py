@@ -287,6 +287,26 @@ class Diagnosis:
 
 
 @dataclass(frozen=True, slots=True)
+class SpinUp:
+    """How a container came up for one client. steps: seconds after the trigger, by name (`SpinUpTimes`).
+
+    shared: it serves all clients. uncertainty: of the steps that the container engine told, in seconds.
+    """
+
+    cell: str
+    client: str
+    shared: bool
+    uncertainty: float
+    steps: Mapping[str, float]
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, JSON]) -> SpinUp:
+        """Return a `spin-up` record; raises KeyError, TypeError or ValueError for anything else."""
+        steps = {str(item["name"]): float(item["t"]) for item in data["steps"]}
+        return cls(str(data["cell"]), str(data["client"]), bool(data["shared"]), float(data["uncertainty"]), steps)
+
+
+@dataclass(frozen=True, slots=True)
 class Unmet:
     """A baseline entry that the run did not bear out. state: `stale` or `unchecked`."""
 
@@ -333,6 +353,7 @@ class Report:
     diagnoses: tuple[Diagnosis, ...] = ()
     footer: Footer | None = None
     complete: bool = False
+    spin_ups: tuple[SpinUp, ...] = ()
 
     @property
     def targets(self) -> tuple[str, ...]:
