@@ -14,7 +14,7 @@ from conformance.expectations import NOT_THE_TARGET
 from conformance.paths import FIXTURES
 from conformance.progress import Record
 from conformance.stage.mutants import Base, Mutant
-from conformance.stage.scenario import scenarios
+from conformance.stage.scenario import SpinUp, scenarios
 
 REFERENCES: Final = ("passthrough", "terminating")
 """The healthy gateways: every rule that applies must pass on them."""
@@ -131,13 +131,15 @@ def _allowed(record: Record, allowed: Iterable[tuple[str, str, str]]) -> bool:
 def _lacks(record: Record) -> bool:
     """Whether a result is missing because a healthy gateway's manifest lacks what the scenario needs.
 
-    Variants name no HTTP+SSE endpoint, as the references do; of these the terminating one alone fronts two backends.
+    Variants name no HTTP+SSE endpoint and no way to enable or revoke a backend, as the references do; of these the
+    terminating one alone fronts two backends.
     """
     scenario = scenarios().get(str(record["scenario"]))
     if scenario is None or record["verdict"] != "not-exercised":
         return False
     variant = record["target"] not in REFERENCES
-    return (scenario.http_sse and variant) or (
+    managed = scenario.revokes or scenario.spin_up is SpinUp.NOT_ENABLED
+    return ((scenario.http_sse or managed) and variant) or (
         scenario.second_backend is not None and record["target"] != Base.TERMINATING
     )
 

@@ -17,7 +17,8 @@ from conformance.stage.manifest import TargetManifest, load_backend, load_target
 from conformance.stage.networks import create_networks
 from conformance.stage.plan import Plan
 from conformance.stage.running_container import ContainerSpec, start_container
-from conformance.stage.runtime import Ready
+from conformance.stage.runtime import EngineAccess, Ready
+from conformance.stage.scenario import SpinUp
 from conformance.wire.tap import TapProcess, TcpAddress, UnixAddress
 from tests.engine_setup import engine_run, engine_test
 
@@ -114,8 +115,8 @@ def test_an_exit_during_start_up_is_noticed_and_its_last_lines_are_shown(tmp_pat
             target,
             values=values,
             secrets={},
-            spin_up=False,
-            engine_socket=None,
+            spin_up=None,
+            engine=None,
             ready=Ready.ANSWERS,
             on_event=lambda *_: None,
         )
@@ -174,8 +175,8 @@ def test_what_commands_leave_in_the_container_is_there_when_the_gateway_starts(t
             target,
             values={"backend_url": "u"},
             secrets={},
-            spin_up=False,
-            engine_socket=None,
+            spin_up=None,
+            engine=None,
             ready=Ready.ACCEPTS,
             on_event=lambda *_: None,
         )
@@ -202,8 +203,8 @@ def test_a_gateway_gets_the_engine_only_through_the_socket_it_is_given(tmp_path)
             target,
             values={"backend_command": ("true",)},
             secrets={},
-            spin_up=True,
-            engine_socket=given,
+            spin_up=SpinUp.WORKS,
+            engine=EngineAccess(given) if given else None,
             ready=Ready.ACCEPTS,
             on_event=lambda *_: None,
         )
@@ -237,8 +238,8 @@ def test_a_gateway_and_its_backend_meet_at_the_tap_alone(tmp_path):
                 target,
                 values=values,
                 secrets={},
-                spin_up=False,
-                engine_socket=None,
+                spin_up=None,
+                engine=None,
                 ready=Ready.ANSWERS,
                 on_event=lambda *_: None,
             )
@@ -266,14 +267,14 @@ def test_a_gateway_starts_its_backend_as_a_container_through_the_engine_tap(tmp_
             await taps.open_tap("engine", listen=socket, upstream=UnixAddress("/var/run/docker.sock"))
             collector = await taps.open_collector("stdio", TcpAddress(runtime.backend_tap_host, 0))
             command = await runtime.stdio_command(
-                time, script="correct", collector=collector, tap="stdio:main", spin_up=True
+                time, script="correct", collector=collector, tap="stdio:main", spin_up=SpinUp.WORKS
             )
             gateway = await runtime.start_gateway(
                 target,
                 values={"backend_command": command},
                 secrets={},
-                spin_up=True,
-                engine_socket=folder / "engine.sock",
+                spin_up=SpinUp.WORKS,
+                engine=EngineAccess(folder / "engine.sock"),
                 ready=Ready.ANSWERS,
                 on_event=lambda *_: None,
             )

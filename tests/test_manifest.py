@@ -22,6 +22,7 @@ from conformance.stage.manifest import (
 )
 from conformance.stage.placeholders import expand, expand_argv, expand_json
 from conformance.stage.preparation import known_headers
+from conformance.stage.scenario import SpinUp
 
 HEAD = 'name = "gw"\ntitle = "A gateway"\nversion = "1.0"\n'
 START = '[start]\ncommand = ["gw", "--port", "{port}", "{backend_url}"]\n'
@@ -128,7 +129,7 @@ def test_full_target_becomes_a_launch(tmp_path):
     written = json.loads((tmp_path / "gw.json").read_text())
     assert written == {"servers": {"a": {"url": "http://127.0.0.1:1/mcp"}}, "raw": "{port}"}
     assert (tmp_path / "gw.json").stat().st_mode & 0o077 == 0
-    spun = prepare(target, {**values, "image": "img:1"}, secrets, spin_up=True)
+    spun = prepare(target, {**values, "image": "img:1"}, secrets, spin_up=SpinUp.WORKS)
     assert spun.argv == ("gw", "--image", "img:1", "--", "node", "a b.js")
 
 
@@ -151,7 +152,7 @@ files = [{{ path = "{{config_dir}}/b", content = "{{image}}" }}]
     values = {"config_dir": "/c", "backend_url": "http://127.0.0.1:1/mcp", "image": "img:1"}
     assert prepare(target, values, {}).argv == ()
     assert prepare(target, values, {}).files == (("/c/a", "http://127.0.0.1:1/mcp"),)
-    spun = prepare(target, values, {}, spin_up=True)
+    spun = prepare(target, values, {}, spin_up=SpinUp.WORKS)
     assert (spun.argv, spun.files) == (("--config", "/c/b"), (("/c/b", "img:1"),))
 
 

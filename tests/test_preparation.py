@@ -97,8 +97,8 @@ def started(runtime, gateway, *, ready=Ready.ANSWERS, events=None):
             gateway,
             values={"backend_url": "u"},
             secrets={"PASSWORD": "c0ffee"},
-            spin_up=False,
-            engine_socket=None,
+            spin_up=None,
+            engine=None,
             ready=ready,
             on_event=events or Events(),
         )

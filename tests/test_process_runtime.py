@@ -21,6 +21,7 @@ from conformance.stage.plan import Plan
 from conformance.stage.process_runtime import ProcessRuntime, free_port
 from conformance.stage.readiness import Probe, wait_ready
 from conformance.stage.runtime import Ready
+from conformance.stage.scenario import SpinUp
 from conformance.wire.tap_address import TcpAddress
 
 PYTHON = sys.executable
@@ -94,8 +95,8 @@ def start(runtime, target, events, *, ready=Ready.ANSWERS, secrets=None):
         target,
         values={"backend_url": "u"},
         secrets=secrets or {},
-        spin_up=False,
-        engine_socket=None,
+        spin_up=None,
+        engine=None,
         ready=ready,
         on_event=events,
     )
@@ -109,7 +110,7 @@ def test_the_witness_through_the_passthrough_gateway(runtime, events):
         target = load_target("passthrough")
         values = {"backend_url": url}
         front = await runtime.start_gateway(
-            target, values=values, secrets={}, spin_up=False, ready=Ready.ANSWERS, engine_socket=None, on_event=events
+            target, values=values, secrets={}, spin_up=None, ready=Ready.ANSWERS, engine=None, on_event=events
         )
         assert psutil.pid_exists(front.pid)
         assert front.address != server.address
@@ -281,7 +282,7 @@ def test_what_the_process_runtime_cannot_do_is_said(runtime, events):
     address = TcpAddress("127.0.0.1", 9)
     witness, time = load_backend("witness"), load_backend("time")
     with pytest.raises(CannotJudgeError, match="use --runtime containers for spin_up"):
-        asyncio.run(runtime.stdio_command(witness, script="correct", collector=address, tap="t", spin_up=True))
+        asyncio.run(runtime.stdio_command(witness, script="correct", collector=address, tap="t", spin_up=SpinUp.WORKS))
     with pytest.raises(CannotJudgeError, match="mcp-server-time has no HTTP face; choose a gateway that fronts stdio"):
         asyncio.run(runtime.start_backend(time, script="correct", on_event=events))
 
@@ -358,9 +359,9 @@ def test_gateways_that_front_stdio_pass_a_docker_run_on_whole(runtime, events, t
             target,
             values={"backend_command": docker},
             secrets={},
-            spin_up=True,
+            spin_up=SpinUp.WORKS,
             ready=Ready.ANSWERS,
-            engine_socket=None,
+            engine=None,
             on_event=events,
         )
         await running.stop()

@@ -207,11 +207,21 @@ def test_504_an_answer_before_the_containers_is_as_good() -> None:
     assert isinstance(verdict("MGC504", used(story, after=0.05)), Pass)
 
 
-@pytest.mark.parametrize(("answer", "expected"), [(0.6, Fail), (None, Inconclusive)])
-def test_504_no_answer_is_a_failure_only_where_the_backend_gave_one(answer: float | None, expected: type) -> None:
+@pytest.mark.parametrize(
+    ("answer", "waited", "expected"),
+    [
+        (0.6, timing.ANSWER, Fail),
+        (None, timing.SPIN_UP / 2, Inconclusive),
+        (None, timing.ANSWER, NotExercised),
+    ],
+)
+def test_504_no_answer_is_a_failure_only_where_the_backend_gave_one(
+    answer: float | None, waited: float, expected: type
+) -> None:
     story = gateway()
     container(story, answer=answer)
-    used(story, status=None, sse=None, how="abandoned", after=0.0, length=timing.ANSWER)
+    story.stimulus("trigger", t=TRIGGER - 0.01)
+    story.initialize("a", t=TRIGGER, status=None, sse=None, how="abandoned", after=0.0, length=waited)
     assert isinstance(verdict("MGC504", story), expected)
 
 

@@ -201,17 +201,18 @@ def engine_was_asked(failure: Failure) -> bool | None:
     """The gateway asked the container engine for something."""
     if not spun_up(failure):
         return None
-    return any(item.point is Point.ENGINE_TAP for item in failure.through.exchanges)
+    return bool(failure.through.engine)
 
 
 def engine_refused(failure: Failure) -> bool | None:
     """The container engine refused the gateway, or could not be reached."""
     if not spun_up(failure):
         return False
-    asked = [item for item in failure.through.exchanges if item.point is Point.ENGINE_TAP]
+    asked = failure.through.engine
     failed = any(event.point is Point.ENGINE_TAP for event in failure.through.of(Kind.CONN_FAILED))
-    missing = failure.through.header.get("spin_up") == "engine-missing"
-    return failed or missing or any((item.status or 0) >= _ERROR and item.status not in _NO_REFUSAL for item in asked)
+    apart = failure.through.header.get("spin_up") in ("engine-missing", "engine-forbidden")
+    apart = apart or any(probe.data.get("errno") for probe in failure.through.stimuli("engine.probe"))
+    return failed or apart or any((item.status or 0) >= _ERROR and item.status not in _NO_REFUSAL for item in asked)
 
 
 def _happened(failure: Failure, action: str) -> bool | None:

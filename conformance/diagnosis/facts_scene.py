@@ -10,7 +10,7 @@ from conformance import timing
 from conformance.diagnosis import facts_behind as behind
 from conformance.diagnosis import facts_client as client
 from conformance.diagnosis.failure import Fact, Failure, answered_at, ended, has_result, listed
-from conformance.evidence.events import Kind, Point
+from conformance.evidence.events import Kind
 from conformance.evidence.transcript import Beat, Exchange
 from conformance.spec.revisions import Revision, is_legacy
 
@@ -354,7 +354,7 @@ def another_asked_the_engine(failure: Failure) -> bool | None:
     """A container was created that the gateway under test had not asked for."""
     if not behind.spun_up(failure):
         return False
-    asked = any(item.point is Point.ENGINE_TAP and "/create" in item.target for item in failure.through.exchanges)
+    asked = any("/create" in item.target for item in failure.through.engine)
     return bool(behind.container_was_created(failure)) and not asked
 
 

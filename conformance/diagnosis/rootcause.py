@@ -16,7 +16,7 @@ from conformance.evidence.transcript import Transcript
 from conformance.judging import Judgement
 from conformance.rules.verdicts import Fail
 
-_ORDINARY: Final = ("correct", "works")
+_ORDINARY: Final = ("correct", "works", "engine-read-only")
 """Header values of a witness script and of a spin-up in which nothing is made to go wrong."""
 _Cause: TypeAlias = tuple[str, str]
 """A failure class and the hop it is charged to. What no class explains is a cause of its own for each rule."""

@@ -18,6 +18,7 @@ from conformance.diagnosis import facts_isolation as isolation
 from conformance.diagnosis import facts_messages as messages
 from conformance.diagnosis import facts_network as network
 from conformance.diagnosis import facts_scene as scene
+from conformance.diagnosis import facts_spin_up as spin_up
 from conformance.diagnosis.failure import Fact
 
 TRACES: Final[Mapping[str, Fact]] = {
@@ -84,6 +85,15 @@ TRACES: Final[Mapping[str, Fact]] = {
     "docker-socket-unusable": behind.engine_refused,
     "enabled-but-not-started": scene.nothing_was_started,
     "wrong-gateway-instance": scene.another_asked_the_engine,
+    "image-missing": spin_up.image_is_missing,
+    "container-command-missing": spin_up.program_is_missing,
+    "container-exits-at-once": spin_up.container_ended_unheard,
+    "container-oom-killed": spin_up.memory_ran_out,
+    "container-silent": spin_up.container_stayed_silent,
+    "container-port-unpublished": spin_up.port_is_unpublished,
+    "entry-not-enabled": spin_up.entry_is_not_enabled,
+    "engine-loss-not-recovered": spin_up.engine_came_back,
+    "revoked-entry-served": spin_up.backend_was_revoked,
     # the network and what stands before the gateway
     "connect-blocked": scene.connect_failed,
     "tls-name-or-trust": scene.backend_silent,

@@ -13,6 +13,8 @@ from conformance.evidence.meta_tools import MetaTool
 
 SENTINEL = "sentinel"
 """Name of the client that makes the sentinel exchanges before and after a scenario."""
+PROBE_AGENT = "mcp-gateway-conformance-probe"
+"""User-Agent of what the harness itself asks of the container engine in the gateway's place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,6 +304,15 @@ class Transcript:
     def backend(self) -> tuple[Exchange, ...]:
         """The HTTP exchanges between the gateway and its backends."""
         return tuple(item for item in self.exchanges if item.point is Point.BACKEND_TAP)
+
+    @cached_property
+    def engine(self) -> tuple[Exchange, ...]:
+        """What the gateway asked of the container engine, the harness's own probes aside."""
+        return tuple(
+            item
+            for item in self.exchanges
+            if item.point is Point.ENGINE_TAP and item.headers.get("user-agent") != PROBE_AGENT
+        )
 
     def left_at(self, exchange: Exchange) -> float | None:
         """Return when the client of `exchange` closed or reset its connection, in seconds; None when it did not."""

@@ -9,15 +9,20 @@ from typing import Final
 from conformance.evidence.events import Event, Kind
 from conformance.evidence.transcript import Exchange, Transcript
 from conformance.rules.base import Inputs, Level, Precondition, Side, fail, rule
+from conformance.rules.spin_up_cause import unreachable
 from conformance.rules.spin_up_start import SUITE, said
 from conformance.rules.spin_up_times import GATEWAY, engine_requests, spun_up
 from conformance.rules.verdicts import Inconclusive, NotExercised, Pass, Verdict
 
 _MISSING: Final = "image-missing"
-_UNUSABLE: Final = ("engine-denied", "engine-missing")
+_UNUSABLE: Final = {
+    "engine-denied": "the engine refuses every change (403)",
+    "engine-missing": "the engine's socket is not there",
+    "engine-forbidden": "the permissions of the engine's socket keep the gateway out",
+}
 
 
-def _tried(transcript: Transcript) -> bool:
+def tried(transcript: Transcript) -> bool:
     """Whether a client tried to connect, however far it came."""
     return bool(transcript.stimuli("trigger"))
 
@@ -25,17 +30,17 @@ def _tried(transcript: Transcript) -> bool:
 IMAGE_MISSING = Precondition(
     "spin-up-image-missing",
     "a client of a gateway whose backend's image does not exist",
-    lambda transcript: transcript.header.get("spin_up") == _MISSING and _tried(transcript),
+    lambda transcript: transcript.header.get("spin_up") == _MISSING and tried(transcript),
 )
 EXITS_AT_ONCE = Precondition(
     "spin-up-exits-at-once",
     "a client of a gateway whose backend's container ended before it answered anything",
-    lambda transcript: any(_ended_unheard(transcript)) and _tried(transcript),
+    lambda transcript: any(_ended_unheard(transcript)) and tried(transcript),
 )
 ENGINE_UNUSABLE = Precondition(
     "spin-up-engine-unusable",
     "a client of a gateway that the container engine refuses, or whose engine is not there",
-    lambda transcript: transcript.header.get("spin_up") in _UNUSABLE and _tried(transcript),
+    lambda transcript: transcript.header.get("spin_up") in _UNUSABLE and tried(transcript),
 )
 
 
@@ -49,7 +54,7 @@ class Told:
     events: tuple[int, ...] = ()
 
 
-def _told(transcript: Transcript) -> Told:
+def told_of(transcript: Transcript) -> Told:
     """Return what came of the first client's initialize and, where that had a result, of its tools/list."""
     ended = [event for event in transcript.of(Kind.PROCESS_EXIT) if event.data.get("name") == GATEWAY]
     requests = [item for item in transcript.client() if item.rpc_method in {"initialize", "tools/list"}]
@@ -95,7 +100,7 @@ def _ended_unheard(transcript: Transcript) -> Iterator[Event]:
             yield item.died
 
 
-def _verdict(transcript: Transcript, told: Told, fault: str, symptoms: dict[str, str]) -> Verdict:
+def verdict_on(transcript: Transcript, told: Told, fault: str, symptoms: dict[str, str]) -> Verdict:
     """Judge what a client was told of a fault; symptoms: the failure class of each way other than an error."""
     if told.how == "error":
         exchange = told.exchange.events if told.exchange is not None else ()
@@ -132,14 +137,14 @@ def missing_image_is_an_error(inputs: Inputs) -> Verdict:
     answered = [item for item in engine_requests(inputs.through) if item.status is not None and item.status >= 400]
     if not any(item.status == 404 for item in answered):
         return NotExercised("an image that the engine was asked for and said it does not have")
-    told = _told(inputs.through)
+    told = told_of(inputs.through)
     pull = next((item for item in engine_requests(inputs.through, "/images/create") if item.how == "open"), None)
     if told.how == "hang" and pull is not None:
         return Inconclusive(f"the engine itself had not answered the pull after {inputs.through.end - pull.t:.1f} s")
-    return _verdict(inputs.through, told, "the image is missing", _symptoms(told))
+    return verdict_on(inputs.through, told, "the image is missing", symptoms_of(told))
 
 
-def _symptoms(told: Told) -> dict[str, str]:
+def symptoms_of(told: Told) -> dict[str, str]:
     """Return the failure class of each way of not telling an error, for a fault of the backend's start."""
     first = told.exchange is None or told.exchange.rpc_method == "initialize"
     hang = "initialize-hang" if first else "hang-on-upstream-error"
@@ -167,8 +172,8 @@ def exit_at_once_is_an_error(inputs: Inputs) -> Verdict:
     """
     ends = tuple(_ended_unheard(inputs.through))
     fault = f"the container exits at once (code {ends[0].data.get('exit_code')}, started {len(ends)} time(s))"
-    told = _told(inputs.through)
-    return _verdict(inputs.through, told, fault, {**_symptoms(told), "success": "dead-child-zombie"})
+    told = told_of(inputs.through)
+    return verdict_on(inputs.through, told, fault, {**symptoms_of(told), "success": "dead-child-zombie"})
 
 
 @rule(
@@ -190,11 +195,15 @@ def unusable_engine_is_an_error(inputs: Inputs) -> Verdict:
     A conforming exchange: engine: POST /containers/create → 403; gateway: initialize → error -32603
     Known gaps: whether the client can tell this error from that of a missing image is not judged.
     """
-    missing = inputs.through.header.get("spin_up") != _UNUSABLE[0]
-    told = _told(inputs.through)
+    kind = str(inputs.through.header.get("spin_up"))
+    missing = kind != "engine-denied"
+    told = told_of(inputs.through)
     asked = any(item.method == "POST" for item in engine_requests(inputs.through))
     if not asked and (not missing or told.how == "success"):
         # Without a socket nobody sees whether the gateway tried; a gateway that never does is MGC501's to judge.
         return NotExercised("a request of the gateway to the engine")
-    fault = "the engine's socket is not there" if missing else "the engine refuses every change (403)"
-    return _verdict(inputs.through, told, fault, dict.fromkeys(("hang", "empty", "success"), "docker-socket-unusable"))
+    found = unreachable(inputs.through)
+    fault = f"{_UNUSABLE[kind]} ({found.what})" if found is not None else _UNUSABLE[kind]
+    return verdict_on(
+        inputs.through, told, fault, dict.fromkeys(("hang", "empty", "success"), "docker-socket-unusable")
+    )

@@ -15,11 +15,20 @@ from conformance.evidence.links import links
 from conformance.evidence.transcript import Exchange, Transcript
 from conformance.rules.answers import without_good_result
 from conformance.rules.base import Inputs, Level, Precondition, Side, fail, rule
-from conformance.rules.spin_up_start import NOTHING_STARTED, SUITE, lagged, said, started
-from conformance.rules.spin_up_times import client_times, client_trigger, shared_containers, spun_up
+from conformance.rules.spin_up_cause import why_not_served
+from conformance.rules.spin_up_start import NOTHING_STARTED, SERVES_NOBODY, SUITE, lagged, said, started
+from conformance.rules.spin_up_times import (
+    SpinUpTimes,
+    SpunUp,
+    client_times,
+    client_trigger,
+    shared_containers,
+    spun_up,
+)
 from conformance.rules.verdicts import Fail, Inconclusive, NotApplicable, NotExercised, Pass, Verdict
 
 TOGETHER: Final = "clients.together"
+CONNECTED: Final = "clients.connected"
 AGAIN: Final = "session.again"
 
 
@@ -129,8 +138,9 @@ def shared_as_declared(inputs: Inputs) -> Verdict:
 def no_herd(inputs: Inputs) -> Verdict:
     """Judge what becomes of clients that all send their first requests while no container runs.
 
-    What it checks: no more containers are created than sessions were asked for (one in all where `claims.containers`
-    is `shared`), and one call of each client that had its session is answered with a result.
+    What it checks: until all have their sessions no more containers are created than sessions were asked for (one in
+    all where `claims.containers` is `shared`), nor afterwards where none was created yet; and one call of each client
+    that has its session is answered with a result.
     Why it matters: the first minute after a deployment is when all clients come back at once; a gateway that starts a
     container for each request, or the same one twice, runs out of memory just then.
     A failing exchange: four initializes within 10 ms; seven containers created
@@ -142,7 +152,7 @@ def no_herd(inputs: Inputs) -> Verdict:
         return NOTHING_STARTED
     through = inputs.through
     sessions = [item for item in through.client() if item.rpc_method == "initialize"]
-    created = [item for item in spun_up(through) if item.since >= trigger.t]
+    created = _created(through, trigger.t)
     most = _most(through, len(sessions))
     if len(created) > most:
         return fail(
@@ -152,6 +162,10 @@ def no_herd(inputs: Inputs) -> Verdict:
             events=tuple(item.created.seq for item in created),
             symptom="container-leak-or-storm",
         )
+    if not any(answer.result is not None for item in sessions if (answer := item.answer()) is not None):
+        return NotExercised("a client that has its session: that initialize was not answered is judged elsewhere")
+    if why_not_served(through):
+        return SERVES_NOBODY
     if unserved := _unserved(through):
         first = unserved[0]
         if _slowly(through):
@@ -160,6 +174,17 @@ def no_herd(inputs: Inputs) -> Verdict:
         return fail("a result for each client that came", observed, *unserved, symptom="container-not-ready")
     had = len(shared_containers(through)) or len(created)
     return Pass(f"{len(sessions)} clients at once, all served by {had} container(s)", trigger.events)
+
+
+def _created(transcript: Transcript, since: float) -> list[SpunUp]:
+    """Return the containers that were created while clients waited for their sessions; if there are none, all.
+
+    What a session that is there makes of its own requests is another rule's.
+    """
+    created = [item for item in spun_up(transcript) if item.since >= since]
+    until = transcript.stimuli(CONNECTED)
+    early = [item for item in created if not until or item.since <= until[0].t]
+    return early or created
 
 
 def _most(transcript: Transcript, sessions: int) -> int:
@@ -172,16 +197,16 @@ def _most(transcript: Transcript, sessions: int) -> int:
 
 
 def _unserved(transcript: Transcript) -> list[Exchange]:
-    """Return the last request of each client none of whose calls had a result."""
-    by_tap: dict[str, list[Exchange]] = defaultdict(list)
+    """Return the last call of each client that had its session and none of whose calls had a result."""
+    by_tap: dict[str, list[Exchange]] = {
+        item.tap: []
+        for item in transcript.client()
+        if item.rpc_method == "initialize" and not without_good_result(item)
+    }
     for item in transcript.client():
-        if item.rpc_method in {"initialize", "tools/call"}:
+        if item.rpc_method == "tools/call" and item.tap in by_tap:
             by_tap[item.tap].append(item)
-    return [
-        items[-1]
-        for items in by_tap.values()
-        if not any(item.rpc_method == "tools/call" and not without_good_result(item) for item in items)
-    ]
+    return [items[-1] for items in by_tap.values() if items and all(without_good_result(item) for item in items)]
 
 
 def _slowly(transcript: Transcript) -> bool:
@@ -207,7 +232,8 @@ def served_again(inputs: Inputs) -> Verdict:
     """Judge the warm start: a second session, once the first has ended and its container is gone.
 
     What it checks: where the first session's call had a result, the second one's has one too, and its container, where
-    it needs one of its own, is started within SPIN_UP seconds. Both starts are timed, the cold and the warm.
+    it needs one of its own, is started within SPIN_UP seconds if the first one's was. Both starts are timed, the cold
+    and the warm.
     Why it matters: a gateway that takes a backend for running because it once was serves the first client only.
     A failing exchange: first session served, ended, container removed; second: tools/list → [], no container
     A conforming exchange: cold: start +0.41 s, first result +1.32 s; warm: start +0.22 s, first result +0.95 s
@@ -226,12 +252,17 @@ def served_again(inputs: Inputs) -> Verdict:
     asked = [item for item in inputs.through.client() if item.tap == tap and item.rpc_method is not None]
     if warm.first_result is None:
         return _lost(inputs.through, asked[-1], told)
-    late = warm.started - warm.trigger if warm.started is not None and warm.trigger is not None else 0.0
-    if not warm.shared and late > timing.SPIN_UP + warm.uncertainty:
+    late = _took(warm)
+    if not warm.shared and late > timing.SPIN_UP + warm.uncertainty and _took(cold) <= timing.SPIN_UP:
         if warm.trigger is not None and lagged(inputs.through, warm.trigger, late, timing.SPIN_UP):
             return Inconclusive(f"it took {late:.1f} s, and the harness itself lagged meanwhile")
         return fail(f"start within {timing.SPIN_UP} s", told, asked[0], symptom="container-not-ready")
     return Pass(told, (*asked[0].events, *asked[-1].events))
+
+
+def _took(times: SpinUpTimes) -> float:
+    """Return the seconds from the trigger to the container's start, 0 where one of them was not seen."""
+    return times.started - times.trigger if times.started is not None and times.trigger is not None else 0.0
 
 
 def _lost(transcript: Transcript, last: Exchange, told: str) -> Fail | Inconclusive:

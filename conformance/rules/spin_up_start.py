@@ -12,6 +12,7 @@ from conformance import timing
 from conformance.evidence.events import Hop, Kind, Point
 from conformance.evidence.transcript import Exchange, Transcript
 from conformance.rules.base import Inputs, Level, Precondition, Side, fail, rule
+from conformance.rules.spin_up_cause import mount_note, why_not_served, why_not_started
 from conformance.rules.spin_up_times import (
     SpinUpTimes,
     SpunUp,
@@ -26,6 +27,7 @@ from conformance.rules.verdicts import Inconclusive, NotExercised, Pass, Verdict
 
 SUITE: Final = "spin_up"
 NOTHING_STARTED: Final = NotExercised("a container of the backend's image: that none was started is MGC501's to judge")
+SERVES_NOBODY: Final = NotExercised("a container whose server says something: why it says nothing is MGC517's to judge")
 
 TRIGGERED = Precondition(
     "spin-up-triggered",
@@ -69,7 +71,13 @@ def said(exchange: Exchange) -> str:
     side=Side.CLIENT,
     requirements=("SPIN-01",),
     when=TRIGGERED,
-    failure_classes=("enabled-but-not-started", "docker-socket-unusable"),
+    failure_classes=(
+        "enabled-but-not-started",
+        "docker-socket-unusable",
+        "image-missing",
+        "container-command-missing",
+        "entry-not-enabled",
+    ),
 )
 def container_is_started(inputs: Inputs) -> Verdict:
     """Judge whether the backend's container exists once a client has come.
@@ -86,16 +94,20 @@ def container_is_started(inputs: Inputs) -> Verdict:
     trigger = client_trigger(inputs.through)
     where = (trigger,) if trigger else ()
     expected = "the engine creates and starts a container of the backend's image"
+    note = mount_note(inputs.through)
+    if found := why_not_started(inputs.through):
+        observed, symptom = f"{found.what}{note}", found.failure_class
+        return fail(expected, observed, *where, events=found.events, charged_to=found.hop, symptom=symptom)
     refused = [item for item in engine_requests(inputs.through) if (item.status or 0) >= 400]
     if refused:
-        why = f"the engine answered {refused[0].method} {refused[0].target} with {refused[0].status}"
-        return fail(expected, why, *where, *refused[:1], charged_to=Hop.RUNTIME, symptom="docker-socket-unusable")
+        why = f"the engine answered {refused[0].method} {refused[0].target} with {refused[0].status}{note}"
+        return fail(expected, why, *where, *refused[:1], charged_to=Hop.RUNTIME, symptom="enabled-but-not-started")
     if spun_up(inputs.through):
         observed, seq = "one was created and never started", spun_up(inputs.through)[0].created.seq
         return fail(expected, observed, *where, events=(seq,), symptom="enabled-but-not-started")
     asked = "asked it for something else" if any(engine_requests(inputs.through)) else "never asked it for anything"
     success = "; initialize was answered with a result all the same" if trigger and _result(trigger) else ""
-    observed = f"the engine reported none, and the gateway {asked}{success}"
+    observed = f"the engine reported none, and the gateway {asked}{success}{note}"
     return fail(expected, observed, *where, symptom="enabled-but-not-started")
 
 
@@ -221,6 +233,8 @@ def initialize_is_answered(inputs: Inputs) -> Verdict:
         return NOTHING_STARTED
     if times.initialized is not None:
         return Pass(times.sentence("started", "spoke", "backend_initialized", "initialized"), trigger.events)
+    if why_not_served(inputs.through):
+        return SERVES_NOBODY
     if trigger.answer() is None and _asked_in_vain(inputs.through, trigger.t_end):
         return Inconclusive(f"the backend had not answered either; {times.sentence('started', 'backend_initialized')}")
     return fail(
@@ -275,6 +289,8 @@ def tools_are_listed(inputs: Inputs) -> Verdict:
         return NOTHING_STARTED
     if trigger is None or times.initialized is None:
         return NotExercised("a session: that initialize was not answered with a result is MGC504's to judge")
+    if why_not_served(inputs.through):
+        return SERVES_NOBODY
     lists = [i for i in inputs.through.client() if i.tap == trigger.tap and i.rpc_method == "tools/list"]
     offered = _backend_tools(inputs.through)
     if not lists or not offered:

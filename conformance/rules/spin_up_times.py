@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 
-from conformance.evidence.events import Event, Kind, Point
+from conformance.evidence.events import Event, Kind
 from conformance.evidence.transcript import Exchange, StdioProcess, Transcript
 from conformance.rules.answers import without_good_result
 
@@ -63,9 +63,7 @@ def spun_up(transcript: Transcript) -> tuple[SpunUp, ...]:
 
 def engine_requests(transcript: Transcript, path: str = "") -> Iterator[Exchange]:
     """Yield what was asked of the engine through the gateway's own tap, by the end of its path."""
-    for item in transcript.exchanges:
-        if item.point is Point.ENGINE_TAP and item.target.partition("?")[0].endswith(path):
-            yield item
+    yield from (item for item in transcript.engine if item.target.partition("?")[0].endswith(path))
 
 
 def _created_id(exchange: Exchange) -> str | None:

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from conformance.errors import CannotJudgeError
 from conformance.stage import before, images
 from conformance.stage.base_image import BASE_TAG
 from conformance.stage.engine import connect
-from conformance.stage.engine_side import SOCKET
+from conformance.stage.engine_side import ENGINE_FOLDER, ENGINE_PATH
 from conformance.stage.labels import run_labels
 from conformance.stage.launch import prepare, stdio_command
 from conformance.stage.networks import RunNetworks, check_routes, create_networks
@@ -22,8 +21,9 @@ from conformance.stage.placeholders import Values, expand, expand_argv
 from conformance.stage.preparation import Preparation
 from conformance.stage.readiness import Probe, wait_ready
 from conformance.stage.ready_image import ensure_ready_image
-from conformance.stage.running_container import ContainerSpec, RunningContainer, start_container
-from conformance.stage.runtime import Ready
+from conformance.stage.running_container import ContainerSpec, Mount, RunningContainer, start_container
+from conformance.stage.runtime import EngineAccess, Ready
+from conformance.stage.scenario import SpinUp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -48,9 +48,8 @@ START_SCRIPT: Final = f"{CONFIG_DIR}/start.sh"
 SAVED: Final = "/run/mcp-gateway-conformance/saved"
 """Folder, inside such a container, of what those commands printed."""
 
-ENGINE_FOLDER: Final = "/run/mcp-gateway-conformance"
-ENGINE_HOST: Final = f"unix://{ENGINE_FOLDER}/{SOCKET}"
-"""Where a gateway that starts containers, and the `docker` that it starts, find the tapped engine socket."""
+ENGINE_HOST: Final = f"unix://{ENGINE_PATH}"
+"""How a gateway that starts containers, and the `docker` that it starts, find the tapped engine socket."""
 
 CORRECT: Final = "correct"
 """The witness script whose answers mean something; with any other, only the port is waited for."""
@@ -116,11 +115,12 @@ class ContainerRuntime:
         return await _start_ready(spec, backend, path, on_event)
 
     async def stdio_command(
-        self, backend: BackendManifest, *, script: str, collector: TcpAddress, tap: str, spin_up: bool = False
+        self, backend: BackendManifest, *, script: str, collector: TcpAddress, tap: str, spin_up: SpinUp | None = None
     ) -> tuple[str, ...]:
         """Return the command a gateway is given for a stdio backend, wrapped in the stdio tap named `tap`.
 
-        spin_up: `env DOCKER_HOST=… docker run -i --rm IMAGE`, where IMAGE is of this run. Else the backend's program
+        spin_up: `env DOCKER_HOST=… docker run -i --rm IMAGE`, where IMAGE is of this run, or lacks the program that it
+        is to run. Else the backend's program
         inside the gateway's own container. It brings its own environment along: many gateways hand their children next
         to nothing. Raises CannotJudgeError.
         """
@@ -140,6 +140,7 @@ class ContainerRuntime:
             collector=collector,
             tap=tap,
             command=("env", *variables, *command) if variables else command,
+            program_missing=spin_up is SpinUp.COMMAND_MISSING,
         )
         return ("env", f"DOCKER_HOST={ENGINE_HOST}", "docker", "run", "-i", "--rm", derived)
 
@@ -149,8 +150,8 @@ class ContainerRuntime:
         *,
         values: Mapping[str, str | Sequence[str]],
         secrets: Mapping[str, str],
-        spin_up: bool,
-        engine_socket: Path | None,
+        spin_up: SpinUp | None,
+        engine: EngineAccess | None,
         ready: Ready,
         on_event: OnEvent,
     ) -> RunningContainer:
@@ -164,14 +165,15 @@ class ContainerRuntime:
         if target.start.before:
             files = (*files, (START_SCRIPT, before.script(preparation, argv, SAVED)))
             argv = ("/bin/sh", START_SCRIPT)
-        env, mounts = _engine_access(engine_socket) if engine_socket else ({}, {})
         spec = ContainerSpec(
             name="gateway",
             image=await self._gateway_image(target),
             argv=argv,
-            env={**launch.env, **env},
+            env={**launch.env, **({"DOCKER_HOST": ENGINE_HOST} if engine else {})},
             files=files,
-            mounts=mounts,
+            # The folder is mounted, not the socket: one that is mounted itself is lost when the tap opens it again.
+            mounts=(Mount(str(engine.socket.parent), ENGINE_FOLDER, engine.read_only),) if engine else (),
+            unprivileged=engine is not None and engine.unprivileged,
             network=self._side().gateway.name,
             port=PORT,
             labels=run_labels(self.plan.run_id),
@@ -259,14 +261,6 @@ async def _start_ready(
         f"{manifest.title} never got ready: {how}; correct its start command or raise ready.seconds. "
         f"Its last lines:\n{container.tail()}"
     )
-
-
-def _engine_access(socket: Path) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the environment and the mounts that give a container the tapped engine socket.
-
-    The folder is mounted, not the socket: a socket that is mounted itself is lost when the tap opens it again.
-    """
-    return {"DOCKER_HOST": ENGINE_HOST}, {ENGINE_FOLDER: str(socket.parent)}
 
 
 def _own_values(manifest: TargetManifest | BackendManifest) -> dict[str, str]:

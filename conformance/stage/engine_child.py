@@ -37,7 +37,7 @@ from conformance.stage.real_client import ClientHost
 from conformance.stage.recorder import Recorder
 from conformance.stage.runtime import Runtime
 from conformance.stage.runtimes import make_runtime
-from conformance.stage.scenario import Scenario, ScenarioKind, SecondBackend, scenarios
+from conformance.stage.scenario import Scenario, ScenarioKind, SecondBackend, SpinUp, scenarios
 from conformance.stage.stage import Stage
 from conformance.wire.tap import TapProcess
 
@@ -151,6 +151,13 @@ class Engine:
             return "HTTP+SSE at the gateway: its manifest names no endpoint.sse_path"
         if scenario.second_backend is not None and (target is None or target.two_backends is None):
             return "two backends behind one gateway: its manifest has no [two_backends]"
+        spun = target.spin_up if target is not None else None
+        if scenario.spin_up is SpinUp.NOT_ENABLED and (spun is None or spun.not_enabled is None):
+            return "a backend that is known and not enabled: its manifest has no spin_up.not_enabled"
+        if scenario.revokes and (spun is None or not spun.revoke):
+            return "a backend that is revoked: its manifest has no [[spin_up.revoke]]"
+        if scenario.spin_up is SpinUp.MEMORY_SHORT and spun is not None and not spun.takes_command:
+            return "a container with little memory: the gateway is told an image alone, not how to run it"
         return ""
 
     async def _attached(self, cells: list[Cell], backend: BackendManifest | None) -> None:
@@ -369,6 +376,7 @@ class Engine:
             "client_version": load_client(scenario.client).version if scenario.client else "",
             "sse_path": (target.endpoint.sse_path or "") if target else "",
             "meta_tool": asdict(target.meta_tool) if target and target.meta_tool else None,
+            "not_enabled_log": target.spin_up.not_enabled_log if target and target.spin_up else "",
             "claims": target.claims.model_dump() if target else {"sessions": "stateful"},
             "target_version": target.version if target else "",
             "backend_version": backend.version if backend else "",

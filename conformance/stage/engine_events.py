@@ -278,6 +278,10 @@ def summary(inspect: dict[str, Any]) -> dict[str, JSON]:
         "auto_remove": host["AutoRemove"],
         "network_mode": host["NetworkMode"],
         "memory": host["Memory"],
-        "mounts": [{"source": one["Source"], "target": one["Destination"]} for one in inspect["Mounts"]],
+        "mounts": [
+            {"source": one["Source"], "target": one["Destination"], "writable": one["RW"]} for one in inspect["Mounts"]
+        ],
+        "exposed": sorted(config.get("ExposedPorts") or {}),
+        "published": sorted(host.get("PortBindings") or {}),
         "addresses": {name: network["IPAddress"] for name, network in inspect["NetworkSettings"]["Networks"].items()},
     }

@@ -42,6 +42,9 @@ BASE_PYTHON: Final = "/usr/bin/python3"
 SOURCES: Final = f"{ROOT}/src"
 STDIO_TAP: Final = f"{SOURCES}/conformance/wire/stdio_tap.py"
 
+MISSING_PROGRAM: Final = "/usr/local/bin/mcp-server"
+"""What an image runs whose program is missing: a name such as servers have, and nothing of that name."""
+
 OWN: Final = "own"
 """Name of the environment that the reference gateways, the mutants and the witness run in."""
 
@@ -126,12 +129,14 @@ def derive_backend_image(
     collector: TcpAddress,
     tap: str,
     command: Sequence[str] | None = None,
+    program_missing: bool = False,
 ) -> str:
     """Return the tag of an image of this run that does what `image` does, watched by the stdio tap. Blocks.
 
     The entrypoint becomes the tap in front of the original one; arguments given to `docker run` still replace the
-    original CMD. command: used in place of the original entrypoint and CMD. Containers inherit the run's label from it,
-    whoever starts them. Raises CannotJudgeError, also when the image has no python3.
+    original CMD. command: used in place of the original entrypoint and CMD. program_missing: its entrypoint is one that
+    is not in it. Containers inherit the run's label from it, whoever starts them. Raises CannotJudgeError, also when
+    the image has no python3.
     """
     config = client.images.get(image).attrs["Config"]
     entrypoint = list(command) if command is not None else list(config.get("Entrypoint") or ())
@@ -143,7 +148,7 @@ def derive_backend_image(
         f"FROM {image}",
         f"COPY stdio_tap.py {ROOT}/stdio_tap.py",
         'RUN ["python3", "--version"]',
-        f"ENTRYPOINT {json.dumps([*relay, *entrypoint])}",
+        f"ENTRYPOINT {json.dumps([MISSING_PROGRAM] if program_missing else [*relay, *entrypoint])}",
         f"CMD {json.dumps(arguments)}",
     ]
     files = {"Dockerfile": "\n".join(lines).encode(), "stdio_tap.py": _package_file("wire/stdio_tap.py")}

@@ -24,7 +24,7 @@ from conformance.stage.launch import generate_secrets
 from conformance.stage.manifest import BackendManifest, TargetManifest
 from conformance.stage.manifest_tables import ServedFace
 from conformance.stage.plan import UrlTarget
-from conformance.stage.preparation import known_headers
+from conformance.stage.preparation import Preparation, known_headers
 from conformance.stage.recorder import Recorder
 from conformance.stage.runtime import Ready, Running, Runtime
 from conformance.stage.scenario import SecondBackend, SpinUp
@@ -146,7 +146,7 @@ class Instance:
                 script=self.script,
                 collector=collector,
                 tap=STDIO_TAP,
-                spin_up=self.spin_up is not None,
+                spin_up=self.spin_up,
             )
             if self.spin_up is not None:
                 self.engine = await EngineSide.open(self.taps, self.name, self.spin_up, tuple(command))
@@ -174,7 +174,7 @@ class Instance:
         The readiness probe's own initialize would set off what a script counts or times, and a gateway that connects
         to its backend before it listens may rightly never listen when that backend misbehaves.
         """
-        broken = self.spin_up is not None and self.spin_up is not SpinUp.WORKS
+        broken = self.spin_up is not None and not self.spin_up.serves
         if broken or self.script != "correct" or self.backend_face == "sse" or late_backend:
             return Ready.TRIED
         # A probe's initialize would start a container of its own; the client's is to be what starts the first.
@@ -191,8 +191,8 @@ class Instance:
                 self.target,
                 values=self._values,
                 secrets=self._secrets,
-                spin_up=self.spin_up is not None,
-                engine_socket=self.engine.socket if self.engine else None,
+                spin_up=self.spin_up,
+                engine=self.engine.access if self.engine else None,
                 ready=ready,
                 on_event=self.recorder.stage,
             )
@@ -212,6 +212,13 @@ class Instance:
         await gateway.wait()
         for tap in tuple(self.client_taps):
             await self.taps.refuse(tap, "the gateway has ended")
+
+    async def revoke(self) -> None:
+        """Take the backend away from the running gateway, as its manifest says. Raises PreparationError."""
+        if self.target is not None and self.target.spin_up is not None and self.gateway is not None:
+            secrets = {**self._secrets, **self.gateway.saved}
+            preparation = Preparation(self.target, self._values, secrets)
+            await preparation.ask(self.gateway.address, self.target.spin_up.revoke)
 
     @property
     def front(self) -> TcpAddress:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from conformance.errors import UsageError
 from conformance.stage.placeholders import Values, expand, expand_argv
+from conformance.stage.scenario import SpinUp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,17 +35,22 @@ def generate_secrets(target: TargetManifest) -> dict[str, str]:
     return {name: _random_hex(int(recipe.rpartition(":")[2])) for name, recipe in target.secrets.items()}
 
 
-def prepare(target: TargetManifest, values: Values, secrets: Mapping[str, str], *, spin_up: bool = False) -> Launch:
+def prepare(
+    target: TargetManifest, values: Values, secrets: Mapping[str, str], *, spin_up: SpinUp | None = None
+) -> Launch:
     """Return the target's start with `values` and `secrets` in place of its placeholders.
 
-    spin_up: use the command and files of `[spin_up]` if the manifest has it. Raises UsageError for a placeholder
-    without a value.
+    spin_up: use the command and files of `[spin_up]` if the manifest has it, and its `not_enabled` where the backend is
+    to be known only. Raises UsageError for a placeholder without a value.
     """
     known: Values = {**values, **secrets}
     spun = target.spin_up if spin_up else None
     files = (spun.files if spun else ()) or target.start.files
+    command = spun.command if spun else target.start.command
+    if spun is not None and spin_up is SpinUp.NOT_ENABLED:
+        command = spun.not_enabled or command
     return Launch(
-        argv=expand_argv(spun.command if spun else target.start.command, known),
+        argv=expand_argv(command, known),
         env={name: expand(value, known) for name, value in target.start.env.items()},
         files=tuple((expand(file.path, known), expand(file.content, known)) for file in files),
     )

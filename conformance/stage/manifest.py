@@ -117,7 +117,7 @@ class TargetManifest(Manifest):
             self._check_start(self.before_two().start, placeholders.TWO_PLACEHOLDERS.union(self.secrets))
         for value in (*self.endpoint.headers.values(), *self.endpoint.other_headers.values()):
             placeholders.check(value, saved.union(self.secrets), "endpoint.headers")
-        spun = (*self.spin_up.command, *(f"{x.path} {x.content}" for x in self.spin_up.files)) if self.spin_up else ()
+        spun = self.spin_up.texts() if self.spin_up else ()
         for text in spun:
             placeholders.check(text, placeholders.SPIN_UP_PLACEHOLDERS.union(self.secrets), "spin_up")
         return self

@@ -335,6 +335,26 @@ class SpinUp(Table):
     files: Annotated[tuple[ConfigFile, ...], Field(strict=False)] = Field(
         default=(), description="files written before the start, in place of start.files; {image} as in the command"
     )
+    not_enabled: Command | None = Field(
+        default=None, description="argument list by which it knows the backend and is not told to use it"
+    )
+    not_enabled_log: str = Field(
+        default="", description="what it then writes to its log, so that this is told from a start that failed"
+    )
+
+    revoke: Annotated[tuple[Request, ...], Field(strict=False)] = Field(
+        default=(), description="requests by which the backend is taken away from the running gateway"
+    )
+
+    @property
+    def takes_command(self) -> bool:
+        """Whether the gateway is told how to run the container, not only its image."""
+        return any("backend_command" in placeholders.names_in(text) for text in self.texts())
+
+    def texts(self) -> Iterator[str]:
+        """Yield every string that may hold placeholders; those of `revoke` aside."""
+        yield from (*self.command, *(self.not_enabled or ()))
+        yield from (f"{file.path} {file.content}" for file in self.files)
 
 
 class Two(Table):

@@ -7,7 +7,7 @@ out in both runtimes. The requests go to the gateway's own address and through n
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from conformance.stage.manifest_tables import Request
     from conformance.stage.runtime import OnEvent
     from conformance.wire.tap_address import TcpAddress
+
+REQUEST_SECONDS: Final = 30.0
+"""Longest that a running gateway may take for one request about its configuration, ending its backends included."""
 
 SHOWN: Final = 300
 """Characters of an answer that are shown when it is not a success."""
@@ -87,6 +90,14 @@ class Preparation:
                 await self._succeed(client, request, on_event)
         self.done = True
         return self.headers()
+
+    async def ask(self, address: TcpAddress, asked: Sequence[Request]) -> None:
+        """Make requests of a gateway that runs, one after another. Raises PreparationError when one fails."""
+        async with httpx.AsyncClient(base_url=f"http://{address}", trust_env=False, timeout=REQUEST_SECONDS) as client:
+            for request in asked:
+                succeeded, what = await self._sent(client, request)
+                if not succeeded:
+                    raise self.failed(f"{request.method} {request.path} {what}", "spin_up.revoke")
 
     async def _succeed(self, client: httpx.AsyncClient, request: Request, on_event: OnEvent) -> None:
         """Send a request, again and again if the manifest says so, until its answer is a success."""

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from conformance.stage.manifest import BackendManifest, TargetManifest
     from conformance.stage.manifest_tables import ServedFace
     from conformance.stage.plan import Plan
-    from conformance.stage.runtime import OnEvent
+    from conformance.stage.runtime import EngineAccess, OnEvent
+    from conformance.stage.scenario import SpinUp
 
 HOST: Final = "127.0.0.1"
 
@@ -131,7 +132,7 @@ class ProcessRuntime:
         return await self._start("backend", backend, installed, place, on_event)
 
     async def stdio_command(
-        self, backend: BackendManifest, *, script: str, collector: TcpAddress, tap: str, spin_up: bool = False
+        self, backend: BackendManifest, *, script: str, collector: TcpAddress, tap: str, spin_up: SpinUp | None = None
     ) -> tuple[str, ...]:
         """Return the command a gateway is given for a stdio backend, wrapped in the stdio tap named `tap`.
 
@@ -157,8 +158,8 @@ class ProcessRuntime:
         *,
         values: Mapping[str, str | Sequence[str]],
         secrets: Mapping[str, str],
-        spin_up: bool,
-        engine_socket: Path | None,  # noqa: ARG002 - this runtime starts no containers
+        spin_up: SpinUp | None,
+        engine: EngineAccess | None,  # noqa: ARG002 - this runtime starts no containers
         ready: Ready,
         on_event: OnEvent,
     ) -> RunningProcess:

@@ -7,7 +7,7 @@ import io
 import tarfile
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -55,11 +55,20 @@ testcontainers_config.ryuk_disabled = True
 
 
 @dataclass(frozen=True, slots=True)
+class Mount:
+    """A folder of this machine at a path in a container."""
+
+    source: str
+    target: str
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ContainerSpec:
-    """What is started. name: as in evidence. files: content by path in the container. mounts: host path by the same.
+    """What is started. name: as in evidence. files: content by path in the container.
 
     own_entrypoint: argv are the arguments of the image's ENTRYPOINT, as after `docker run IMAGE`; else argv[0] is the
-    program.
+    program. unprivileged: root in it keeps to the permissions of files, as another user would.
     """
 
     name: str
@@ -70,8 +79,9 @@ class ContainerSpec:
     labels: Mapping[str, str]
     env: Mapping[str, str] = field(default_factory=dict)
     files: tuple[tuple[str, str], ...] = ()
-    mounts: Mapping[str, str] = field(default_factory=dict)
+    mounts: tuple[Mount, ...] = ()
     own_entrypoint: bool = False
+    unprivileged: bool = False
 
 
 @dataclass(slots=True)
@@ -124,6 +134,14 @@ class RunningContainer:
         await self.wait()
         await self.capture()
         await asyncio.to_thread(self._owner.stop)
+
+    async def run(self, argv: Sequence[str]) -> tuple[int, str]:
+        """Run a program inside it; return its exit status and output. Raises CannotJudgeError."""
+        try:
+            code, output = await asyncio.to_thread(self._container.exec_run, list(argv))
+        except DockerException as error:
+            raise CannotJudgeError(f"{argv[0]} cannot be run in the container of {self.spec.name}: {error}.") from error
+        return code or 0, b"".join((output,) if isinstance(output, bytes) else output).decode("utf-8", "replace")
 
     async def read(self, path: str) -> str:
         """Return the text of a file inside it. Raises CannotJudgeError when there is none."""
@@ -227,14 +245,16 @@ def _start(spec: ContainerSpec) -> DockerContainer:
         "mem_limit": MEMORY,
         "pids_limit": PROCESSES,
     }
+    if spec.unprivileged:
+        options["cap_drop"] = ["DAC_OVERRIDE"]
     arguments = list(spec.argv)
     if not spec.own_entrypoint:
         options["entrypoint"] = [arguments.pop(0)]
     owner = DockerContainer(spec.image).with_command(arguments).with_envs(**spec.env).with_kwargs(**options)
     for path, content in spec.files:
         owner.with_copy_into_container(content.encode(), path, 0o644)
-    for path, source in spec.mounts.items():
-        owner.with_volume_mapping(source, path, "rw")
+    for mount in spec.mounts:
+        owner.with_volume_mapping(mount.source, mount.target, "ro" if mount.read_only else "rw")
     try:
         return owner.start()
     except BaseException:

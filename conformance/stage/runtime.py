@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Protocol, TypeAlias
@@ -10,6 +11,7 @@ from typing import Protocol, TypeAlias
 from conformance.evidence.events import JSON, Kind
 from conformance.stage.manifest import BackendManifest, TargetManifest
 from conformance.stage.manifest_tables import ServedFace
+from conformance.stage.scenario import SpinUp
 from conformance.wire.tap_address import TcpAddress
 
 OnEvent: TypeAlias = "Callable[[Kind, dict[str, JSON]], None]"
@@ -22,6 +24,19 @@ class Ready(Enum):
     ANSWERS = "its initialize is answered"
     ACCEPTS = "its port accepts"
     TRIED = "its port accepts, or it ended, or its time was up: whatever comes of it is what the scenario is about"
+
+
+@dataclass(frozen=True, slots=True)
+class EngineAccess:
+    """The tapped socket of the container engine, as a gateway that starts containers gets it.
+
+    socket: alone in its folder. read_only: the folder is mounted so. unprivileged: the gateway's processes keep to the
+    permissions of files, which those of root in a container else need not.
+    """
+
+    socket: Path
+    read_only: bool = False
+    unprivileged: bool = False
 
 
 class Running(Protocol):
@@ -73,11 +88,12 @@ class Runtime(Protocol):
         """Start a face of a backend that is served over HTTP and wait until it is up. Raises CannotJudgeError."""
 
     async def stdio_command(
-        self, backend: BackendManifest, *, script: str, collector: TcpAddress, tap: str, spin_up: bool
+        self, backend: BackendManifest, *, script: str, collector: TcpAddress, tap: str, spin_up: SpinUp | None
     ) -> Sequence[str]:
         """Return the command a gateway is given for a stdio backend, wrapped in the stdio tap named `tap`.
 
-        spin_up: the command is `env DOCKER_HOST=… docker run -i --rm IMAGE`, IMAGE being derived with the tap inside.
+        spin_up: the command is `env DOCKER_HOST=… docker run -i --rm IMAGE`, IMAGE being derived with the tap inside;
+        with what is to be wrong about the container.
         """
 
     async def start_gateway(
@@ -86,13 +102,13 @@ class Runtime(Protocol):
         *,
         values: dict[str, str | Sequence[str]],
         secrets: dict[str, str],
-        spin_up: bool,
-        engine_socket: Path | None,
+        spin_up: SpinUp | None,
+        engine: EngineAccess | None,
         ready: Ready,
         on_event: OnEvent,
     ) -> Running:
         """Prepare and start a gateway with `values` for its placeholders and wait until it is `ready`.
 
-        engine_socket: the tapped socket of the container engine, for a gateway that starts containers; alone in its
-        folder. Raises CannotJudgeError, PreparationError where the preparation fails.
+        engine: for a gateway that starts containers. Raises CannotJudgeError, PreparationError where the preparation
+        fails.
         """

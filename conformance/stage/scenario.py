@@ -56,6 +56,16 @@ class SpinUp(StrEnum):
     IMAGE_MISSING = "image-missing"  # there is no such image, and none can be pulled
     ENGINE_DENIED = "engine-denied"  # the engine tap answers 403 to every POST
     ENGINE_MISSING = "engine-missing"  # the socket the gateway is given is not there
+    ENGINE_FORBIDDEN = "engine-forbidden"  # the socket is there and its permissions keep the gateway out
+    ENGINE_READ_ONLY = "engine-read-only"  # the socket is mounted read-only, which hinders nobody
+    COMMAND_MISSING = "command-missing"  # the program that the image is to run is not in it
+    MEMORY_SHORT = "memory-short"  # the container may use less memory than its server takes
+    NOT_ENABLED = "not-enabled"  # the gateway knows the backend and was not told to use it
+
+    @property
+    def serves(self) -> bool:
+        """Whether a healthy gateway serves its clients all the same."""
+        return self in (SpinUp.WORKS, SpinUp.ENGINE_READ_ONLY)
 
 
 class SecondBackend(StrEnum):
@@ -85,12 +95,13 @@ class Scenario:
     http_sse: it uses the gateway's HTTP+SSE endpoint, and is not exercised where the target names none. backend_face:
     `sse` where the backend speaks HTTP+SSE alone (and the instance is fresh).
     credentials: it has a meaning only where the target demands credentials and names those of two users.
-    spin_up: the backend is a container the gateway starts, and what is wrong with it. late_backend: it is started by
-    the drive. second_backend: the gateway has two backends over HTTP (and the instance is fresh), and what is wrong
-    with the second; not exercised where the target's manifest does not say how it is started before two. control:
-    whether the scenario also runs straight at the backend. sentinel: whether a sentinel call guards it; not where a
-    gateway that serves none is what the scenario looks for. client: name of the real client that the drive uses, empty
-    where the harness itself is the client.
+    spin_up: the backend is a container the gateway starts, and what is wrong with it. revokes: the drive takes the
+    backend away from the running gateway; not exercised where the manifest does not say how. late_backend: it is
+    started by the drive. second_backend: the gateway has two backends over HTTP (and the instance is fresh), and what
+    is wrong with the second; not exercised where the target's manifest does not say how it is started before two.
+    control: whether the scenario also runs straight at the backend. sentinel: whether a sentinel call guards it; not
+    where a gateway that serves none is what the scenario looks for. client: name of the real client that the drive
+    uses, empty where the harness itself is the client.
     """
 
     name: str
@@ -107,6 +118,7 @@ class Scenario:
     credentials: bool
     backend_face: ServedFace
     spin_up: SpinUp | None
+    revokes: bool
     control: bool
     late_backend: bool
     second_backend: SecondBackend | None
@@ -138,6 +150,7 @@ def scenario(
     credentials: bool = False,
     backend_face: ServedFace = "http",
     spin_up: SpinUp | None = None,
+    revokes: bool = False,
     control: bool = True,
     late_backend: bool = False,
     second_backend: SecondBackend | None = None,
@@ -168,6 +181,7 @@ def scenario(
             credentials=credentials,
             backend_face=backend_face,
             spin_up=spin_up,
+            revokes=revokes,
             control=control and not own,
             late_backend=late_backend,
             second_backend=second_backend,

@@ -13,6 +13,8 @@ from conformance.evidence.events import JSON
 from conformance.evidence.transcript import SENTINEL
 from conformance.stage import sockets
 from conformance.stage.engine_log import EngineLog
+from conformance.stage.engine_reach import reach
+from conformance.stage.engine_side import ENGINE_PATH
 from conformance.stage.instance import BACKEND_TAP, SECOND_TAP, Instance
 from conformance.stage.manifest import load_client
 from conformance.stage.manifest_tables import Sentinel
@@ -251,6 +253,31 @@ class Stage:
         if self.engine_log is None or self.instance.engine is None:
             return frozenset()
         return self.engine_log.existing(self.instance.engine.image)
+
+    async def probe_engine(self) -> None:
+        """Record whether the engine can be reached from the gateway's place, and how its socket is mounted there."""
+        engine, gateway = self.instance.engine, self.instance.gateway
+        found = await reach(gateway, ENGINE_PATH) if engine is not None and gateway is not None else None
+        if engine is not None and found is not None:
+            self.step("engine.probe", socket=ENGINE_PATH, read_only=engine.access.read_only, **found)
+
+    async def lose_engine(self) -> None:
+        """Cut the gateway off its engine: connections are reset, new ones too, as when the engine is restarted."""
+        if self.instance.engine is not None:
+            self.step("engine.lost")
+            await self.instance.engine.lose()
+
+    async def return_engine(self) -> None:
+        """Let the gateway reach its engine again."""
+        if self.instance.engine is not None:
+            await self.instance.engine.come_back()
+            self.step("engine.back")
+
+    async def revoke(self) -> None:
+        """Take the backend away from the running gateway, through whatever API the gateway has for that."""
+        self.step("backend.revoke")
+        await self.instance.revoke()
+        self.step("backend.revoked")
 
     async def kill_containers(self) -> None:
         """SIGKILL the containers of the backend's image, as the engine does when memory runs out; see them end."""

@@ -43,7 +43,9 @@ def _run(script: Script, serve: Callable[[], Coroutine[Any, Any, None]]) -> int:
     if script.exit_at_start is not None:
         print("witness: ending at once, as its script says", file=sys.stderr)
         return script.exit_at_start
+    taken = b"\1" * (script.memory_mib << 20)  # written to, or the kernel would only promise it
     asyncio.run(_until_signalled(script.start_delay, serve))
+    del taken
     return 0
 
 

@@ -63,6 +63,7 @@ class Script:
 
     # the process
     start_delay: float = 0.0
+    memory_mib: int = 0
     exit_at_start: int | None = None
     answers: bool = True
     stdout_banner: str | None = None
@@ -262,6 +263,13 @@ _ALL: Final = (
         description="Ends with exit code 3 before it serves anything.",
         failure_class="dead-child-zombie",
         exit_at_start=3,
+    ),
+    Script(
+        name="takes_memory",
+        title="Takes much memory",
+        description="Takes 256 MiB before it serves anything.",
+        failure_class="container-oom-killed",
+        memory_mib=256,
     ),
     Script(
         name="silent",

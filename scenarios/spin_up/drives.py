@@ -36,6 +36,7 @@ async def spin_up_session(stage: Stage) -> None:
     """Connect, list, call several times at once, list again, end the session; then stop the gateway in order."""
     client = await stage.client()
     shared = stage.containers()
+    await stage.probe_engine()
     stage.step("trigger")
     await client.connect()
     sentinel = _sentinel(stage)
@@ -138,12 +139,7 @@ async def spin_up_container_dies(stage: Stage) -> None:
     sentinel = _sentinel(stage)
     stage.step("trigger")
     await client.connect()
-    listed: tuple[str, ...] = ()
-    for _ in range(CALLS_IN_VAIN):
-        if listed := await client.tools():
-            break
-        await stage.wait(timing.STARTED_AGAIN, "the container is still starting")
-    tool = _listed_name(sentinel.tool, listed)
+    tool = await _first_listed(stage, client)
     await client.call(tool, dict(sentinel.arguments))
     await stage.kill_containers()
     await _call_until_served(stage, client, tool)
@@ -225,7 +221,9 @@ async def spin_up_together(stage: Stage) -> None:
     clients = [await stage.client(f"at-once{number}") for number in range(TOGETHER)]
     stage.step("trigger")
     stage.step("clients.together", clients=len(clients))
-    await asyncio.gather(*(_use(stage, client) for client in clients))
+    await asyncio.gather(*(client.connect() for client in clients))
+    stage.step("clients.connected")
+    await asyncio.gather(*(_call_first(stage, client) for client in clients))
 
 
 @scenario(
@@ -249,18 +247,173 @@ async def spin_up_again(stage: Stage) -> None:
     await _use(stage, warm)
 
 
-async def _use(stage: Stage, client: McpClient) -> None:
-    """Connect, list, and call; where initialize was answered at all."""
-    reply = await client.connect()
-    if reply.status is None:
+@scenario(
+    suite=SUITE,
+    kind=ScenarioKind.DESTRUCTIVE,
+    brings=("spin-up-engine-unusable",),
+    seconds=timing.ANSWER,
+    spin_up=SpinUp.ENGINE_FORBIDDEN,
+    control=False,
+)
+async def spin_up_engine_forbidden(stage: Stage) -> None:
+    """Connect to a gateway that the permissions of the engine's socket keep out."""
+    await _connect_in_vain(stage)
+
+
+@scenario(
+    suite=SUITE,
+    kind=ScenarioKind.DESTRUCTIVE,
+    brings=("spin-up-read-only",),
+    seconds=timing.ANSWER,
+    spin_up=SpinUp.ENGINE_READ_ONLY,
+    control=False,
+)
+async def spin_up_read_only_mount(stage: Stage) -> None:
+    """Connect, list and call at a gateway to which the engine's socket is mounted read-only."""
+    client = await stage.client()
+    await stage.probe_engine()
+    stage.step("trigger")
+    await _use(stage, client)
+
+
+@scenario(
+    suite=SUITE,
+    kind=ScenarioKind.DESTRUCTIVE,
+    brings=("spin-up-program-missing",),
+    seconds=timing.ANSWER,
+    spin_up=SpinUp.COMMAND_MISSING,
+    control=False,
+)
+async def spin_up_program_missing(stage: Stage) -> None:
+    """Connect to a gateway whose backend's image lacks the program that it is to run."""
+    await _connect_in_vain(stage)
+
+
+@scenario(
+    suite=SUITE,
+    kind=ScenarioKind.DESTRUCTIVE,
+    brings=("spin-up-silent",),
+    seconds=timing.ANSWER,
+    spin_up=SpinUp.WORKS,
+    witness_script="silent",
+    control=False,
+)
+async def spin_up_silent(stage: Stage) -> None:
+    """Connect to a gateway whose backend's container runs and never answers."""
+    await _connect_in_vain(stage)
+
+
+@scenario(
+    suite=SUITE,
+    kind=ScenarioKind.DESTRUCTIVE,
+    brings=("spin-up-memory-short",),
+    seconds=timing.ANSWER,
+    spin_up=SpinUp.MEMORY_SHORT,
+    witness_script="takes_memory",
+    control=False,
+)
+async def spin_up_memory_short(stage: Stage) -> None:
+    """Connect to a gateway whose backend takes more memory than its container may."""
+    await _connect_in_vain(stage)
+    await stage.removal(timing.REMOVED_AFTER)
+
+
+@scenario(
+    suite=SUITE,
+    kind=ScenarioKind.DESTRUCTIVE,
+    brings=("spin-up-not-enabled",),
+    seconds=timing.ANSWER,
+    spin_up=SpinUp.NOT_ENABLED,
+    control=False,
+)
+async def spin_up_not_enabled(stage: Stage) -> None:
+    """Connect to a gateway that knows its backend and was not told to use it; list, and call it all the same."""
+    client = await stage.client()
+    await stage.probe_engine()
+    stage.step("trigger")
+    if (await client.connect()).status is None:
         return
     sentinel = _sentinel(stage)
-    await client.call(_listed_name(sentinel.tool, await client.tools()), dict(sentinel.arguments))
+    tool = stage.listed_as(sentinel.tool, await client.tools())
+    await client.call(tool, dict(sentinel.arguments), deadline=timing.HANG_OBSERVATION)
+
+
+@scenario(
+    suite=SUITE,
+    kind=ScenarioKind.DESTRUCTIVE,
+    brings=("spin-up-engine-restarted",),
+    seconds=timing.ANSWER + CALLS_IN_VAIN * timing.STARTED_AGAIN,
+    spin_up=SpinUp.WORKS,
+    control=False,
+)
+async def spin_up_engine_restarted(stage: Stage) -> None:
+    """Take the engine away under a session; connect meanwhile; give it back, and call in a new session."""
+    client, between, after = [await stage.client(name) for name in ("a", "between", "after")]
+    stage.step("trigger")
+    await _use(stage, client)
+    await stage.lose_engine()
+    reply = await between.initialize()
+    if reply.result(between.last_id) is not None:
+        await between.initialized()
+        await between.request("tools/list", {})
+    await stage.return_engine()
+    if (await after.connect()).status is not None:
+        await _call_until_served(stage, after, await _first_listed(stage, after))
+
+
+@scenario(
+    suite=SUITE,
+    kind=ScenarioKind.DESTRUCTIVE,
+    brings=("spin-up-revoked",),
+    seconds=timing.REMOVED_AFTER,
+    spin_up=SpinUp.WORKS,
+    revokes=True,
+    control=False,
+)
+async def spin_up_revoked(stage: Stage) -> None:
+    """Revoke the backend under a session; list and call there again, and in a new session."""
+    client, new = await stage.client(), await stage.client("new")
+    stage.step("trigger")
+    await client.connect()
+    sentinel = _sentinel(stage)
+    tool = await _first_listed(stage, client)
+    await client.call(tool, dict(sentinel.arguments))
+    await stage.revoke()
+    await client.tools()
+    await client.call(tool, dict(sentinel.arguments), deadline=timing.HANG_OBSERVATION)
+    if (await new.connect()).status is not None:
+        await new.tools()
+        await new.call(tool, dict(sentinel.arguments), deadline=timing.HANG_OBSERVATION)
+    await stage.removal(timing.REMOVED_AFTER)
+
+
+async def _use(stage: Stage, client: McpClient) -> None:
+    """Connect, list, and call; where initialize was answered at all."""
+    if (await client.connect()).status is not None:
+        await _call_first(stage, client)
+
+
+async def _call_first(stage: Stage, client: McpClient) -> None:
+    """List until something is listed, at most CALLS_IN_VAIN times, and call."""
+    sentinel = _sentinel(stage)
+    await client.call(await _first_listed(stage, client), dict(sentinel.arguments))
+
+
+async def _first_listed(stage: Stage, client: McpClient) -> str:
+    """Return the name under which the sentinel's tool is listed, its own if nothing is by then."""
+    listed: tuple[str, ...] = ()
+    for number in range(CALLS_IN_VAIN):
+        if number:
+            await stage.wait(timing.STARTED_AGAIN, "the container is still starting")
+        if listed := await client.tools():
+            break
+    return _listed_name(_sentinel(stage).tool, listed)
 
 
 async def _connect_in_vain(stage: Stage) -> None:
     """Initialize, and list the tools where that succeeded; each is given up after timing.ANSWER seconds."""
     client = await stage.client()
+    await stage.probe_engine()
     stage.step("trigger")
     reply = await client.initialize()
     if reply.result(client.last_id) is None:
