@@ -122,6 +122,19 @@ def test_processes_are_paired_with_containers_in_the_order_of_their_starts() -> 
     }
 
 
+def test_a_process_belongs_to_the_container_that_its_host_is_named_after() -> None:
+    story = gateway()
+    for name, t in (("aaaabbbbcccc1111", 10.1), ("ddddeeeeffff2222", 10.2)):
+        story.engine_event("create", name, t=t)
+        story.engine_event("start", name, t=t + 0.1)
+    for host, t in (("ddddeeeeffff", 10.5), ("aaaabbbbcccc", 10.6)):
+        story.add(
+            Point.STDIO_TAP, Kind.STDIO_START, t, tap="stdio:main", process=f"at {host}", pid=1, argv=[], host=host
+        )
+    paired = {item.id[:4]: item.process.process for item in spun_up(used(story).transcript(**WORKS)) if item.process}
+    assert paired == {"aaaa": "at aaaabbbbcccc", "dddd": "at ddddeeeeffff"}
+
+
 # from the trigger to the listed tools -------------------------------------------------------------------------------
 
 

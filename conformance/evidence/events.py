@@ -76,7 +76,7 @@ class Kind(StrEnum):
     SSE_EVENT = "sse.event"  # {exchange, event, data, id, retry, message}
     SSE_COMMENT = "sse.comment"  # {exchange, text}
     # the stdio tap
-    STDIO_START = "stdio.start"  # {tap, process, pid, argv}
+    STDIO_START = "stdio.start"  # {tap, process, pid, argv, host}
     STDIO_FRAME = "stdio.frame"  # {tap, process, dir, message | text}
     STDIO_STDERR = "stdio.stderr"  # {tap, process, text}
     STDIO_EOF = "stdio.eof"  # {tap, process, dir}

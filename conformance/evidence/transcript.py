@@ -191,7 +191,10 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class StdioProcess:
-    """One run of a stdio backend: its frames in order and how it ended (None: still running at the end)."""
+    """One run of a stdio backend: its frames in order and how it ended (None: still running at the end).
+
+    host: name of the host that it ran on, which an engine gives a container after its id; empty where it is not known.
+    """
 
     process: str
     tap: str
@@ -202,6 +205,7 @@ class StdioProcess:
     stray_lines: tuple[int, ...]
     t_exit: float | None = None
     code: int | None = None
+    host: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -482,6 +486,7 @@ def _processes(events: Iterable[Event]) -> tuple[StdioProcess, ...]:
                 stray_lines=tuple(stray.get(process, ())),
                 t_exit=ended.t if ended else None,
                 code=ended.data.get("code") if ended else None,
+                host=str(start.data.get("host") or ""),
             ),
         )
     return tuple(found)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 
 from conformance.evidence.events import Event, Kind
+from conformance.evidence.links import links
 from conformance.evidence.transcript import Exchange, StdioProcess, Transcript
 from conformance.rules.answers import without_good_result
 
@@ -75,13 +76,14 @@ def _created_id(exchange: Exchange) -> str | None:
 def _processes(transcript: Transcript, starts: Mapping[str, float]) -> dict[str, StdioProcess]:
     """Return the stdio process of each started container.
 
-    A process does not know its container's id; containers and processes are paired in the order of their starts, none
-    with a process that is older than itself.
+    Its host's name is the beginning of the container's id, unless whoever started that gave it another; then they are
+    paired in the order of their starts, none with a process that is older than its container.
     """
     left = sorted(transcript.processes, key=lambda process: process.t)
     margin = clock_uncertainty(transcript)
-    found = {}
-    for key in sorted(starts, key=lambda item: starts[item]):
+    found = {key: item for key in starts for item in left if item.host and key.startswith(item.host)}
+    left = [item for item in left if item not in found.values()]
+    for key in sorted(starts.keys() - found.keys(), key=lambda item: starts[item]):
         process = next((item for item in left if item.t >= starts[key] - margin), None)
         if process is not None:
             left.remove(process)
@@ -175,23 +177,36 @@ def spin_up_times(transcript: Transcript) -> SpinUpTimes:
 def client_times(transcript: Transcript) -> tuple[tuple[str, SpinUpTimes], ...]:
     """Return each client's tap and the steps of its container, in the order of their first initialize.
 
-    Containers belong to clients in the order in which both came; the steps of clients that come at the same moment may
-    be each other's. A client for which none was left used one that was there already.
+    A container belongs to the client whose requests its server got, as far as they can be followed there; else to the
+    first client that came before it and has none. A client for which none was left used one that was there already.
     """
     first: dict[str, Exchange] = {}
     for item in transcript.client():
         if item.rpc_method == "initialize":
             first.setdefault(item.tap, item)
     shared = shared_containers(transcript)
-    left = list(spun_up(transcript))
+    owned = {} if shared else _owned(transcript, first)
+    left = [item for item in spun_up(transcript) if item not in owned.values()]
     found = []
     for tap, trigger in first.items():
-        own = shared[-1] if shared else next((item for item in left if item.since >= trigger.t), None)
-        if own in left and not shared:
+        own = shared[-1] if shared else owned.get(tap)
+        if own is None and (own := next((item for item in left if item.since >= trigger.t), None)) is not None:
             left.remove(own)
         deletes = (item.t for item in transcript.client() if item.tap == tap and item.method == "DELETE")
         found.append((tap, _times(transcript, trigger, own, next(deletes, None), shared=bool(shared))))
     return tuple(found)
+
+
+def _owned(transcript: Transcript, clients: Mapping[str, Exchange]) -> dict[str, SpunUp]:
+    """Return the first container of each client, started since it came, whose server got a request of it alone."""
+    containers = {item.process.process: item for item in spun_up(transcript) if item.process is not None}
+    found: dict[str, SpunUp] = {}
+    for link in links(transcript):
+        item = containers.get(link.backend.session or "")
+        trigger = clients.get(link.client.tap)
+        if item is not None and trigger is not None and item.since >= trigger.t and item not in found.values():
+            found.setdefault(link.client.tap, item)
+    return found
 
 
 def _times(

@@ -88,7 +88,7 @@ def assemble_stdio(lines: Iterable[bytes], redactor: Redactor) -> Iterator[Obser
         t_ns, kind = int(record["t_ns"]), str(record["kind"])
         base = {"tap": record["tap"], "process": record["process"]}
         if kind == "start":
-            data = base | redactor.plain({"pid": record.get("pid"), "argv": record.get("argv")})
+            data = base | redactor.plain({name: record.get(name) for name in ("pid", "argv", "host")})
             yield Observation(t_ns, Point.STDIO_TAP, Kind.STDIO_START, data)
         elif kind in {"up", "down"}:
             key = (str(record["process"]), kind)

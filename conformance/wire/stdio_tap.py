@@ -9,7 +9,8 @@ relay goes on all the same; stderr says so once, and the missing `exit` record t
 
 Records are JSON lines; `t_ns` is CLOCK_MONOTONIC:
     {"t_ns", "tap", "process", "n", "kind", …}   process: unique id of this run of the tap; n: running number from 0
-    start: pid, argv, boot_id (a reader that has the same one has the same clock)
+    start: pid, argv, host (its name, by default the beginning of the container's id), boot_id (a reader that has the
+        same one has the same clock)
     up | down | stderr: b64, one read each, stamped as it returned
     eof-up | eof-down: by = "sender" (closed its end) or "receiver" (no longer reads)
     signal: signal (number), passed on to the command
@@ -256,7 +257,7 @@ def _relay(recorder: Recorder, signals: Signals, argv: list[str]) -> int:
         print(f"stdio tap: {argv[0]}: {error.strerror}", file=sys.stderr, flush=True)
         recorder.record("exit", monotonic_ns(), code=code, signal=None, error=error.strerror)
         return code
-    recorder.record("start", monotonic_ns(), pid=pid, argv=argv, boot_id=_boot_id())
+    recorder.record("start", monotonic_ns(), pid=pid, argv=argv, host=socket.gethostname(), boot_id=_boot_id())
     signals.forward_to(pid, recorder)
     outputs = [Pump(recorder, "down", from_stdout, 1), Pump(recorder, "stderr", from_stderr, 2)]
     for pump in (Pump(recorder, "up", 0, to_stdin), *outputs):
