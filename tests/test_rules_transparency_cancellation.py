@@ -43,6 +43,17 @@ def test_743_what_the_backend_hears_when_the_client_has_left_is_not_the_cancel(t
     assert classify(subject, failure("MGC743", story), inputs).failure_class == wanted
 
 
+def test_741_calls_that_are_given_up_later_show_no_poisoned_session() -> None:
+    story = given_up(stopped=None)
+    story.exchange(session="s-1", request=call("n-2", "c-2"), t=11.0, sse=None, status=None, how="abandoned")
+    cancel(story, "c-2", 11.2)
+    story = to_the_end(story)
+    found = failure("MGC741", story)
+    subject = rule_named("MGC741")
+    assert subject is not None
+    assert classify(subject, found, Inputs(story.transcript())).failure_class == "cancel-not-propagated"
+
+
 def test_741_another_session_of_the_backend_does_not_count() -> None:
     story = given_up(stopped=None)
     cancel(story, 7, 10.52, backend=True, session="b-2")

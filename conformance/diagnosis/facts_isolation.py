@@ -8,6 +8,7 @@ from typing import Final
 from conformance.diagnosis.failure import Failure, ended
 from conformance.rules.isolation_credentials import invalid_credential, of_another, without_credential
 from conformance.rules.isolation_exposure import SOCKETS
+from conformance.rules.transparency_cancellation_evidence import named_requests
 
 _CANCELLED: Final = "notifications/cancelled"
 
@@ -28,15 +29,16 @@ def another_client_cancelled(failure: Failure) -> bool | None:
 
 
 def canceller_is_served(failure: Failure) -> bool | None:
-    """A client that cancelled had later requests of its session answered."""
+    """A client that cancelled had later requests of its session answered, those aside that it cancelled too."""
     cancels = [item for item in failure.through.client() if item.rpc_method == _CANCELLED]
+    given_up = {item.id for item in named_requests(failure.through)}
     if not cancels:
         return None
     later = [
         item.status is not None and item.status < 300
         for cancel in cancels
         for item in failure.fronts
-        if item.tap == cancel.tap and item.t > cancel.t
+        if item.tap == cancel.tap and item.t > cancel.t and item.id not in given_up
     ]
     return all(later) if later else None
 
