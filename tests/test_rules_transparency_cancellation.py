@@ -203,6 +203,14 @@ def test_743_the_response_stays_open() -> None:
     assert (found.charged_to, found.symptom) == (Hop.GATEWAY, "cancelled-call-left-open")
 
 
+@pytest.mark.parametrize(("beside", "ends", "kind"), [(0, 13.0, Fail), (8, 13.0, Pass), (8, 17.0, Fail)])
+def test_743_in_a_crowd_of_requests_a_gateway_may_be_busy(beside: int, ends: float, kind: type[Verdict]) -> None:
+    story = given_up(ends=ends, stopped=None)
+    for number in range(beside):
+        story.exchange(session="s-1", request=call(f"n-2{number}", f"c-2{number}"), t=10.1, sse=[], length=1.0)
+    assert isinstance(verdict("MGC743", to_the_end(story)), kind)
+
+
 def test_743_as_the_backend_left_its_own() -> None:
     story = given_up(ends=None, stopped=None)
     cancel(story, 7, 10.52, backend=True)

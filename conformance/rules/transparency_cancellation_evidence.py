@@ -18,6 +18,8 @@ from conformance.rules.answers import without_result
 
 SUITE: Final = "transparency"
 CANCELLED: Final = "notifications/cancelled"
+CROWD: Final = 6
+"""Requests under way at one time in a session that keep a gateway busy: some open a session at the backend for each."""
 
 
 def same(one: JSON, other: JSON) -> bool:
@@ -78,6 +80,11 @@ def under_way(transcript: Transcript, exchange: Exchange, t: float) -> bool:
     answer = exchange.answer()
     over = answer.t if answer is not None else end_of(transcript, exchange)
     return exchange.t < t < over
+
+
+def in_a_crowd(transcript: Transcript, cancel: Exchange) -> bool:
+    """Whether so much was under way in a cancel's session that a gateway may be busy before it comes to the cancel."""
+    return sum(under_way(transcript, item, cancel.t) for item in requests(transcript, cancel)) >= CROWD
 
 
 def call_of(transcript: Transcript, cancel: Exchange) -> Exchange | None:
