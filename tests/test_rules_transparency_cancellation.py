@@ -237,6 +237,18 @@ def test_743_not_watched_for_long_enough() -> None:
 # MGC744 --------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("pause", "kind"), [(5.0, Pass), (0.1, Fail)])
+def test_744_a_request_may_meet_the_end_of_an_idle_connection(pause: float, kind: type[Verdict]) -> None:
+    story = to_the_end(given_up())
+    conn = int(
+        story.exchange(request=call("n-8", "c-8"), session="s-1", t=21.0, sse=[answer("n-8", "c-8")]).split("/")[1]
+    )
+    story.exchange(
+        request=call("n-7", "c-7"), session="s-1", t=21.1 + pause, status=None, sse=None, how="rst", conn=conn
+    )
+    assert isinstance(verdict("MGC744", story), kind)
+
+
 def test_744_the_session_lives_on() -> None:
     assert isinstance(verdict("MGC744", to_the_end(given_up())), Pass)
 

@@ -239,6 +239,12 @@ def reuses(transcript: Transcript) -> tuple[Reuse, ...]:
     return tuple(sorted(found, key=lambda reuse: (reuse.before.t_end or 0.0) + reuse.pause))
 
 
+def lost_with_connection(transcript: Transcript) -> frozenset[str]:
+    """Return the ids of requests that met the end of a connection that had been idle: whose fault, MGC406 judges."""
+    met = (reuse.after for reuse in reuses(transcript) if reuse.after is not None)
+    return frozenset(item.id for item in met if item.status is None and item.how in ("fin", "rst"))
+
+
 def _reuses_of(transcript: Transcript, items: list[Exchange]) -> Iterator[Reuse]:
     closed = _closed_by_server(transcript, items[0])
     for before, after in pairwise(items):

@@ -12,6 +12,7 @@ from conformance.evidence.events import Hop
 from conformance.evidence.links import nonce_of
 from conformance.evidence.transcript import BackendSession, Exchange, Message, Transcript
 from conformance.rules.base import Inputs, Level, Precondition, Side, charge, fail, rule
+from conformance.rules.keep_alive_evidence import lost_with_connection
 from conformance.rules.session_reuse_evidence import accepted, answered_nonces, said
 from conformance.rules.transparency_cancellation_evidence import (
     SUITE,
@@ -304,7 +305,8 @@ def _beside(transcript: Transcript) -> tuple[Exchange, ...]:
     """Return the requests that no cancel names, under way at the cancel of a call in their session or after it."""
     effective = [item for item in cancels(transcript) if call_of(transcript, item) is not None]
     found = {item.id: item for cancel in effective for item in beside(transcript, cancel)}
-    return tuple(sorted(found.values(), key=lambda item: item.seq))
+    aside = lost_with_connection(transcript)
+    return tuple(sorted((item for item in found.values() if item.id not in aside), key=lambda item: item.seq))
 
 
 def _trouble(transcript: Transcript, item: Exchange, *, named: bool) -> str:
