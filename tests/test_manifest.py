@@ -85,6 +85,13 @@ def test_minimal_target_has_the_documented_defaults(tmp_path):
     assert target.folder == tmp_path.resolve()
 
 
+def test_a_target_may_spell_its_backends_names_in_its_own_way(tmp_path):
+    tools = '[tools]\npattern = "x_{tool}"\nreplaced = { "_" = "-" }\n'
+    target = load_target(write(tmp_path, HEAD + START + tools))
+    assert target.tool_name("add_tool") == "x_add-tool"
+    assert target.tool_name("add_tool", "y_{tool}") == "y_add-tool"
+
+
 VIA = """
 [tools.via]
 tool = "run"

@@ -6,7 +6,7 @@ from conformance.evidence.events import Hop
 from conformance.rules.all import rule_named, rules
 from conformance.rules.base import Inputs, judge
 from conformance.rules.verdicts import Fail, Inconclusive, NotApplicable, NotExercised, Pass
-from tests.evidence_builder import Story, notification, request, result
+from tests.evidence_builder import Story, error, notification, request, result
 
 IDS = [rule.id for rule in rules() if rule.suite == "get_sse"]
 CHANGED = notification("notifications/tools/list_changed")
@@ -173,6 +173,32 @@ def test_312_an_added_tool_is_listed(tools, wanted):
     story = connected()
     story.stimulus("tool.listed-again", tool="added")
     story.listing(tools=tools)
+    assert isinstance(verdict("MGC312", story), wanted)
+
+
+@pytest.mark.parametrize(("tools", "wanted"), [(["x-added-1"], Pass), (["x-added_1"], Fail)])
+def test_312_an_added_tool_is_listed_as_the_gateway_spells_it(tools, wanted):
+    story = connected()
+    story.stimulus("tool.listed-again", tool="added_1")
+    story.listing(tools=tools)
+    assert isinstance(verdict("MGC312", story, tools_replaced={"_": "-"}), wanted)
+
+
+@pytest.mark.parametrize(
+    ("answer", "wanted"),
+    [
+        ({"sse": [error(1)]}, NotExercised),
+        ({"sse": [result(1, content=[], isError=True)]}, NotExercised),
+        ({"sse": [result(1, content=[])]}, Fail),
+        ({"sse": []}, Fail),
+    ],
+)
+def test_312_a_tool_that_was_refused_to_be_added_is_missed_in_no_list(answer, wanted):
+    story = connected()
+    story.stimulus("tool.add", tool="added")
+    story.call(**answer)
+    story.stimulus("tool.listed-again", tool="added")
+    story.listing(tools=["echo"])
     assert isinstance(verdict("MGC312", story), wanted)
 
 

@@ -62,6 +62,12 @@ def test_812_another_client_sees_it() -> None:
     assert "client:b" in failure("MGC812", story).observed
 
 
+def test_812_another_client_sees_it_under_the_gateways_spelling() -> None:
+    story = listed(["echo", "http-own-1"])
+    assert isinstance(verdict("MGC812", story.transcript(tools_replaced={"_": "-"})), Fail)
+    assert isinstance(verdict("MGC812", story.transcript()), Pass)
+
+
 def test_812_a_shared_backend_session_really_has_it() -> None:
     assert isinstance(verdict("MGC812", listed(["own_1"], session="b-both").transcript()), NotApplicable)
 

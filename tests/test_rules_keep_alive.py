@@ -255,8 +255,12 @@ def progressing(
     token: Any = 4,
     leaves: Sequence[float] = (0.5, 1.0, 1.5, 2.0, 2.5),
     on_get: bool = False,
+    under: Any = "t-1",
 ) -> Story:
-    """A call of 3 s with progress: when reports leave the backend and arrive at the client, on its POST or GET."""
+    """A call of 3 s with progress: when reports leave the backend and arrive at the client, on its POST or GET.
+
+    under: the token of those that arrive.
+    """
     story = Story()
     story.connect()
     meta = {"progressToken": "t-1"}
@@ -271,7 +275,7 @@ def progressing(
         story.item(call, result(1, content=[]), t=4.0)
         story.end(call, t=4.0)
     for number, t in enumerate(arrives):
-        message = notification("notifications/progress", progressToken="t-1", progress=number)
+        message = notification("notifications/progress", progressToken=under, progress=number, message="n-1")
         story.item(listening or call, message, t=1.0 + t)
     params = {"name": "slow", "arguments": {"nonce": "n-1"}} | ({"_meta": {"progressToken": token}} if token else {})
     other = story.exchange(
@@ -289,6 +293,10 @@ def progressing(
 @pytest.mark.parametrize("on_get", [False, True])
 def test_progress_that_comes_when_it_is_sent_passes(on_get: bool) -> None:
     assert isinstance(verdict("MGC411", progressing((0.51, 1.01, 1.51, 2.01, 2.51), on_get=on_get)), Pass)
+
+
+def test_progress_that_comes_in_time_under_a_wrong_token_is_another_rules() -> None:
+    assert isinstance(verdict("MGC411", progressing((0.51, 1.01, 1.51, 2.01, 2.51), under=4, on_get=True)), Pass)
 
 
 def test_progress_in_a_burst_at_the_end_is_buffering() -> None:

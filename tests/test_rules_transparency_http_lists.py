@@ -31,9 +31,9 @@ def direct():
     return story
 
 
-def verdict(rule_id, story, control=None):
+def verdict(rule_id, story, control=None, **header):
     other = None if control is None else control.transcript()
-    return judge(rule_named(rule_id), Inputs(story.transcript(), other))
+    return judge(rule_named(rule_id), Inputs(story.transcript(**header), other))
 
 
 @pytest.mark.parametrize("rule_id", LISTS)
@@ -50,6 +50,14 @@ def test_721_pages_joined_to_one_under_a_prefix():
     story = Story()
     ask(story, page(["x_a", "x_b", "x_c", "x_d", "y_e"]))
     assert isinstance(verdict("MGC721", story, direct()), Pass)
+
+
+@pytest.mark.parametrize(("listed", "wanted"), [("x-a-b", Pass), ("x-a_b", Fail)])
+def test_721_names_as_the_gateway_spells_them(listed, wanted):
+    story, control = Story(), Story()
+    ask(story, page([listed]))
+    ask(control, page(["a_b"]))
+    assert isinstance(verdict("MGC721", story, control, tools_replaced={"_": "-"}), wanted)
 
 
 def test_721_only_the_first_page():

@@ -12,7 +12,8 @@ def part_of_a_page_is_missing(failure: Failure) -> bool | None:
     if not pages:
         return None
     got = [name for item in failure.fronts for name in _names(listed(item))]
-    found = [{any(at_client.endswith(name) for at_client in got) for name in page} for page in pages]
+    spelled = failure.through.tool_names
+    found = [{bool(spelled.standing_for(name, got)) for name in page} for page in pages]
     return any(len(page) > 1 for page in found)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from conformance.evidence.events import JSON, Event, Kind, Point
 from conformance.evidence.log import read_evidence
 from conformance.evidence.meta_tools import MetaTool
+from conformance.evidence.tool_names import ToolNames
 
 SENTINEL = "sentinel"
 """Name of the client that makes the sentinel exchanges before and after a scenario."""
@@ -257,6 +258,11 @@ class Transcript:
     def meta_tool(self) -> MetaTool | None:
         """The gateway's own tool through which clients call its backend's tools, None where they call these."""
         return MetaTool.of_header(self.header)
+
+    @property
+    def tool_names(self) -> ToolNames:
+        """What the gateway makes of its backend's names for tools."""
+        return ToolNames.of_header(self.header)
 
     @property
     def end(self) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from conformance.evidence.transcript import Exchange, Message, Transcript
+from conformance.rules.answers import without_good_result
 from conformance.rules.base import Precondition
 from conformance.rules.preconditions import initializes, session_gets
 
@@ -98,7 +99,7 @@ NOTIFIED = Precondition(
 ADDED = Precondition(
     "tool-added",
     "a tool that the backend added, and a tools/list after it",
-    lambda transcript: _any(transcript.stimuli("tool.listed-again")),
+    lambda transcript: _any(transcript.stimuli("tool.listed-again")) and not _refused_to_add(transcript),
 )
 BACKEND_GET = Precondition(
     "backend-get",
@@ -115,6 +116,15 @@ def sent_by_backend(transcript: Transcript) -> tuple[Message, ...]:
         for message in transcript.backend_messages
         if added and message.direction == "down" and message.method == LIST_CHANGED and message.t >= added[0].t
     )
+
+
+def _refused_to_add(transcript: Transcript) -> bool:
+    """Whether the call that was to add a tool was answered with an error, so that there is none to list."""
+    asked, again = (transcript.stimuli(name) for name in ("tool.add", "tool.listed-again"))
+    calls = [
+        i for i in transcript.client() if i.rpc_method == "tools/call" and asked and asked[0].t <= i.t < again[0].t
+    ]
+    return any(item.answer() is not None and without_good_result(item) for item in calls)
 
 
 def received(exchange: Exchange, since: float) -> tuple[Message, ...]:

@@ -264,7 +264,7 @@ def added_tool_is_listed(inputs: Inputs) -> Verdict:
     if not lists:
         return Inconclusive("the client did not list the tools again")
     names = [name for item in lists for name in _tool_names(item)]
-    if any(name.endswith(added) for name in names):
+    if inputs.through.tool_names.standing_for(added, names):
         return Pass(f"{added} is listed among {len(names)} tools", lists[-1].events)
     return fail(
         f"tools/list names the added tool {added}",

@@ -30,10 +30,10 @@ def lists_after(transcript: Transcript) -> tuple[Exchange, ...]:
     )
 
 
-def _shows(item: Exchange, name: str) -> bool:
+def _listed(item: Exchange) -> list[str]:
     answer = item.answer()
     tools = answer.result.get("tools") if answer is not None and answer.result is not None else None
-    return any(str(tool.get("name", "")).endswith(name) for tool in tools or () if isinstance(tool, dict))
+    return [str(tool.get("name", "")) for tool in tools or () if isinstance(tool, dict)]
 
 
 def equal_calls(transcript: Transcript) -> tuple[tuple[Exchange, ...], ...]:
@@ -84,7 +84,7 @@ def lists_do_not_cross(inputs: Inputs) -> Verdict:
     name, owner = added
     others = [item for item in lists_after(inputs.through) if item.tap != owner]
     for item in others:
-        if not _shows(item, name):
+        if not inputs.through.tool_names.standing_for(name, _listed(item)):
             continue
         if share_backend_session(inputs.through, owner, item.tap):
             return NotApplicable("both clients are served in one backend session, which has the tool")

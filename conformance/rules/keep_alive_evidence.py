@@ -9,7 +9,7 @@ from typing import Final
 
 from conformance import timing
 from conformance.evidence.events import Kind
-from conformance.evidence.links import Link, links
+from conformance.evidence.links import Link, links, nonce_of
 from conformance.evidence.transcript import BackendSession, Exchange, Message, Transcript
 from conformance.rules.preconditions import session_gets
 from conformance.rules.verdicts import Inconclusive
@@ -181,14 +181,18 @@ def backend_progress(transcript: Transcript, link: Link) -> tuple[Message, ...] 
 
 
 def client_progress(transcript: Transcript, exchange: Exchange) -> tuple[Message, ...]:
-    """Return the progress of one call that reached its client, on whichever of its streams, in order."""
-    token = asked_progress(exchange)
+    """Return the progress of one call that reached its client, on whichever of its streams, in order.
+
+    It bears the call's token, or names the call's nonce: under another token the client cannot use it, but it came.
+    """
+    token, nonce = asked_progress(exchange), nonce_of(exchange)
     found = [
         message
         for item in transcript.client()
         if item.tap == exchange.tap
         for message in item.messages()
-        if message.method == PROGRESS and message.params.get("progressToken") == token
+        if message.method == PROGRESS
+        and (message.params.get("progressToken") == token or (nonce and message.params.get("message") == nonce))
     ]
     return tuple(sorted(found, key=lambda message: message.t))
 

@@ -386,7 +386,7 @@ def progress_is_prompt(inputs: Inputs) -> Verdict:
     A failing exchange: reports leave the backend at 0.5, 1.0 … 2.5 s, all reach the client at 3.0 s with the answer
     A conforming exchange: each report reaches the client within milliseconds
     Known gaps: later reports that are lost or joined are not counted. An answer in JSON has no room for any; then they
-    are looked for on the GET stream, and not expected where there is none.
+    are looked for on the GET stream, and not expected where there is none. A wrong token is MGC756's to judge.
     """
     through = inputs.through
     call = next(item for item in calls(through) if asked_progress(item) is not None)

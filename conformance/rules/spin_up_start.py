@@ -296,7 +296,7 @@ def tools_are_listed(inputs: Inputs) -> Verdict:
     if not lists or not offered:
         return Inconclusive("no tools/list was made" if not lists else "the backend never listed its tools")
     names = _names(_result(lists[0]))
-    missing = [tool for tool in offered if not any(name.endswith(tool) for name in names)]
+    missing = [tool for tool in offered if not inputs.through.tool_names.standing_for(tool, names)]
     if not missing:
         return Pass(f"{len(names)} tools; {times.sentence('started', 'initialized', 'listed')}", lists[0].events)
     if _result(lists[0]) is None and _slow(times):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from conformance.evidence.tool_names import ToolNames
 from conformance.evidence.transcript import Exchange
 from conformance.rules.base import OWN_TOOLS, Inputs, Level, Side, charge, fail, rule
 from conformance.rules.transparency_http_pages import (
@@ -57,7 +58,8 @@ def list_is_whole(inputs: Inputs) -> Verdict:
         offered = names_in(wanted[walk.method]) if walk.method in wanted else ()
         if not offered:
             continue
-        lost = [name for name in offered if not any(listed.endswith(name) for listed in names)]
+        spelled = inputs.through.tool_names if walk.method == "tools/list" else ToolNames()
+        lost = [name for name in offered if not spelled.standing_for(name, names)]
         doubled = sorted({name for name in names if names.count(name) > 1})
         if lost or doubled:
             return fail(

@@ -142,6 +142,7 @@ class Subject:
             "backend_face": "http",
             "sse_path": "",
             "meta_tool": asdict(self.target.meta_tool) if self.target and self.target.meta_tool else None,
+            "tools_replaced": self.target.tools.replaced if self.target else {},
             "claims": self.target.claims.model_dump() if self.target else {"sessions": "stateful"},
             "target_version": self.target.version if self.target else "",
             "backend_version": self.backend.version if self.backend else "",

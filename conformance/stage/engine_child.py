@@ -377,6 +377,7 @@ class Engine:
             "sse_path": (target.endpoint.sse_path or "") if target else "",
             "meta_tool": asdict(target.meta_tool) if target and target.meta_tool else None,
             "not_enabled_log": target.spin_up.not_enabled_log if target and target.spin_up else "",
+            "tools_replaced": target.tools.replaced if target else {},
             "claims": target.claims.model_dump() if target else {"sessions": "stateful"},
             "target_version": target.version if target else "",
             "backend_version": backend.version if backend else "",

@@ -17,6 +17,7 @@ from conformance.evidence.events import JSON, Point
 from conformance.evidence.log import Observation
 from conformance.evidence.meta_tools import MetaTool
 from conformance.evidence.redact import Redactor
+from conformance.evidence.tool_names import ToolNames
 from conformance.stage.attached import Attached, attach
 from conformance.stage.engine_side import ENGINE_TAP, EngineSide
 from conformance.stage.http_side import HttpSide
@@ -234,6 +235,11 @@ class Instance:
     def meta_tool(self) -> MetaTool | None:
         """The gateway's own tool through which clients call its backend's tools."""
         return self.target.meta_tool if self.target is not None else None
+
+    @property
+    def tool_names(self) -> ToolNames:
+        """What clients find in place of the backend's names for tools."""
+        return self.target.tool_names if self.target is not None else ToolNames()
 
     @property
     def path(self) -> str:

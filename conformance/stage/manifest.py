@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from conformance.errors import UsageError
 from conformance.evidence.meta_tools import MetaTool
+from conformance.evidence.tool_names import ToolNames
 from conformance.paths import FIXTURES, SCHEMAS
 from conformance.stage import placeholders
 from conformance.stage.attached import URL_TARGET
@@ -78,9 +79,14 @@ class TargetManifest(Manifest):
         faces: tuple[tuple[str, Face], ...] = (("backend_url", "http"), ("backend_command", "stdio"))
         return tuple(face for name, face in faces if name in used)
 
-    def tool_name(self, backend_tool: str) -> str:
-        """Return the name under which the target claims to offer the backend's tool."""
-        return self.tools.pattern.replace("{tool}", backend_tool)
+    @property
+    def tool_names(self) -> ToolNames:
+        """What the target makes of its backend's names for tools, beside the pattern."""
+        return ToolNames(self.tools.replaced)
+
+    def tool_name(self, backend_tool: str, pattern: str = "") -> str:
+        """Return the name under which the target claims to offer the backend's tool; pattern: in place of its own."""
+        return (pattern or self.tools.pattern).replace("{tool}", self.tool_names.changed(backend_tool))
 
     @property
     def meta_tool(self) -> MetaTool | None:

@@ -298,6 +298,9 @@ class Tools(Table):
     pattern: str = Field(
         default="{tool}", description="name by which a client calls one; {tool} is the backend's own name"
     )
+    replaced: dict[str, str] = Field(
+        default={}, description="texts in a tool's own name, and what stands in their place in the gateway's lists"
+    )
     via: Via | None = None
 
     @model_validator(mode="after")

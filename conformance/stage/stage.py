@@ -117,12 +117,12 @@ class Stage:
     def listed_as(self, backend_tool: str, names: Iterable[str]) -> str:
         """Return the name by which the backend's tool is called at the gateway, which lists `names`.
 
-        Gateways prefix names; the shortest that ends in the backend's is taken. Falls back to the name the manifest
-        claims, so that a gateway that lists nothing is still called and seen to fail; so it is where the manifest says
-        that the backend's tools are called through one of the gateway's own. Raises CannotJudgeError when that is not
-        so: what would go unjudged because of it could well be judged.
+        Gateways prefix names; the shortest that may stand for the backend's is taken. Falls back to the name that the
+        manifest claims, so that a gateway that lists nothing is still called and seen to fail; so it is where the
+        manifest says that the backend's tools are called through one of the gateway's own. Raises CannotJudgeError when
+        that is not so: what would go unjudged because of it could well be judged.
         """
-        ending = [name for name in names if name.endswith(backend_tool)]
+        ending = self.instance.tool_names.standing_for(backend_tool, names)
         if ending and self.instance.meta_tool is not None:
             raise CannotJudgeError(
                 f"the gateway lists {min(ending, key=len)} itself; take tools.via out of its manifest."
@@ -156,7 +156,7 @@ class Stage:
         two = target.two_backends
         first = (two.alone_pattern if alone else "") or two.pattern
         patterns = {BACKEND_TAP: first, SECOND_TAP: two.second_pattern}
-        names = {tap: pattern.replace("{tool}", backend_tool) for tap, pattern in patterns.items()}
+        names = {tap: target.tool_name(backend_tool, pattern) for tap, pattern in patterns.items()}
         self.step("two.expected", tool=backend_tool, names=names)
         return names
 
@@ -354,7 +354,8 @@ class Stage:
         if sentinel.method == "tools/list":
             listed = await client.tools()
             wanted = "" if self.instance.meta_tool else sentinel.tool  # such a gateway lists its own tools only
-            return "" if any(name.endswith(wanted) for name in listed) else f"tools/list lacks {sentinel.tool}"
+            found = self.instance.tool_names.standing_for(wanted, listed)
+            return "" if found else f"tools/list lacks {sentinel.tool}"
         tool = await self.tool(sentinel.tool, client)
         arguments = dict(sentinel.arguments)
         if sentinel.nonce_argument is not None:

@@ -40,7 +40,7 @@ async def spin_up_session(stage: Stage) -> None:
     stage.step("trigger")
     await client.connect()
     sentinel = _sentinel(stage)
-    tool = _listed_name(sentinel.tool, await client.tools())
+    tool = stage.listed_as(sentinel.tool, await client.tools())
     await asyncio.gather(*(client.call(tool, dict(sentinel.arguments)) for _ in range(CALLS)))
     await client.tools()
     stage.step("session.end")
@@ -400,14 +400,14 @@ async def _call_first(stage: Stage, client: McpClient) -> None:
 
 
 async def _first_listed(stage: Stage, client: McpClient) -> str:
-    """Return the name under which the sentinel's tool is listed, its own if nothing is by then."""
+    """Return the name under which the sentinel's tool is listed, the one claimed if nothing is by then."""
     listed: tuple[str, ...] = ()
     for number in range(CALLS_IN_VAIN):
         if number:
             await stage.wait(timing.STARTED_AGAIN, "the container is still starting")
         if listed := await client.tools():
             break
-    return _listed_name(_sentinel(stage).tool, listed)
+    return stage.listed_as(_sentinel(stage).tool, listed)
 
 
 async def _connect_in_vain(stage: Stage) -> None:
@@ -427,8 +427,3 @@ def _sentinel(stage: Stage) -> Sentinel:
     backend = stage.instance.backend
     assert backend is not None  # only before a gateway that already runs is it unknown, and this suite is not for those
     return backend.sentinel
-
-
-def _listed_name(tool: str, listed: tuple[str, ...]) -> str:
-    """Return the name under which a tool is listed, its own when it is not."""
-    return min((name for name in listed if name.endswith(tool)), key=len, default=tool)
