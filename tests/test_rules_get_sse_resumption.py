@@ -397,6 +397,11 @@ def test_326_who_waits_for_the_one_before_needs_no_clock():
     assert "each waited" in found.observed
 
 
+@pytest.mark.parametrize(("ends", "wanted"), [((3.5, 3.5, 3.6), Pass), ((3.5, 4.5, 5.5), Fail)])
+def test_326_a_gateway_that_begins_late_is_judged_from_then(ends, wanted):
+    assert isinstance(verdict("MGC326", at_once(*ends, behind=[(2.5, 3.5), (2.5, 3.5), (2.6, 3.6)])), wanted)
+
+
 def test_326_a_short_wait_is_no_order():
     assert isinstance(verdict("MGC326", at_once(1.2, 1.4, 1.6, behind=[(1.0, 1.2), (1.2, 1.4), (1.4, 1.6)])), Pass)
 

@@ -129,6 +129,15 @@ def test_742_a_call_may_be_given_up_before_it_is_sent(given_up_at: float | None,
     assert isinstance(verdict("MGC742", story), kind)
 
 
+def test_742_a_busy_gateway_knows_of_a_cancel_when_it_has_answered_it() -> None:
+    story = given_up()
+    story.exchange(session="s-1", request=call("n-2", "c-2"), t=10.2, sse=[], after=4.0)
+    cancel(story, 7, 10.52, backend=True)
+    cancel(story, "c-2", 10.3, after=4.0)
+    cancel(story, 8, 14.4, backend=True)
+    assert isinstance(verdict("MGC742", story), Pass)
+
+
 def test_742_a_request_that_was_over() -> None:
     story = given_up()
     story.exchange(session="s-1", request=call("n-0", "c-0"), t=7.99, sse=[answer("n-0", "c-0")], after=0.1)

@@ -127,7 +127,8 @@ def cancel_names_its_call(inputs: Inputs) -> Verdict:
     A failing exchange: client → cancelled "x-1"; gateway → backend cancelled "x-1", where the call had the id 7
     A conforming exchange: client → cancelled "x-1"; gateway → backend cancelled 7
     Known gaps: what a gateway sends shortly after a client's own cancel of nothing is not judged; it may be that one.
-    Neither is a cancel of an unknown id shortly after a client gave up a call that the backend was never asked.
+    Neither is a cancel of an unknown id shortly after a client gave up a call that the backend was never asked. How
+    long is counted from when the gateway had answered the client's cancel.
     """
     through = inputs.through
     sent = tuple(all_sent(through))

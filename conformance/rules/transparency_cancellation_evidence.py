@@ -175,7 +175,12 @@ def strays(transcript: Transcript) -> tuple[Exchange, ...]:
 
 def after_stray(transcript: Transcript, message: Message) -> bool:
     """Whether what the gateway told its backend may be a client's own cancel of nothing, handed on."""
-    return any(item.t <= message.t <= item.t + timing.CANCEL_PROMPT for item in strays(transcript))
+    return any(item.t <= message.t <= _known(item) + timing.CANCEL_PROMPT for item in strays(transcript))
+
+
+def _known(cancel: Exchange) -> float:
+    """Return by when the gateway knew of a client's cancel: it had answered it. A busy one takes its time to read."""
+    return cancel.t if cancel.t_response is None else cancel.t_response
 
 
 def after_unsent(transcript: Transcript, message: Message) -> bool:
@@ -185,7 +190,7 @@ def after_unsent(transcript: Transcript, message: Message) -> bool:
     """
     asked = {link.client.id for link in links(transcript) if link.basis is Basis.NONCE}
     return any(
-        cancel.t <= message.t <= cancel.t + timing.CANCEL_PROMPT and call.id not in asked
+        cancel.t <= message.t <= _known(cancel) + timing.CANCEL_PROMPT and call.id not in asked
         for cancel in cancels(transcript)
         if (call := call_of(transcript, cancel)) is not None
     )
