@@ -2,18 +2,20 @@
 
 `python -m conformance.stage.engine_child PLAN`. Cells of one (target, backend, revisions) form a group. Within a group
 idle scenarios overlap on one instance, exclusive ones follow each other on a second, destructive ones get a fresh
-instance each; groups run side by side as far as the machine's cores allow.
+instance each, a few at a time; groups run side by side as far as memory allows.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
 import sys
 import time
 import traceback
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -43,6 +45,8 @@ from conformance.wire.tap import TapProcess
 
 STARTING_INSTANCES: Final = 3
 """Instances starting at one time: start-up costs processor time and waits in turn, and so this keeps two cores busy."""
+HARMED_AT_ONCE: Final = 4
+"""Destructive scenarios driven at one time on one target: more would crowd what is timed beside them."""
 CELL_GRACE: Final = 90.0
 """Added to a scenario's own waits to give a cell's deadline, in seconds: sentinels, slow initializes, give-ups."""
 
@@ -60,6 +64,9 @@ class Engine:
     host: ClientHost
     memory: MemoryBudget = field(default_factory=MemoryBudget)
     starting: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(STARTING_INSTANCES))
+    harming: dict[str, asyncio.Semaphore] = field(
+        default_factory=lambda: defaultdict(lambda: asyncio.Semaphore(HARMED_AT_ONCE))
+    )
     watch: EngineLog | None = None
     kept: list[Instance] = field(default_factory=list)
 
@@ -201,13 +208,14 @@ class Engine:
 
     async def lane(self, cells: list[Cell], backend: BackendManifest | None) -> None:
         """Drive cells that share an instance: all at once when idle, else one after another."""
-        known = scenarios()
-        if known[cells[0].scenario].kind is ScenarioKind.IDLE:
+        kind = scenarios()[cells[0].scenario].kind
+        if kind is ScenarioKind.IDLE:
             await self.on_instance(cells, backend)
             return
-        left = list(cells)
-        while left:
-            left = await self.on_instance(left, backend)
+        async with self.harming[cells[0].target] if kind is ScenarioKind.DESTRUCTIVE else contextlib.nullcontext():
+            left = list(cells)
+            while left:
+                left = await self.on_instance(left, backend)
 
     async def on_instance(self, cells: list[Cell], backend: BackendManifest | None) -> list[Cell]:
         """Start an instance and drive cells on it; return those left when the instance stopped being healthy."""
