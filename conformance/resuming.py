@@ -32,7 +32,7 @@ _PACKAGE: Final = Path(timing.__file__).parent
 _DRIVING: Final = (
     *(_PACKAGE / name for name in ("evidence", "wire", "stage", "witness", "timing.py")),
     SCENARIOS,
-    *(FIXTURES / name for name in ("gateways", "backends", "clients")),
+    *(FIXTURES / name for name in ("gateways", "backends", "clients", "edges")),
 )
 """What drives, and so decides what evidence says. Rules do not: kept evidence is judged by the rules of today."""
 _JUDGING: Final = (

@@ -40,11 +40,11 @@ class Selection:
     """What a run is asked to do, after the command line was understood.
 
     targets and backends by manifest. rules: ids, empty for all. clients: names of those that suite clients is driven
-    with, empty for all. quick: no deliberate wait above QUICK_LIMIT seconds, no scenario with a gateway of its own, and
-    the witness alone where it is among the backends. long: also waits above LONG_LIMIT seconds. resume: keep what an
-    interrupted run of the same plan left under `out`. only: of the cells that are selected by all this, those alone.
-    harm_once: a destructive scenario, which has each of its cells on a fresh gateway, is driven on the newest of the
-    revisions alone, and before one backend.
+    with, empty for all; edges: the same of suite edges. quick: no deliberate wait above QUICK_LIMIT seconds, no
+    scenario with a gateway of its own, and the witness alone where it is among the backends. long: also waits above
+    LONG_LIMIT seconds. resume: keep what an interrupted run of the same plan left under `out`. only: of the cells that
+    are selected by all this, those alone. harm_once: a destructive scenario, which has each of its cells on a fresh
+    gateway, is driven on the newest of the revisions alone, and before one backend.
     """
 
     targets: tuple[TargetManifest, ...]
@@ -67,6 +67,7 @@ class Selection:
     spin_up_backend: str = "time"
     """Name of the backend that gateways start as a container in suite spin_up."""
     clients: tuple[str, ...] = ()
+    edges: tuple[str, ...] = ()
 
 
 def cells_of(selection: Selection) -> tuple[Cell, ...]:
@@ -114,6 +115,7 @@ def _url_cells(selection: Selection, url: UrlTarget) -> Iterator[Cell]:
         for scenario in scenarios().values():
             scripted = scenario.witness_script != "correct" or scenario.backend_face != "http"
             started = scenario.late_backend or scenario.http_sse or scenario.credentials or scenario.stdio_backend
+            started = started or scenario.edge is not None
             if scripted or started or scenario.spin_up is not None or not _selected(selection, revision, scenario):
                 continue
             if (scenario.needs_witness or scenario.http_backend) and not url.witness:
@@ -129,6 +131,8 @@ def _selected(selection: Selection, revision: str, scenario: Scenario) -> bool:
     if selection.rules and not any(rule.when.name in scenario.brings for rule in rules() if rule.id in selection.rules):
         return False
     if scenario.client and selection.clients and scenario.client not in selection.clients:
+        return False
+    if scenario.edge and selection.edges and scenario.edge.name not in selection.edges:
         return False
     if scenario.seconds > timing.LONG_LIMIT and not selection.long:
         return False

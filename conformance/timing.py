@@ -230,3 +230,21 @@ CLOSE_NOTICED: Final = 0.3
 CLIENT_STEP: Final = 30.0
 """How long a real client is given for one step. The slowest here, a command line program on Node that starts anew for
 each step, takes 2 s and on a loaded machine 10 s; the SDKs' own limit is 60 s."""
+
+EDGE_QUIET: Final = 20.0
+"""How long a stream, or a call, is left alone behind an edge: longer than KEEPALIVE_PERIOD + KEEPALIVE_TOLERANCE, so
+that one heartbeat has come, and far shorter than any limit that is recommended before event streams."""
+
+EDGE_CUT: Final = 5.0
+"""Idle limit of an edge that is set too short: under KEEPALIVE_PERIOD, so that no healthy heartbeat saves a stream."""
+
+EDGE_SILENT: Final = 6.0
+"""Idle limit of an edge before which a replica falls silent: what is under way to it has failed by then."""
+
+EDGE_NOTICES: Final = 5.0
+"""How long an edge is given to find out that a replica is gone. HAProxy's checks here come every 2 s; nginx and Caddy
+notice with the first request that is refused."""
+
+EDGE_ANSWERS: Final = 12.0
+"""A request through an edge to a replica that is silent must have failed, or been served elsewhere, within this time:
+twice EDGE_SILENT. SDK clients give up after 60 s by themselves."""

@@ -35,6 +35,7 @@ SHAPES = {
     "mutants": {"id": str, "title": str, "benign": bool, "rules": list, "failure_class": (str, type(None))},
     "targets": {"id": str, "title": str, "version": str, "fronts": list, "baseline": bool},
     "suites": {"id": str, "rules": list, "scenarios": list},
+    "edges": {"id": str, "title": str, "version": str, "from": str, "cannot": list},
     "clients": {"id": str, "title": str, "version": str, "steps": list, "real": bool},
 }
 

@@ -8,7 +8,7 @@ from cli_setup import cli
 from conformance.commands import choosing, one_sided, run, runtime_choice
 from conformance.errors import CannotJudgeError, ExitCode
 from conformance.stage import engine
-from conformance.stage.manifest import known_clients
+from conformance.stage.manifest import known_clients, known_edges
 from conformance.stage.plan import UrlTarget
 from conformance.stage.scenario import ASKED_FOR, DEFAULT_SUITES
 
@@ -310,6 +310,15 @@ def test_who_names_a_client_asks_for_the_suite_of_clients(asked, capsys):
     assert (both.suites, both.clients) == (("clients",), ("reference", "python-mcp"))
 
 
+def test_who_names_an_edge_asks_for_the_suite_of_edges(asked, capsys):
+    for given in (("--edge", "nginx"), ("--edge", "all"), ("--edge", "caddy", "--client", "reference")):
+        assert cli(capsys, "run", *given).code == 0
+    alone, every, both = asked
+    assert (alone.suites, alone.edges) == (("edges",), ("nginx",))
+    assert every.edges == known_edges()
+    assert (both.suites, both.edges, both.clients) == (("clients", "edges"), ("caddy",), ("reference",))
+
+
 def test_all_means_every_client_and_none_given_too(asked, capsys):
     for given in (("--client", "all"), ("--suite", "clients")):
         assert cli(capsys, "run", *given).code == 0
@@ -323,7 +332,9 @@ def test_all_means_every_client_and_none_given_too(asked, capsys):
     [
         (("--client", "pyton-mcp"), "did you mean 'python-mcp'?"),
         (("--client", "reference", "--suite", "get_sse"), "--client goes with --suite clients"),
+        (("--edge", "nginks"), "did you mean 'nginx'?"),
+        (("--edge", "nginx", "--suite", "clients"), "--edge goes with --suite edges"),
     ],
 )
-def test_a_client_that_cannot_be_driven_is_one_sentence(capsys, given, said):
+def test_a_client_or_edge_that_cannot_be_driven_is_one_sentence(capsys, given, said):
     assert said in cli(capsys, "run", *given).sentence(ExitCode.USAGE)

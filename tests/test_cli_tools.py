@@ -160,7 +160,7 @@ def test_doctor_asks_no_registry_unless_told(capsys, engine, monkeypatch):
 
     engine(GOOD)
     monkeypatch.setattr(doctor, "_registry", answers)
-    monkeypatch.setattr(doctor.shutil, "which", lambda name: f"/bin/{name}" if name == "npm" else None)
+    monkeypatch.setattr(doctor.shutil, "which", lambda name, **_: f"/bin/{name}" if name == "npm" else None)
     cli(capsys, "doctor")
     assert asked == []
     cli(capsys, "doctor", "--online")

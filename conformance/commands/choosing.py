@@ -7,6 +7,7 @@ import os
 import re
 import socket
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, get_args
 from urllib.parse import urlsplit
@@ -25,12 +26,14 @@ from conformance.stage.manifest import (
     TargetManifest,
     known_backends,
     known_clients,
+    known_edges,
     load_backend,
     load_client,
+    load_edge,
     load_target,
 )
 from conformance.stage.plan import RuntimeName, UrlTarget
-from conformance.stage.scenario import ASKED_FOR, DEFAULT_SUITES, SUITES, scenarios
+from conformance.stage.scenario import CLIENTS, DEFAULT_SUITES, EDGES, SUITES, scenarios
 from conformance.witness import parse_listen
 
 DEFAULT_TARGETS: Final = ("fastmcp-proxy", "mcp-proxy", "supergateway")
@@ -59,17 +62,34 @@ def chosen_suites(names: Sequence[str]) -> tuple[str, ...]:
     return _of_vocabulary("suite", names, SUITES) or DEFAULT_SUITES
 
 
-def chosen_clients(names: Sequence[str], suites: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the real clients of those names, empty for all, and the suites to drive.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The suites to drive, and which real clients and edges those that are driven on request are driven with.
 
-    Who names a client asks for the suite of clients. Raises UsageError.
+    clients, edges: empty for all.
     """
-    if not names:
-        return (), chosen_suites(suites)
-    if suites and not set(suites) & set(ASKED_FOR):
-        raise UsageError("--client goes with --suite clients; name that suite too, or leave --suite out.")
-    meant = known_clients() if ALL in names else tuple(dict.fromkeys(load_client(name).name for name in names))
-    return meant, chosen_suites(suites or ASKED_FOR)
+
+    suites: tuple[str, ...]
+    clients: tuple[str, ...] = ()
+    edges: tuple[str, ...] = ()
+
+
+def chosen_asked(suites: Sequence[str], *, clients: Sequence[str] = (), edges: Sequence[str] = ()) -> Asked:
+    """Return what those names ask for: who names a client, or an edge, asks for that suite. Raises UsageError."""
+    wanted = {CLIENTS: ("--client", clients), EDGES: ("--edge", edges)}
+    for suite, (option, names) in wanted.items():
+        if names and suites and suite not in suites:
+            raise UsageError(f"{option} goes with --suite {suite}; name that suite too, or leave --suite out.")
+    named = tuple(suite for suite, (_, names) in wanted.items() if names)
+    return Asked(
+        suites=chosen_suites(suites or named),
+        clients=known_clients() if ALL in clients else _once(load_client(name).name for name in clients),
+        edges=known_edges() if ALL in edges else _once(load_edge(name).name for name in edges),
+    )
+
+
+def _once(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))
 
 
 def chosen_revisions(names: Sequence[str]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -23,8 +24,10 @@ from conformance.commands import teaching
 from conformance.commands.console import print_json, print_line, print_table
 from conformance.errors import ExitCode
 from conformance.paths import cache_dir
+from conformance.stage.edge_manifest import EdgeManifest
 from conformance.stage.engine_probe import Check, probe_engine
-from conformance.stage.packages import NODE_FROM_PYPI, OLDEST_NODE
+from conformance.stage.manifest import known_edges, load_edge
+from conformance.stage.packages import NODE_FROM_PYPI, OLDEST_NODE, machine_program
 
 EPILOG = teaching.epilog(
     ("doctor", "look at this machine; nothing is installed or downloaded"),
@@ -127,6 +130,18 @@ def npm() -> Check:
     return _registry("npm registry", ["npm", "view", "npm", "version"], "see `npm config get registry`")
 
 
+def edge(manifest: EdgeManifest) -> Check:
+    """Look for an edge that comes from Debian; the others are installed from PyPI."""
+    what = f"edge {manifest.name}"
+    if manifest.install.pypi:
+        return Check(what, ok=True, seen=f"runs take {', '.join(manifest.install.pypi)} from PyPI")
+    found = machine_program(manifest.program)
+    if found is not None:
+        return Check(what, ok=True, seen=str(found))
+    remedy = f"apt-get install {manifest.install.debian}, for suite edges in the process runtime"
+    return Check(what, ok=False, seen="not installed", remedy=remedy)
+
+
 LOCAL_CHECKS: Final[tuple[Callable[[], Check], ...]] = (
     python,
     virtual_environments,
@@ -134,6 +149,7 @@ LOCAL_CHECKS: Final[tuple[Callable[[], Check], ...]] = (
     cache_folder,
     temporary_folder,
     ports,
+    *(partial(edge, load_edge(name)) for name in known_edges()),
 )
 
 

@@ -26,6 +26,7 @@ class What(StrEnum):
     TARGETS = "targets"
     SUITES = "suites"
     CLIENTS = "clients"
+    EDGES = "edges"
     RULES = "rules"
     REQUIREMENTS = "requirements"
     FAILURE_CLASSES = "failure-classes"
@@ -83,6 +84,16 @@ LISTINGS: Final[Mapping[What, Listing]] = {
             "homepage": _text("homepage"),
         },
     ),
+    What.EDGES: Listing(
+        records.edge_records,
+        {
+            "version": _text("version"),
+            "title": _text("title"),
+            "from": _text("from"),
+            "cannot": _joined("cannot"),
+            "homepage": _text("homepage"),
+        },
+    ),
     What.RULES: Listing(
         records.rule_records,
         {
@@ -122,7 +133,10 @@ def listing(
     what: Annotated[str, typer.Argument(metavar="|".join(What), help="what to list")],
     as_json: Annotated[bool, typer.Option("--json", help="one JSON array on standard output")] = False,
 ) -> ExitCode:
-    """List targets, suites, clients, rules, requirements, failure classes or mutants; `explain ID` says more of one."""
+    """List targets, suites, clients, edges, rules, requirements, failure classes or mutants.
+
+    `explain ID` says more of one.
+    """
     known = [item.value for item in What]
     if what not in known:
         listed = f"known are {', '.join(known)}."

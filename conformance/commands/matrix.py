@@ -19,7 +19,7 @@ from conformance.report.shards import DRIVER
 from conformance.running import Selection
 from conformance.sharding import Shard
 from conformance.stage.manifest import load_client
-from conformance.stage.scenario import ASKED_FOR, SUITES
+from conformance.stage.scenario import CLIENTS, DEFAULT_SUITES
 
 EPILOG = teaching.epilog(
     ("matrix", "every gateway that has a baseline, into reports/fleet"),
@@ -72,7 +72,7 @@ def matrix(
     time is driven once, on the newest revision; `run` drives it on every revision and before every backend.
     """
     part = Shard.parse(shard)
-    clients, suites = _clients(client or (), choosing.chosen_suites(suite or SUITES))
+    clients, suites = _clients(client or (), choosing.chosen_suites(suite or (*DEFAULT_SUITES, CLIENTS)))
     targets = choosing.chosen_targets(target or [choosing.ALL])
     selection = Selection(
         targets=targets,
@@ -106,5 +106,5 @@ def _clients(names: Sequence[str], suites: Sequence[str]) -> tuple[tuple[str, ..
     real = tuple(load_client(name).name for name in names if name != DRIVER)
     if not names:
         return (), tuple(suites)
-    driven = (suite for suite in suites if (bool(real) if suite in ASKED_FOR else DRIVER in names))
+    driven = (suite for suite in suites if (bool(real) if suite == CLIENTS else DRIVER in names))
     return real, tuple(driven)

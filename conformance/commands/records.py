@@ -8,7 +8,15 @@ from conformance.coverage import coverage_of, covering_mutants
 from conformance.diagnosis.failure_classes import failure_classes
 from conformance.rules.all import rules
 from conformance.spec.catalogue import excuses, requirements
-from conformance.stage.manifest import MUTANT_PREFIX, known_clients, known_targets, load_client, load_target
+from conformance.stage.manifest import (
+    MUTANT_PREFIX,
+    known_clients,
+    known_edges,
+    known_targets,
+    load_client,
+    load_edge,
+    load_target,
+)
 from conformance.stage.mutants import mutants
 from conformance.stage.scenario import SUITES, scenarios
 
@@ -69,6 +77,22 @@ def client_records() -> list[dict[str, JSON]]:
             "real": client.name != REFERENCE_CLIENT,
         }
         for client in map(load_client, known_clients())
+    ]
+
+
+def edge_records() -> list[dict[str, JSON]]:
+    """Return the edges with where each comes from and what of a variant each lacks."""
+    return [
+        {
+            "id": edge.name,
+            "title": edge.title,
+            "version": edge.version,
+            "licence": edge.licence,
+            "homepage": edge.homepage,
+            "from": f"Debian: {edge.install.debian}" if edge.install.debian else ", ".join(edge.install.pypi),
+            "cannot": sorted(edge.cannot),
+        }
+        for edge in map(load_edge, known_edges())
     ]
 
 

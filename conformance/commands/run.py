@@ -30,6 +30,7 @@ EPILOG = teaching.epilog(
     ),
     ("run --target all --resume", "continue a run that was interrupted, in the same folder"),
     ("run --target my-gateway.toml --client claude-code", "what a real client makes of it; `list clients` names them"),
+    ("run --target my-gateway.toml --edge nginx", "behind a proxy, in replicas; `list edges` names them"),
     (
         "run --url https://gateway.example/mcp --header-env Authorization=GATEWAY_AUTH",
         "judge one that runs already, from its clients' side only",
@@ -160,7 +161,9 @@ def run(
     suite: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME", help="this suite only; repeatable; default: all but clients", rich_help_panel=_EXTENT
+            metavar="NAME",
+            help="this suite only; repeatable; default: all but clients and edges",
+            rich_help_panel=_EXTENT,
         ),
     ] = None,
     client: Annotated[
@@ -169,6 +172,15 @@ def run(
             metavar="NAME",
             help="drive suite clients with this real client; repeatable; `all`: every one; without --suite that suite "
             "alone",
+            rich_help_panel=_EXTENT,
+        ),
+    ] = None,
+    edge: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="drive suite edges with this proxy before the gateway; repeatable; `all`: every one; without --suite "
+            "that suite alone",
             rich_help_panel=_EXTENT,
         ),
     ] = None,
@@ -241,7 +253,7 @@ def run(
     if url is not None and (backend or runtime):
         raise UsageError("--url judges what already runs; leave out --backend and --runtime.")
     rules = choosing.chosen_rules(rule or ())
-    clients, suites = choosing.chosen_clients(client or (), suite or ())
+    asked = choosing.chosen_asked(suite or (), clients=client or (), edges=edge or ())
     revisions = choosing.chosen_revisions(revision or ())
     if url is not None:
         subject = _running(url, header_env or [], witness_listen or "")
@@ -259,8 +271,9 @@ def run(
         runtime=_runtime(runtime, subject, command, image),
         out=out,
         revisions=revisions,
-        suites=suites,
-        clients=clients,
+        suites=asked.suites,
+        clients=asked.clients,
+        edges=asked.edges,
         rules=tuple(item.id for item in rules),
         quick=quick,
         long=long,

@@ -17,7 +17,6 @@ _WIDTH: Final = 160
 
 _WHO: Final = {
     Point.CLIENT_TAP: ("client", "gateway"),
-    Point.EDGE_TAP: ("edge", "gateway"),
     Point.BACKEND_TAP: ("gateway", "backend"),
     Point.STDIO_TAP: ("gateway", "backend"),
     Point.ENGINE_TAP: ("gateway", "engine"),
@@ -46,11 +45,11 @@ def printable(text: str) -> str:
 
 def timeline(transcript: Transcript, decisive: Iterable[int]) -> tuple[Moment, ...]:
     """Return the decisive events and what happened around them on both sides, at most MOST lines."""
-    wanted = frozenset(decisive)
+    wanted, edged = frozenset(decisive), transcript.edge is not None
     told = [
         (event, text)
         for event in transcript.events
-        if event.data.get("tap") != f"client:{SENTINEL}" and (text := _text(event))
+        if event.data.get("tap") != f"client:{SENTINEL}" and (text := _text(event, _sides(event, edged=edged)))
     ]
     positions = [index for index, (event, _) in enumerate(told) if event.seq in wanted]
     if not positions:
@@ -70,13 +69,19 @@ def _moment(event: Event, text: str, wanted: frozenset[int]) -> Moment:
     return Moment(event.t, str(event.point), printable(text), event.seq in wanted)
 
 
-def _text(event: Event) -> str:
+def _sides(event: Event, *, edged: bool) -> tuple[str, str]:
+    """Return who stands on either side of where an event was seen. edged: whether an edge stands before the gateway."""
+    if edged and event.point is Point.CLIENT_TAP:
+        return "client", "edge"
+    if event.point is Point.EDGE_TAP:
+        return "edge", f"gateway {str(event.data.get('tap')).removeprefix('edge:')}"
+    return _WHO.get(event.point, ("", ""))
+
+
+def _text(event: Event, sides: tuple[str, str]) -> str:
     """Return what one event says, empty for those that no reader needs."""
     told = _TOLD.get(event.kind)
-    if told is None:
-        return ""
-    near, far = _WHO.get(event.point, ("", ""))
-    return told(event.data, near, far)
+    return told(event.data, *sides) if told is not None else ""
 
 
 def _response_body(data: Data, near: str, far: str) -> str:

@@ -311,6 +311,17 @@ class Transcript:
         )
 
     @cached_property
+    def behind_edge(self) -> tuple[Exchange, ...]:
+        """The HTTP exchanges between the edge and the gateway's replicas; `tap` tells which, as `edge:2`."""
+        return tuple(item for item in self.exchanges if item.point is Point.EDGE_TAP)
+
+    @property
+    def edge(self) -> Mapping[str, JSON] | None:
+        """What the header says of the edge before the gateway, None where none stood there."""
+        found: Mapping[str, JSON] | None = self.header.get("edge")
+        return found
+
+    @cached_property
     def backend(self) -> tuple[Exchange, ...]:
         """The HTTP exchanges between the gateway and its backends."""
         return tuple(item for item in self.exchanges if item.point is Point.BACKEND_TAP)

@@ -15,7 +15,8 @@ from conformance.report.records import Moment
 GAP: Final = 1.0
 """Silence between two decisive events that a timeline points out, in seconds."""
 
-_CLIENT_SIDE: Final = (Point.DRIVER, Point.CLIENT_TAP, Point.EDGE_TAP)
+_CLIENT_SIDE: Final = (Point.DRIVER, Point.CLIENT_TAP)
+_BEHIND_EDGE: Final = "behind the edge"
 _WIDTH: Final = 46
 _MARK: Final = {False: "  ", True: "* "}
 
@@ -44,19 +45,28 @@ def lanes(moments: Iterable[Moment]) -> tuple[str, ...]:
 def two_sided(moments: Sequence[Moment]) -> str:
     """Return a timeline as aligned text: the client's side on the left, everything behind the gateway on the right.
 
-    A star marks what the verdict rests on.
+    Where an edge stands before the gateway, what passes between the two has a column of its own. A star marks what the
+    verdict rests on.
     """
-    lines = [_line("seconds", "client's side", "backend's side"), _line("", "", "").replace(" ", "─").replace("│", "┼")]
+    edged = any(moment.point == Point.EDGE_TAP for moment in moments)
+    heads = ("client's side", *((_BEHIND_EDGE,) if edged else ()), "backend's side")
+    lines = [_line("seconds", heads), _line("", [""] * len(heads)).replace(" ", "─").replace("│", "┼")]
     for row in rows(moments):
         if row.gap:
-            lines.append(_line("", f"… {row.gap:.1f} s …", f"… {row.gap:.1f} s …"))
+            lines.append(_line("", [f"… {row.gap:.1f} s …"] * len(heads)))
         said = textwrap.wrap(_MARK[row.moment.decisive] + shown(row.moment.text), _WIDTH, subsequent_indent="    ")
-        left = row.moment.point in _CLIENT_SIDE
+        column = _column(row.moment.point, heads)
         for number, piece in enumerate(said):
             t = f"{row.moment.t:.3f}" if number == 0 else ""
-            lines.append(_line(t, piece if left else "", "" if left else piece))
+            lines.append(_line(t, [piece if place == column else "" for place in range(len(heads))]))
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _line(t: str, left: str, right: str) -> str:
-    return f"{t:>9} │ {left:<{_WIDTH}} │ {right:<{_WIDTH}}"
+def _column(point: str, heads: Sequence[str]) -> int:
+    if point in _CLIENT_SIDE:
+        return 0
+    return heads.index(_BEHIND_EDGE) if point == Point.EDGE_TAP else len(heads) - 1
+
+
+def _line(t: str, columns: Iterable[str]) -> str:
+    return " │ ".join([f"{t:>9}", *(f"{column:<{_WIDTH}}" for column in columns)])

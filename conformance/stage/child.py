@@ -125,6 +125,12 @@ class Child:
         await self.wait()
         await self._exit_told()
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to it and to everything that it started."""
+        for process in self._family():
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+
     async def stop(self) -> None:
         """SIGTERM it, give it `STOP_GRACE`, then SIGKILL it and whatever it started that is left."""
         self._started.update(self._family())

@@ -1,4 +1,4 @@
-"""The `containers` runtime: gateways and backends as containers, each side on an internal network of its own.
+"""The `containers` runtime: gateways, backends and edges as containers, each side on an internal network of its own.
 
 Everything carries the run's label. No port is published: taps and readiness probes dial the containers' own addresses.
 """
@@ -24,17 +24,19 @@ from conformance.stage.ready_image import ensure_ready_image
 from conformance.stage.running_container import ContainerSpec, Mount, RunningContainer, start_container
 from conformance.stage.runtime import EngineAccess, Ready
 from conformance.stage.scenario import SpinUp
+from conformance.wire.tap_address import TcpAddress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     import docker
 
+    from conformance.stage.edge_config import EdgePlan
+    from conformance.stage.edge_manifest import EdgeManifest
     from conformance.stage.manifest import BackendManifest, TargetManifest
     from conformance.stage.manifest_tables import ServedFace
     from conformance.stage.plan import Plan
     from conformance.stage.runtime import OnEvent
-    from conformance.wire.tap_address import TcpAddress
 
 PORT: Final = 8080
 """Port of every gateway and backend: each container has an address of its own."""
@@ -183,6 +185,43 @@ class ContainerRuntime:
         stream = target.endpoint.only_stream if ready is Ready.ANSWERS else None
         return await _start_ready(spec, target, path, on_event, preparation, stream, tolerant=ready is Ready.TRIED)
 
+    async def prepare_edge(self, edge: EdgeManifest) -> str:
+        """Build an edge's image and return what the program in it says of its version. Raises CannotJudgeError."""
+        image = await self._edge_image(edge)
+        if not edge.version_command:
+            return edge.version
+        return await asyncio.to_thread(self._first_line, image, edge.version_command)
+
+    async def start_edge(self, plan: EdgePlan, *, on_event: OnEvent) -> RunningContainer:
+        """Start an edge beside the gateways, which it reaches through taps, and wait until its port accepts.
+
+        Raises CannotJudgeError.
+        """
+        launch = plan.launch(TcpAddress(EVERY_ADDRESS, PORT), CONFIG_DIR)
+        spec = ContainerSpec(
+            name="edge",
+            image=await self._edge_image(plan.manifest),
+            argv=launch.argv,
+            env=launch.env,
+            files=launch.files,
+            network=self._side().gateway.name,
+            port=PORT,
+            labels=run_labels(self.plan.run_id),
+        )
+        return await _start_ready(spec, plan.manifest, None, on_event)
+
+    async def _edge_image(self, edge: EdgeManifest) -> str:
+        return await self._image(
+            f"edge {edge.name}", lambda: images.ensure_edge_image(self._client, edge, self.on_progress)
+        )
+
+    def _first_line(self, image: str, command: Sequence[str]) -> str:
+        labels = run_labels(self.plan.run_id)
+        said = self._client.containers.run(
+            image, list(command), entrypoint=[], network_mode="none", labels=labels, remove=True, stderr=True
+        )
+        return next(iter(said.decode("utf-8", "replace").splitlines()), "")
+
     def _side(self) -> RunNetworks:
         if self._networks is None:
             raise CannotJudgeError("The containers runtime was not prepared; prepare it before anything is started.")
@@ -219,7 +258,7 @@ class ContainerRuntime:
 
 async def _start_ready(
     spec: ContainerSpec,
-    manifest: TargetManifest | BackendManifest,
+    manifest: TargetManifest | BackendManifest | EdgeManifest,
     path: str | None,
     on_event: OnEvent,
     preparation: Preparation | None = None,

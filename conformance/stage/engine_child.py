@@ -27,12 +27,13 @@ from conformance.evidence.log import Observation, write_evidence
 from conformance.evidence.redact import Redactor
 from conformance.evidence.window import within
 from conformance.stage.attached import UNSEEN, URL_TARGET
+from conformance.stage.edge_side import EDGE_MB
 from conformance.stage.engine_cleanup import sweep_dead_runs
 from conformance.stage.engine_log import EngineLog
 from conformance.stage.engine_probe import engine_answers
 from conformance.stage.instance import Instance, describe
 from conformance.stage.lanes import lanes
-from conformance.stage.manifest import BackendManifest, TargetManifest, load_backend, load_client
+from conformance.stage.manifest import BackendManifest, TargetManifest, load_backend, load_client, load_edge
 from conformance.stage.memory import BACKEND_MB, MemoryBudget
 from conformance.stage.plan import DIRECT, Cell, Plan
 from conformance.stage.real_client import ClientHost
@@ -78,6 +79,7 @@ class Engine:
             self.say("driven")
             return
         await self._install_clients()
+        await self._install_edges()
         backends = await self._prepare()
         left = self.plan.left
         spins_up = any(scenarios()[cell.scenario].spin_up for cell in left)
@@ -151,11 +153,28 @@ class Engine:
                     if scenarios()[cell.scenario].client == name:
                         self.failed(cell, error)
 
+    async def _install_edges(self) -> None:
+        """Install the edges that the cells use; what this machine cannot have leaves its own cells not exercised."""
+        edges = {cell: edge.name for cell in self.plan.left if (edge := scenarios()[cell.scenario].edge) is not None}
+        for name in sorted(set(edges.values())):
+            own = [cell for cell in edges if edges[cell] == name]
+            self.say("preparing", target=name)
+            try:
+                await self.runtime.prepare_edge(load_edge(name))
+            except NotExercisedError as error:
+                for cell in own:
+                    self.not_exercised(cell, str(error))
+            except HarnessError as error:
+                for cell in own:
+                    self.failed(cell, error)
+
     def _lacks(self, cell: Cell) -> str:
-        """Return what a cell needs and the target's manifest does not name; empty when nothing."""
+        """Return what a cell needs and the target's manifest does not name, or its edge lacks; empty when nothing."""
         target, scenario = self.targets.get(cell.target), scenarios()[cell.scenario]
         if scenario.http_sse and (target is None or target.endpoint.sse_path is None):
             return "HTTP+SSE at the gateway: its manifest names no endpoint.sse_path"
+        if scenario.edge is not None and (lacking := load_edge(scenario.edge.name).lacks(scenario.edge.variant)):
+            return lacking
         if scenario.second_backend is not None and (target is None or target.two_backends is None):
             return "two backends behind one gateway: its manifest has no [two_backends]"
         spun = target.spin_up if target is not None else None
@@ -224,8 +243,7 @@ class Engine:
             for cell in cells:
                 self.not_exercised(cell, "containers that the gateway starts: the process runtime starts none")
             return []
-        target = self.targets.get(cells[0].target)
-        async with self.memory.take(BACKEND_MB + (target.needs.memory_mb if target else 0)):
+        async with self.memory.take(self._memory_mb(cells[0])):
             instance = await self.started(cells, backend)
             if instance is None:
                 return []
@@ -242,6 +260,12 @@ class Engine:
                     self.keep(instance, cells[0])
                 else:
                     await instance.stop()
+
+    def _memory_mb(self, cell: Cell) -> int:
+        """Return what an instance for a cell takes of the machine's memory, in MB."""
+        target, edge = self.targets.get(cell.target), scenarios()[cell.scenario].edge
+        gateways = (target.needs.memory_mb if target else 0) * (edge.replicas if edge else 1)
+        return BACKEND_MB + gateways + (EDGE_MB if edge else 0)
 
     async def started(self, cells: Sequence[Cell], backend: BackendManifest | None) -> Instance | None:
         """Start an instance for cells that share it; None when it does not start, which each one's evidence says."""
@@ -262,6 +286,7 @@ class Engine:
                     late_backend=scenario.late_backend,
                     second_backend=scenario.second_backend,
                     backend_face=scenario.backend_face,
+                    edge=scenario.edge,
                 )
         except NotExercisedError as error:
             for cell in cells:
@@ -390,6 +415,7 @@ class Engine:
             "target_version": target.version if target else "",
             "backend_version": backend.version if backend else "",
             "gateway": describe(instance.gateway) if instance else {},
+            "edge": _edge(scenario, instance),
             "backend": describe(instance.server) if instance else {},
             "redaction": "foreign" if self.redactor.foreign else "supplied",
             "started": time.time() - (now_ns - first_ns) / 1e9,
@@ -443,6 +469,13 @@ async def drive(plan: Plan) -> None:
                 engine.failed(cell, error)
     finally:
         await taps.stop()
+
+
+def _edge(scenario: Scenario, instance: Instance | None) -> JSON:
+    """Return what the evidence's header says of the edge, None where none was asked for."""
+    if instance is not None and instance.edge is not None:
+        return instance.edge.header()
+    return scenario.edge.to_json() if scenario.edge else None
 
 
 def target_of(data: object, folder: str | None) -> TargetManifest:

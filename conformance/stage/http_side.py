@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from conformance.evidence.events import Point
 from conformance.evidence.log import Observation
@@ -11,8 +11,7 @@ from conformance.stage.manifest import BackendManifest
 from conformance.stage.manifest_tables import ServedFace
 from conformance.stage.recorder import Recorder
 from conformance.stage.runtime import Running, Runtime
-from conformance.wire.assemble import TapAssembler
-from conformance.wire.spool import read_spool
+from conformance.stage.tap_reading import TapReading
 from conformance.wire.tap import TapProcess
 from conformance.wire.tap_address import TcpAddress
 
@@ -35,10 +34,7 @@ class HttpSide:
     redactor: Redactor
     server: Running | None = None
     tap: str | None = None
-    _assembler: TapAssembler | None = None
-    _assembled: int = 0
-    """How far the tap's spool was read, in bytes."""
-    _seen: list[Observation] = field(default_factory=list)
+    _reading: TapReading | None = None
 
     @property
     def path(self) -> str:
@@ -58,20 +54,12 @@ class HttpSide:
         """Put a tap before the backend, which may not run yet; return the URL that leads through it."""
         address = await self.taps.open_tap(name, listen=listen, upstream=self.server.address if self.server else None)
         self.tap = name
+        self._reading = TapReading(self.taps, name, self.label, Point.BACKEND_TAP, self.redactor)
         return f"http://{address}{self.path}"
 
     async def collect(self) -> list[Observation]:
         """Return what the tap has seen since it was opened. Only what is new is read and parsed."""
-        if self.tap is None:
-            return []
-        size = await self.taps.sync(self.tap)
-        if self._assembler is None:
-            self._assembler = TapAssembler(self.label, Point.BACKEND_TAP, self.redactor)
-        if size > self._assembled:  # not when another cell's evidence, collected meanwhile, has reached further
-            new = read_spool(self.taps.spool_path(self.tap), self._assembled, size)
-            self._seen += self._assembler.feed(new)
-            self._assembled = size
-        return self._seen
+        return await self._reading.collect() if self._reading is not None else []
 
     async def stop(self) -> None:
         """Stop the backend. First the tap before it refuses: the next container to start may be given its address."""

@@ -22,6 +22,7 @@ import certifi
 from conformance import paths
 from conformance.errors import CannotJudgeError
 from conformance.stage.base_image import Progress, ensure_base
+from conformance.stage.edge_manifest import EdgeManifest
 from conformance.stage.image_build import build_image, files_below, image_exists
 from conformance.stage.labels import IMAGE_LABEL, run_labels
 from conformance.stage.manifest import BackendManifest, TargetManifest
@@ -81,10 +82,20 @@ def layer_of(manifest: TargetManifest | BackendManifest, *, sources: bool) -> La
     """Return what the manifest's packages add. sources: also the harness's own modules, on top."""
     install: Install = manifest.install
     folder = manifest.folder
-    names = ("constraints.txt", "package-lock.json") if folder else ()
-    lock = tuple((name, (folder / name).read_text("utf-8")) for name in names if folder and (folder / name).is_file())
+    lock = _lock_files(folder)
     own_build = folder if folder and (folder / dockerfile_name(manifest)).is_file() else None
     return Layer(_slug(manifest.name), install.pypi, install.npm, lock, own_build if sources else None, sources)
+
+
+def edge_layer(edge: EdgeManifest) -> Layer:
+    """Return what an edge's packages add: by its own Dockerfile where it has one."""
+    own_build = edge.folder if edge.folder and (edge.folder / "Dockerfile").is_file() else None
+    return Layer(f"edge-{_slug(edge.name)}", edge.install.pypi, (), _lock_files(edge.folder), own_build)
+
+
+def _lock_files(folder: Path | None) -> tuple[tuple[str, str], ...]:
+    found = [folder / name for name in ("constraints.txt", "package-lock.json")] if folder else []
+    return tuple((file.name, file.read_text("utf-8")) for file in found if file.is_file())
 
 
 def own_layer() -> Layer:
@@ -119,6 +130,11 @@ def ensure_backend_image(client: docker.DockerClient, backend: BackendManifest, 
     """Return the tag of the backend's image. Blocks. Raises CannotJudgeError."""
     own = () if backend.install.pypi or backend.install.npm else (own_layer(),)
     return _ensure(client, [*own, layer_of(backend, sources=True)], on_progress)
+
+
+def ensure_edge_image(client: docker.DockerClient, edge: EdgeManifest, on_progress: Progress) -> str:
+    """Return the tag of an edge's image. Blocks. Raises CannotJudgeError."""
+    return _ensure(client, [edge_layer(edge)], on_progress)
 
 
 def derive_backend_image(

@@ -1,6 +1,7 @@
 """One started topology: taps, a gateway (or none, for control runs) and its backend.
 
 client tap(s) ─> gateway ─> backend tap ─> backend          (a gateway that fronts HTTP; at most two of the last two)
+client tap(s) ─> edge ─> edge tap 1..n ─> gateway 1..n ─> …  (a gateway behind an edge, in replicas)
 client tap(s) ─> gateway ─> stdio tap ─> backend process    (a gateway that fronts stdio)
 client tap(s) ─> backend                                    (control)
 """
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from conformance.errors import NotExercisedError, PreparationError
@@ -19,6 +20,8 @@ from conformance.evidence.meta_tools import MetaTool
 from conformance.evidence.redact import Redactor
 from conformance.evidence.tool_names import ToolNames
 from conformance.stage.attached import Attached, attach
+from conformance.stage.edge_side import EdgeSide
+from conformance.stage.edge_variant import EdgeSetup
 from conformance.stage.engine_side import ENGINE_TAP, EngineSide
 from conformance.stage.http_side import HttpSide
 from conformance.stage.launch import generate_secrets
@@ -31,7 +34,7 @@ from conformance.stage.runtime import Ready, Running, Runtime
 from conformance.stage.scenario import SecondBackend, SpinUp
 from conformance.wire.assemble import assemble_stdio, assemble_tap
 from conformance.wire.spool import read_spool
-from conformance.wire.tap import TapProcess
+from conformance.wire.tap import TapMode, TapProcess, TlsOptions
 from conformance.wire.tap_address import TcpAddress
 from conformance.witness import parse_listen
 
@@ -62,6 +65,8 @@ class Instance:
     second: HttpSide | None = None
     """The other backend, where the gateway has two."""
     engine: EngineSide | None = None
+    edge: EdgeSide | None = None
+    """What stands between the clients and the gateway, which then is `edge.replicas` and not `gateway`."""
     name: str = ""
     headers: dict[str, str] = field(default_factory=dict)
     other_headers: dict[str, str] = field(default_factory=dict)
@@ -92,6 +97,7 @@ class Instance:
         late_backend: bool = False,
         second_backend: SecondBackend | None = None,
         backend_face: ServedFace = "http",
+        edge: EdgeSetup | None = None,
     ) -> Instance:
         """Start everything and wait until it answers; on failure stop what was started and raise CannotJudgeError.
 
@@ -113,7 +119,7 @@ class Instance:
                 self.attached = await attach(url)
                 self.headers = dict(self.attached.headers)
             elif backend is not None:
-                await self._start(backend, late_backend=late_backend, second=second_backend)
+                await self._start(backend, late_backend=late_backend, second=second_backend, edge=edge)
         except BaseException:
             await self.stop()
             raise
@@ -124,7 +130,9 @@ class Instance:
             self.runtime, self.taps, backend, label, script, self.backend_face, self.recorder, self.redactor
         )
 
-    async def _start(self, backend: BackendManifest, *, late_backend: bool, second: SecondBackend | None) -> None:
+    async def _start(
+        self, backend: BackendManifest, *, late_backend: bool, second: SecondBackend | None, edge: EdgeSetup | None
+    ) -> None:
         fronts = self.target.fronts if self.target else ("http",)
         if self.spin_up:
             fronts = ("stdio",)
@@ -155,6 +163,9 @@ class Instance:
                 self._values["image"] = self.engine.image
             self._values["backend_command"] = command
         self._secrets = generate_secrets(self.target)
+        if edge is not None:
+            await self._start_edge(self.target, edge)
+            return
         lacking = late_backend or second not in (None, SecondBackend.WORKS)
         await self.start_gateway(ready=self._ready(late_backend=lacking))
 
@@ -181,15 +192,41 @@ class Instance:
         # A probe's initialize would start a container of its own; the client's is to be what starts the first.
         return Ready.ANSWERS if self.spin_up is None else Ready.ACCEPTS
 
+    async def _start_edge(self, target: TargetManifest, setup: EdgeSetup) -> None:
+        self.edge = await EdgeSide.open(
+            self.runtime,
+            self.taps,
+            setup,
+            target,
+            name=self.name,
+            recorder=self.recorder,
+            redactor=self.redactor,
+            start_replica=lambda: self._run_gateway(target, Ready.ANSWERS),
+        )
+        await self.edge.start(target.endpoint.path)
+        self._know_headers(target, self.edge.saved)
+
     async def start_gateway(self, *, ready: Ready = Ready.ANSWERS) -> None:
         """Start (or start again) the gateway and point the client taps at it."""
         if self.target is None:
             raise RuntimeError("a control run has no gateway to start")
         if self._ended is not None:
             await self._ended
+        self.gateway = await self._run_gateway(self.target, ready)
+        self._know_headers(self.target, self.gateway.saved)
+        self._ended = asyncio.create_task(self._let_go(self.gateway))
+        for tap in self.client_taps:
+            await self.taps.set_upstream(tap, self.gateway.address)
+
+    def _know_headers(self, target: TargetManifest, saved: Mapping[str, str]) -> None:
+        known = {**self._secrets, **saved}
+        self.headers = known_headers(target.endpoint.headers, known)
+        self.other_headers = known_headers(target.endpoint.other_headers, known)
+
+    async def _run_gateway(self, target: TargetManifest, ready: Ready) -> Running:
         try:
-            self.gateway = await self.runtime.start_gateway(
-                self.target,
+            return await self.runtime.start_gateway(
+                target,
                 values=self._values,
                 secrets=self._secrets,
                 spin_up=self.spin_up,
@@ -201,12 +238,6 @@ class Instance:
             if ready is Ready.TRIED:
                 raise NotExercisedError(f"a gateway that is set up for this backend. {error}") from error
             raise
-        known = {**self._secrets, **self.gateway.saved}
-        self.headers = known_headers(self.target.endpoint.headers, known)
-        self.other_headers = known_headers(self.target.endpoint.other_headers, known)
-        self._ended = asyncio.create_task(self._let_go(self.gateway))
-        for tap in self.client_taps:
-            await self.taps.set_upstream(tap, self.gateway.address)
 
     async def _let_go(self, gateway: Running) -> None:
         """Once the gateway has ended, dial its address no more: the next container to start may be given it."""
@@ -223,9 +254,11 @@ class Instance:
 
     @property
     def front(self) -> TcpAddress:
-        """Address the clients' taps dial: the gateway's, or the backend's in a control run."""
+        """Address the clients' taps dial: the gateway's or its edge's, or the backend's in a control run."""
         if self.attached is not None:
             return self.attached.address
+        if self.edge is not None:
+            return self.edge.address
         running = self.gateway if self.target is not None else self.server
         if running is None:
             raise RuntimeError("the instance has not been started")
@@ -247,7 +280,7 @@ class Instance:
         if self.attached is not None:
             return self.attached.path
         if self.target is not None:
-            return self.target.endpoint.path
+            return (self.edge.setup.variant.path_prefix if self.edge else "") + self.target.endpoint.path
         return self.http.path if self.http is not None else "/mcp"
 
     @property
@@ -263,15 +296,22 @@ class Instance:
     async def open_client_tap(self, client: str, cell: str, path: str | None = None) -> str:
         """Open a tap for one client of one cell and return the URL it gives the client: of `path`, or the endpoint."""
         tap = f"{self.name}:{cell}:{client}:{next(_numbers)}"
+        mode, tls = self._towards_front()
         address = await self.taps.open_tap(
             tap,
             listen=TcpAddress("127.0.0.1", 0),
             upstream=None if self.gateway is not None and self.gateway.returncode is not None else self.front,
-            mode=self.attached.mode if self.attached else "tcp",
-            tls=self.attached.tls if self.attached else None,
+            mode=mode,
+            tls=tls,
         )
         self.client_taps[tap] = client
         return f"http://{address}{path or self.path}"
+
+    def _towards_front(self) -> tuple[TapMode, TlsOptions | None]:
+        """Return how a client's tap speaks to what it dials."""
+        if self.attached is not None:
+            return self.attached.mode, self.attached.tls
+        return self.edge.client_tls if self.edge is not None else ("tcp", None)
 
     def tap_of(self, client: str) -> str:
         """Return the name of a client's most recent tap."""
@@ -287,6 +327,7 @@ class Instance:
             found += await self._tap(tap, f"client:{self.client_taps[tap]}", Point.CLIENT_TAP)
         if not behind:
             return found
+        found += await self.edge.collect() if self.edge is not None else []
         for side in (self.http, self.second):
             found += await side.collect() if side is not None else []
         if self.stdio_collector is not None:
@@ -309,7 +350,9 @@ class Instance:
             self.taps.spool_path(tap).unlink(missing_ok=True)
 
     async def stop(self) -> None:
-        """Stop the gateway, then the backend, then the taps."""
+        """Stop the gateway, with what stands before it, then the backend, then the taps."""
+        if self.edge is not None:
+            await self.edge.stop()
         sides = [side for side in (self.http, self.second) if side is not None]
         for running in (self.gateway, *(side.server for side in sides)):
             if running is not None:

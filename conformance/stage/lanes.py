@@ -36,7 +36,8 @@ def lanes(cells: Iterable[Cell], targets: Mapping[str, TargetManifest]) -> list[
     """Return cells by the instance they may share, the longest lane first.
 
     Cells of one target, backend and pair of revisions share instances: the idle ones one, the exclusive ones another,
-    those with a container that the gateway starts one more each; every destructive cell has its own.
+    those with a container that the gateway starts one more each, and so those behind the same edge in the same variant;
+    every destructive cell has its own.
     """
     known = scenarios()
     shared: dict[tuple[object, ...], list[Cell]] = defaultdict(list)
@@ -44,7 +45,7 @@ def lanes(cells: Iterable[Cell], targets: Mapping[str, TargetManifest]) -> list[
         scenario = known[cell.scenario]
         alone = cell.scenario if scenario.kind is ScenarioKind.DESTRUCTIVE else ""
         place = (cell.target, cell.backend, cell.revision, cell.backend_revision)
-        shared[*place, scenario.kind, scenario.spin_up is not None, alone].append(cell)
+        shared[*place, scenario.kind, scenario.spin_up is not None, scenario.edge, alone].append(cell)
 
     def length(lane: list[Cell]) -> float:
         target = targets.get(lane[0].target)

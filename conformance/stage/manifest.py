@@ -1,7 +1,8 @@
 """Manifests: what a target (a gateway) and a backend (an MCP server) are, how they are installed and started.
 
 A manifest is a TOML file: `fixtures/gateways/NAME/target.toml`, `fixtures/mutants/ID/target.toml` (named `mutant:ID`),
-`fixtures/backends/NAME/backend.toml`, `fixtures/clients/NAME/client.toml` (`client_manifest.py`), or a user's own file.
+`fixtures/backends/NAME/backend.toml`, `fixtures/clients/NAME/client.toml` (`client_manifest.py`),
+`fixtures/edges/NAME/edge.toml` (`edge_manifest.py`), or a user's own file.
 Every mistake in one is a UsageError of one sentence.
 """
 
@@ -23,6 +24,7 @@ from conformance.paths import FIXTURES, SCHEMAS
 from conformance.stage import placeholders
 from conformance.stage.attached import URL_TARGET
 from conformance.stage.client_manifest import ClientManifest
+from conformance.stage.edge_manifest import EdgeManifest
 from conformance.stage.manifest_errors import did_you_mean, first_problem
 from conformance.stage.manifest_tables import (
     Claims,
@@ -240,6 +242,14 @@ def load_client(name: str) -> ClientManifest:
     return _named(_load(file, ClientManifest), name, file)
 
 
+def load_edge(name: str) -> EdgeManifest:
+    """Return the edge of that name. Raises UsageError with what to mend."""
+    file = _edge_files().get(name)
+    if file is None:
+        raise UsageError(f"There is no edge named {name!r}; {did_you_mean(name, known_edges())}")
+    return _named(_load(file, EdgeManifest), name, file)
+
+
 def known_targets() -> tuple[str, ...]:
     """Return the names of the gateways and mutants that come with the harness, sorted."""
     return tuple(sorted(_target_files()))
@@ -253,6 +263,11 @@ def known_backends() -> tuple[str, ...]:
 def known_clients() -> tuple[str, ...]:
     """Return the names of the clients that come with the harness, sorted."""
     return tuple(sorted(_client_files()))
+
+
+def known_edges() -> tuple[str, ...]:
+    """Return the names of the edges that come with the harness, sorted."""
+    return tuple(sorted(_edge_files()))
 
 
 def target_from_command(
@@ -290,7 +305,7 @@ def write_schema(file: Path = SCHEMAS / "target.schema.json") -> None:
     file.write_text(json.dumps(target_json_schema(), indent=2) + "\n", encoding="utf-8")
 
 
-_Manifest = TypeVar("_Manifest", TargetManifest, BackendManifest, ClientManifest)
+_Manifest = TypeVar("_Manifest", TargetManifest, BackendManifest, ClientManifest, EdgeManifest)
 
 
 def _placeholders_of(start: Start) -> frozenset[str]:
@@ -311,6 +326,10 @@ def _backend_files() -> dict[str, Path]:
 
 def _client_files() -> dict[str, Path]:
     return {file.parent.name: file for file in FIXTURES.glob("clients/*/client.toml")}
+
+
+def _edge_files() -> dict[str, Path]:
+    return {file.parent.name: file for file in FIXTURES.glob("edges/*/edge.toml")}
 
 
 def _load(file: Path, model: type[_Manifest]) -> _Manifest:

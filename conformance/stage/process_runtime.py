@@ -1,4 +1,4 @@
-"""The `process` runtime: gateways and backends from their registries, run as child processes on the loopback address.
+"""The `process` runtime: gateways, backends and edges, run as child processes on the loopback address.
 
 What it cannot show: networks (everything shares the loopback), image builds, containers that a gateway starts.
 """
@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import re
+import signal
 import socket
+import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +22,7 @@ from conformance.stage.before import run_commands
 from conformance.stage.child import Child
 from conformance.stage.environment import own_environment
 from conformance.stage.launch import prepare, stdio_command, write_files
-from conformance.stage.packages import Installed, ensure_installed
+from conformance.stage.packages import Installed, ensure_edge, ensure_installed
 from conformance.stage.placeholders import Values, expand, expand_argv
 from conformance.stage.preparation import Preparation
 from conformance.stage.readiness import Probe, wait_ready
@@ -31,6 +33,8 @@ from conformance.wire.tap_address import TcpAddress
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from conformance.stage.edge_config import EdgePlan
+    from conformance.stage.edge_manifest import EdgeManifest
     from conformance.stage.manifest import BackendManifest, TargetManifest
     from conformance.stage.manifest_tables import ServedFace
     from conformance.stage.plan import Plan
@@ -64,7 +68,7 @@ Place: TypeAlias = "Callable[[int, Path], Placed]"
 
 @dataclass(frozen=True, slots=True)
 class RunningProcess:
-    """A started gateway or backend."""
+    """A started gateway, backend or edge."""
 
     address: TcpAddress
     child: Child
@@ -87,6 +91,14 @@ class RunningProcess:
     async def kill(self) -> None:
         """SIGKILL it and nothing that it started."""
         await self.child.kill()
+
+    async def pause(self) -> None:
+        """SIGSTOP it and everything it started."""
+        self.child.signal(signal.SIGSTOP)
+
+    async def resume(self) -> None:
+        """SIGCONT them."""
+        self.child.signal(signal.SIGCONT)
 
     async def wait(self) -> int:
         """Wait until it ends; return its exit status."""
@@ -182,10 +194,34 @@ class ProcessRuntime:
 
         return await self._start("gateway", target, installed, place, on_event, tolerant=ready is Ready.TRIED)
 
+    async def prepare_edge(self, edge: EdgeManifest) -> str:
+        """Install an edge, or find it on this machine; return what it says of its version.
+
+        Raises NotExercisedError where this machine does not have it, CannotJudgeError.
+        """
+        installed = await self._install_edge(edge)
+        command = installed.resolve(edge.version_command)
+        return await asyncio.to_thread(_first_line, command) if command else edge.version
+
+    async def start_edge(self, plan: EdgePlan, *, on_event: OnEvent) -> RunningProcess:
+        """Start an edge and wait until its port accepts. Raises CannotJudgeError."""
+        installed = await self._install_edge(plan.manifest)
+
+        def place(port: int, folder: Path) -> Placed:
+            listen = TcpAddress(HOST, port)
+            launch = plan.launch(listen, str(folder))
+            write_files(launch, folder)
+            return Placed(launch.argv, launch.env, Probe(listen, None))
+
+        return await self._start("edge", plan.manifest, installed, place, on_event)
+
+    async def _install_edge(self, edge: EdgeManifest) -> Installed:
+        return await asyncio.to_thread(ensure_edge, edge, self.on_progress)
+
     async def _start(
         self,
         name: str,
-        manifest: TargetManifest | BackendManifest,
+        manifest: TargetManifest | BackendManifest | EdgeManifest,
         installed: Installed,
         place: Place,
         on_event: OnEvent,
@@ -243,6 +279,12 @@ class ProcessRuntime:
         folder = Path(self.plan.work) / "processes" / f"{label}-{next(self._numbers)}"
         (folder / "tmp").mkdir(parents=True, mode=0o700)
         return folder
+
+
+def _first_line(command: Sequence[str]) -> str:
+    """Return the first line that a program prints, on either stream; empty when it prints none."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return next(iter((done.stdout + done.stderr).splitlines()), "")
 
 
 def free_port() -> int:

@@ -125,6 +125,14 @@ class RunningContainer:
         await asyncio.to_thread(self._signal, "SIGKILL")
         await self.wait()
 
+    async def pause(self) -> None:
+        """Freeze every process in it."""
+        await asyncio.to_thread(self._container.pause)
+
+    async def resume(self) -> None:
+        """Let them run again."""
+        await asyncio.to_thread(self._container.unpause)
+
     async def stop(self) -> None:
         """SIGTERM, a grace period, SIGKILL; its inspect data and its whole log are captured before it is removed."""
         if self._stopped:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from conformance.evidence.events import JSON, Kind
+from conformance.stage.edge_config import EdgePlan
+from conformance.stage.edge_manifest import EdgeManifest
 from conformance.stage.manifest import BackendManifest, TargetManifest
 from conformance.stage.manifest_tables import ServedFace
 from conformance.stage.scenario import SpinUp
@@ -40,7 +42,10 @@ class EngineAccess:
 
 
 class Running(Protocol):
-    """A started gateway or backend. address: where it accepts connections. pid: 0 where there is no process to name."""
+    """A started gateway, backend or edge.
+
+    address: where it accepts connections. pid: 0 where there is no process to name.
+    """
 
     @property
     def address(self) -> TcpAddress:
@@ -67,9 +72,15 @@ class Running(Protocol):
     async def kill(self) -> None:
         """SIGKILL it (and nothing that it started)."""
 
+    async def pause(self) -> None:
+        """Stop it and what it started from running, as SIGSTOP does: its port accepts, and nothing is answered."""
+
+    async def resume(self) -> None:
+        """Let it run again."""
+
 
 class Runtime(Protocol):
-    """One way to run gateways and backends."""
+    """One way to run gateways, backends and edges."""
 
     @property
     def name(self) -> str:
@@ -112,3 +123,12 @@ class Runtime(Protocol):
         engine: for a gateway that starts containers. Raises CannotJudgeError, PreparationError where the preparation
         fails.
         """
+
+    async def prepare_edge(self, edge: EdgeManifest) -> str:
+        """Install or build an edge and return what it says of its version.
+
+        Raises NotExercisedError where this machine does not have it, CannotJudgeError.
+        """
+
+    async def start_edge(self, plan: EdgePlan, *, on_event: OnEvent) -> Running:
+        """Start an edge and wait until its port accepts. Raises CannotJudgeError."""

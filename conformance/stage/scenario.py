@@ -17,11 +17,14 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from conformance.paths import ROOT, SCENARIOS
 from conformance.spec.revisions import STREAMABLE_LEGACY
+from conformance.stage.edge_variant import EdgeSetup
 
 if TYPE_CHECKING:
     from conformance.stage.manifest_tables import ServedFace
     from conformance.stage.stage import Stage
 
+CLIENTS: Final = "clients"
+EDGES: Final = "edges"
 SUITES: Final = (
     "initialize_ordering",
     "session_reuse",
@@ -31,11 +34,12 @@ SUITES: Final = (
     "transparency",
     "isolation",
     "spin_up",
-    "clients",
+    CLIENTS,
+    EDGES,
 )
 
-ASKED_FOR: Final = ("clients",)
-"""Suites that a run drives only when it is asked for them: they install what no gateway needs."""
+ASKED_FOR: Final = (CLIENTS, EDGES)
+"""Suites that a run drives only when it is asked for them: they need or install what no gateway needs."""
 
 DEFAULT_SUITES: Final = tuple(suite for suite in SUITES if suite not in ASKED_FOR)
 """Suites that a run drives when it is not told which."""
@@ -101,7 +105,8 @@ class Scenario:
     is wrong with the second; not exercised where the target's manifest does not say how it is started before two.
     control: whether the scenario also runs straight at the backend. sentinel: whether a sentinel call guards it; not
     where a gateway that serves none is what the scenario looks for. client: name of the real client that the drive
-    uses, empty where the harness itself is the client.
+    uses, empty where the harness itself is the client. edge: what stands between the clients and the gateway, and how
+    many replicas of it there are (`edge_variant.py`); without one, the gateway alone.
     """
 
     name: str
@@ -124,6 +129,7 @@ class Scenario:
     second_backend: SecondBackend | None
     sentinel: bool
     client: str
+    edge: EdgeSetup | None
     drive: Drive = field(repr=False)
 
     @property
@@ -156,6 +162,7 @@ def scenario(
     second_backend: SecondBackend | None = None,
     sentinel: bool = True,
     client: str = "",
+    edge: EdgeSetup | None = None,
     name: str = "",
 ) -> Callable[[Drive], Drive]:
     """Register an async function as a scenario called `name`, or after the function with dashes."""
@@ -182,11 +189,12 @@ def scenario(
             backend_face=backend_face,
             spin_up=spin_up,
             revokes=revokes,
-            control=control and not own,
+            control=control and not own and edge is None,
             late_backend=late_backend,
             second_backend=second_backend,
             sentinel=sentinel,
             client=client,
+            edge=edge,
             drive=drive,
         )
         return drive

@@ -21,6 +21,7 @@ from conformance.stage.manifest_tables import Sentinel
 from conformance.stage.plan import Cell
 from conformance.stage.real_client import ClientHost, RealClient
 from conformance.stage.recorder import Recorder
+from conformance.stage.replicas import Replicas
 from conformance.wire.driver import McpClient, Reply
 from conformance.wire.sse_driver import SseClient
 from conformance.wire.toxics import Toxic
@@ -245,6 +246,13 @@ class Stage:
         if gateway is None or self.cell.runtime != "process":
             return None
         return await asyncio.to_thread(sockets.listening, gateway.pid, gateway.address.port)
+
+    @property
+    def replicas(self) -> Replicas:
+        """The replicas behind the edge that the scenario asked for. Raises RuntimeError where it asked for none."""
+        if self.instance.edge is None:
+            raise RuntimeError("no edge stands before the gateway; the scenario lacks edge")
+        return Replicas(self.instance.edge, self.recorder)
 
     # the containers that the gateway starts -------------------------------------------------------------------------
 

@@ -104,6 +104,13 @@ class TapProcess:
         """
         await self._ask("refuse", name=name, why=why)
 
+    async def close_port(self, name: str) -> None:
+        """Stop listening until an upstream is set: the port is closed, and the system refuses who dials it.
+
+        Unlike `refuse`, nothing is accepted first, and nothing is recorded: a proxy tells the two apart.
+        """
+        await self._ask("close_port", name=name)
+
     async def set_toxics(self, name: str, toxics: Sequence[Toxic]) -> None:
         """Replace the toxics, in force when this returns and recorded in the spool; [] removes all."""
         await self._ask("set_toxics", name=name, toxics=to_json(toxics))

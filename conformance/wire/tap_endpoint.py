@@ -15,6 +15,8 @@ _LINGER_ZERO: Final = struct.pack("ii", 1, 0)
 
 def reason(error: Exception) -> str:
     """Return an error's text without numbers and paths."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"{error.reason}: {error.verify_message.rstrip('.')}"
     if isinstance(error, ssl.SSLError):
         return str(error.reason or error)
     if isinstance(error, OSError) and error.errno and error.errno > 0:

@@ -90,13 +90,37 @@ class Tap:
         self._connections: set[Connection] = set()
         self._dialling: set[asyncio.Task[None]] = set()
         self._count = 0
-        self._sock, self.address = listen_on(listen)
-        asyncio.get_running_loop().add_reader(self._sock.fileno(), self._accept)
+        self._sock: socket.socket | None
+        self._sock, self.address = self._listen(listen)
 
     def set_upstream(self, upstream: Address | Refusal) -> None:
-        """Set where clients that connect from now on are relayed to, or why they are refused."""
+        """Set where clients that connect from now on are relayed to, or why they are refused.
+
+        A closed port is listened on again. Raises OSError when somebody else has taken it.
+        """
+        if self._sock is None:
+            self._sock, _ = self._listen(self.address)
         self._accept()
         self._upstream = upstream
+
+    def close_port(self) -> None:
+        """Stop listening, so that the system itself refuses, until an upstream is set; open connections go on."""
+        self._accept()
+        self._unlisten()
+
+    def _listen(self, address: Address) -> tuple[socket.socket, Address]:
+        sock, found = listen_on(address)
+        asyncio.get_running_loop().add_reader(sock.fileno(), self._accept)
+        return sock, found
+
+    def _unlisten(self) -> None:
+        if self._sock is None:
+            return
+        asyncio.get_running_loop().remove_reader(self._sock.fileno())
+        self._sock.close()
+        self._sock = None
+        if isinstance(self.address, UnixAddress):
+            Path(self.address.path).unlink(missing_ok=True)
 
     def set_toxics(self, toxics: Sequence[Toxic]) -> None:
         """Replace the toxics, on open connections too."""
@@ -109,17 +133,14 @@ class Tap:
 
     def close(self) -> None:
         """Stop listening and drop every connection. The spool stays open."""
-        asyncio.get_running_loop().remove_reader(self._sock.fileno())
-        self._sock.close()
-        if isinstance(self.address, UnixAddress):
-            Path(self.address.path).unlink(missing_ok=True)
+        self._unlisten()
         for task in self._dialling:
             task.cancel()
         for connection in list(self._connections):
             connection.drop()
 
     def _accept(self) -> None:
-        while True:
+        while self._sock is not None:
             try:
                 sock, peer = self._sock.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):

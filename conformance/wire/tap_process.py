@@ -62,6 +62,7 @@ class TapServer:
             "open_collector": self.open_collector,
             "set_upstream": self.set_upstream,
             "refuse": self.refuse,
+            "close_port": self.close_port,
             "set_toxics": self.set_toxics,
             "sync": self.sync,
             "close": self.close,
@@ -120,6 +121,10 @@ class TapServer:
     async def refuse(self, name: str, why: str) -> None:
         """Refuse later connections."""
         _named(self._taps, name).set_upstream(Refusal(why))
+
+    async def close_port(self, name: str) -> None:
+        """Stop listening until an upstream is set."""
+        _named(self._taps, name).close_port()
 
     async def set_toxics(self, name: str, toxics: list[dict[str, Any]]) -> None:
         """Replace the toxics."""
