@@ -1,6 +1,6 @@
 """Sessions, which take their arguments after `--`.
 
-conformance, matrix, fleet-latest, tests, mutants, broken-releases, stability, search, lint, lock.
+conformance, matrix, fleet-latest, tests, mutants, broken-releases, replays, stability, search, lint, lock.
 """
 
 from __future__ import annotations
@@ -53,6 +53,13 @@ def broken_releases(session: nox.Session) -> None:
     """Show that published releases with a known defect are flagged, and the releases that mended it are not."""
     install(session)
     session.run("python", "-m", "conformance", "broken-releases", *session.posargs)
+
+
+@nox.session
+def replays(session: nox.Session) -> None:
+    """Replay failures from the field on real parts; a page of each is written to reports/latest/replays."""
+    install(session)
+    session.run("python", "-m", "conformance", "replays", *session.posargs)
 
 
 @nox.session(name="fleet-latest")

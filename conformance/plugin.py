@@ -50,7 +50,7 @@ class Session:
         return cls(Plan.read(Path(data["plan"])), tuple(data["rules"]), Expectations.from_json(data["expectations"]))
 
 
-_SESSION: Final = pytest.StashKey[Session]()
+SESSION: Final = pytest.StashKey[Session]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -63,7 +63,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Read the session file, in the controller and in every xdist worker."""
     given = config.getoption("--conformance-session")
     if given:
-        config.stash[_SESSION] = Session.read(Path(given))
+        config.stash[SESSION] = Session.read(Path(given))
 
 
 def judged_items(plan: Plan, selected: tuple[str, ...], suite: str) -> Iterator[tuple[Cell, Rule]]:
@@ -81,7 +81,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make one item per cell and rule of the suite that the module names."""
     if "judgement" not in metafunc.fixturenames:
         return
-    session = metafunc.config.stash.get(_SESSION, None)
+    session = metafunc.config.stash.get(SESSION, None)
     if session is None:
         raise pytest.UsageError("the scenarios are run by `mcp-gateway-conformance run`, not by pytest directly")
     suite = str(metafunc.module.SUITE)
@@ -95,13 +95,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture
 def judgement(request: pytest.FixtureRequest) -> Outcome:
     """Wait for the cell's evidence, judge it, hand the result to the controller; harness errors end here, as errors."""
-    session = request.config.stash[_SESSION]
+    session = request.config.stash[SESSION]
     cell, rule = request.param
-    through, control = _await(session.plan, cell), None
+    through, control = await_evidence(session.plan, cell), None
     if scenarios()[cell.scenario].control and cell.control in session.plan.cells:
-        control = _await(session.plan, cell.control)
+        control = await_evidence(session.plan, cell.control)
     if through is None:
-        result = Judgement(cell, rule, HarnessFault(_engine_end(session.plan)), None, "")
+        result = Judgement(cell, rule, HarnessFault(engine_end(session.plan)), None, "")
     else:
         result = judge_files(cell, rule, through, control)
     outcome = session.expectations.outcome(result)
@@ -155,7 +155,7 @@ def _driven(through: Path | None) -> dict[str, JSON]:
     return {"run": str(header["run"]), "driven": at.isoformat(timespec="seconds")}
 
 
-def _await(plan: Plan, cell: Cell) -> Path | None:
+def await_evidence(plan: Plan, cell: Cell) -> Path | None:
     """Return the cell's evidence file once it is there, None when the engine child ended without writing it."""
     file = plan.evidence_file(cell)
     ended = Path(plan.work) / EXIT_FILE
@@ -166,7 +166,8 @@ def _await(plan: Plan, cell: Cell) -> Path | None:
     return file
 
 
-def _engine_end(plan: Plan) -> str:
+def engine_end(plan: Plan) -> str:
+    """Return how the engine child ended without driving a cell that was to be driven."""
     try:
         end: dict[str, JSON] = json.loads((Path(plan.work) / EXIT_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):

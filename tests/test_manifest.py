@@ -417,7 +417,7 @@ BAD_BACKENDS = {
     ),
     "a port on stdio": (
         BACKEND + 'env = { PORT = "{port}" }\n[sentinel]\ntool = "t"\n',
-        "unknown placeholder {port} in faces.stdio; known are {config_dir}, {folder}, {node}, {python}, {script}.",
+        "unknown placeholder {port} in faces.stdio; known are {config_dir}, {folder}, {node}, {node_modules}, {python}, {script}.",
     ),
 }
 

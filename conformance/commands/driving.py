@@ -12,7 +12,7 @@ from conformance.stage.scenario import scenarios
 def records_of(selection: Selection) -> list[Record]:
     """Drive and judge a selection, and return its result records in the order in which they came.
 
-    Raises NothingRanError as `begin` does.
+    Raises NothingRanError as `begin` does, KeyboardInterrupt where the drive was interrupted: half of it shows nothing.
     """
     records: list[Record] = []
     begun = begin(selection)
@@ -24,5 +24,7 @@ def records_of(selection: Selection) -> list[Record]:
             records.append(record)
             live.result({**record, "expectation": ""})
 
-        drive_and_judge(selection, begun, on_result=take, on_progress=live.engine)
+        judged = drive_and_judge(selection, begun, on_result=take, on_progress=live.engine)
+    if judged.interrupted:
+        raise KeyboardInterrupt
     return records

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -35,6 +36,25 @@ class Moment:
     def to_json(self) -> dict[str, JSON]:
         """Return its record in report.jsonl."""
         return {"t": round(self.t, 4), "point": self.point, "text": self.text, "decisive": self.decisive}
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A message between two participants, read off a line. outward: from the near one to the far one."""
+
+    near: str
+    far: str
+    outward: bool
+    what: str
+
+
+_SENT: Final = re.compile(r"(client|edge|gateway) ([→←]) (edge|gateway|backend|engine)(?: \(stdio\))?: (.*)", re.DOTALL)
+
+
+def sent(text: str) -> Sent | None:
+    """Return what a line of a timeline says was sent, None for one that tells of something else."""
+    found = _SENT.fullmatch(text)
+    return Sent(found[1], found[3], found[2] == "→", found[4]) if found else None
 
 
 def printable(text: str) -> str:

@@ -76,5 +76,5 @@ def html_templates() -> Environment:
 
 
 def _prose(text: str) -> Markup:
-    pieces = text.split("`")
+    pieces = escape.shown_lines(text).split("`")
     return Markup("").join(_CODE.format(piece) if odd % 2 else piece for odd, piece in enumerate(pieces))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from conformance.rules import (
     initialize_ordering_client,
+    initialize_ordering_connects,
     initialize_ordering_handshake,
     initialize_ordering_offer,
     initialize_ordering_refusal,
@@ -20,6 +21,7 @@ from conformance.rules import (
 
 __all__ = [
     "initialize_ordering_client",
+    "initialize_ordering_connects",
     "initialize_ordering_handshake",
     "initialize_ordering_offer",
     "initialize_ordering_refusal",

@@ -31,8 +31,15 @@ _A_CLIENTS_DISORDER = (
 
 
 def stateless_taps(transcript: Transcript) -> frozenset[str]:
-    """Return the HTTP backends that issue no session id: nothing there ties a request to its handshake."""
-    shown = [item for item in handshakes(transcript) if item.session.transport == "http" and item.answer is not None]
+    """Return the HTTP backends that issue no session id: nothing there ties a request to its handshake.
+
+    An initialize that was refused shows nothing: a session may have been issued to another.
+    """
+    shown = [
+        item
+        for item in handshakes(transcript)
+        if item.session.transport == "http" and item.answer is not None and item.answer.result is not None
+    ]
     return frozenset(item.session.tap for item in shown if item.session.key.startswith("without a session id"))
 
 

@@ -8,6 +8,7 @@ from conformance.rules import (
     isolation_clients,
     isolation_credentials,
     isolation_exposure,
+    isolation_pages,
     isolation_session_ids,
     isolation_two,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "isolation_clients",
     "isolation_credentials",
     "isolation_exposure",
+    "isolation_pages",
     "isolation_session_ids",
     "isolation_two",
 ]

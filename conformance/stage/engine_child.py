@@ -184,6 +184,8 @@ class Engine:
             return "a backend that is revoked: its manifest has no [[spin_up.revoke]]"
         if scenario.spin_up is SpinUp.MEMORY_SHORT and spun is not None and not spun.takes_command:
             return "a container with little memory: the gateway is told an image alone, not how to run it"
+        if scenario.late_registration and target is not None and not target.registration:
+            return "a gateway that is told its backend while it runs: its manifest has no [[registration]]"
         return ""
 
     async def _attached(self, cells: list[Cell], backend: BackendManifest | None) -> None:
@@ -284,6 +286,8 @@ class Engine:
                     redactor=self.redactor,
                     spin_up=scenario.spin_up,
                     late_backend=scenario.late_backend,
+                    late_registration=scenario.late_registration,
+                    any_start=scenario.any_start,
                     second_backend=scenario.second_backend,
                     backend_face=scenario.backend_face,
                     edge=scenario.edge,

@@ -74,6 +74,8 @@ class Instance:
     gateway: Running | None = None
     stdio_collector: str | None = None
     attached: Attached | None = None
+    late_registration: bool = False
+    """Whether the gateway is told its backend by `register`, and not at its start."""
     healthy: bool = False
     """Whether a sentinel exchange succeeded and nothing was driven since."""
     client_taps: dict[str, str] = field(default_factory=dict)
@@ -95,6 +97,8 @@ class Instance:
         redactor: Redactor,
         spin_up: SpinUp | None = None,
         late_backend: bool = False,
+        late_registration: bool = False,
+        any_start: bool = False,
         second_backend: SecondBackend | None = None,
         backend_face: ServedFace = "http",
         edge: EdgeSetup | None = None,
@@ -107,6 +111,7 @@ class Instance:
             target = target.before_two()
         self = cls(runtime, taps, target, backend, script, redactor, spin_up, recorder, backend_face)
         self.name = f"i{next(_numbers)}"
+        self.late_registration = late_registration
         if backend is not None:
             self.http = self._http_side(backend, BACKEND_TAP, script)
             if second_backend is not None:
@@ -119,7 +124,9 @@ class Instance:
                 self.attached = await attach(url)
                 self.headers = dict(self.attached.headers)
             elif backend is not None:
-                await self._start(backend, late_backend=late_backend, second=second_backend, edge=edge)
+                await self._start(
+                    backend, late_backend=late_backend, any_start=any_start, second=second_backend, edge=edge
+                )
         except BaseException:
             await self.stop()
             raise
@@ -131,7 +138,13 @@ class Instance:
         )
 
     async def _start(
-        self, backend: BackendManifest, *, late_backend: bool, second: SecondBackend | None, edge: EdgeSetup | None
+        self,
+        backend: BackendManifest,
+        *,
+        late_backend: bool,
+        any_start: bool,
+        second: SecondBackend | None,
+        edge: EdgeSetup | None,
     ) -> None:
         fronts = self.target.fronts if self.target else ("http",)
         if self.spin_up:
@@ -167,7 +180,7 @@ class Instance:
             await self._start_edge(self.target, edge)
             return
         lacking = late_backend or second not in (None, SecondBackend.WORKS)
-        await self.start_gateway(ready=self._ready(late_backend=lacking))
+        await self.start_gateway(ready=self._ready(uncertain=lacking or any_start))
 
     async def start_backend(self) -> None:
         """Start (or start again) the backend's HTTP face and point the backend tap at it."""
@@ -180,14 +193,15 @@ class Instance:
         if self.http is not None:
             await self.http.stop()
 
-    def _ready(self, *, late_backend: bool) -> Ready:
+    def _ready(self, *, uncertain: bool) -> Ready:
         """Return how far the gateway's start is waited for.
 
         The readiness probe's own initialize would set off what a script counts or times, and a gateway that connects
-        to its backend before it listens may rightly never listen when that backend misbehaves.
+        to its backend before it listens may rightly never listen when that backend misbehaves. uncertain: the backend
+        is not all there, or a gateway that never answers is what the scenario looks for.
         """
         broken = self.spin_up is not None and not self.spin_up.serves
-        if broken or self.script != "correct" or self.backend_face == "sse" or late_backend:
+        if broken or self.script != "correct" or self.backend_face == "sse" or uncertain:
             return Ready.TRIED
         # A probe's initialize would start a container of its own; the client's is to be what starts the first.
         return Ready.ANSWERS if self.spin_up is None else Ready.ACCEPTS
@@ -226,7 +240,7 @@ class Instance:
     async def _run_gateway(self, target: TargetManifest, ready: Ready) -> Running:
         try:
             return await self.runtime.start_gateway(
-                target,
+                target.unregistered() if self.late_registration else target,
                 values=self._values,
                 secrets=self._secrets,
                 spin_up=self.spin_up,
@@ -238,6 +252,14 @@ class Instance:
             if ready is Ready.TRIED:
                 raise NotExercisedError(f"a gateway that is set up for this backend. {error}") from error
             raise
+
+    async def register(self) -> None:
+        """Tell the running gateway its backend, as its manifest says. Raises PreparationError."""
+        if self.target is None or self.gateway is None:
+            return  # a control run has no gateway to tell
+        known = {**self._secrets, **self.gateway.saved}
+        preparation = Preparation(self.target, self._values, known)
+        await preparation.register(self.gateway.address, self.recorder.stage)
 
     async def _let_go(self, gateway: Running) -> None:
         """Once the gateway has ended, dial its address no more: the next container to start may be given it."""

@@ -13,7 +13,7 @@ import re
 import shlex
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, Self, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -37,6 +37,7 @@ from conformance.stage.manifest_tables import (
     Manifest,
     Needs,
     Ready,
+    Request,
     SecretName,
     Sentinel,
     ServedFace,
@@ -48,7 +49,7 @@ from conformance.stage.manifest_tables import (
 from conformance.stage.plan import DIRECT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 MUTANT_PREFIX: Final = "mutant:"
 RESERVED: Final = {DIRECT: "the control run", URL_TARGET: "the gateway of --url"}
@@ -62,6 +63,11 @@ class TargetManifest(Manifest):
     name: str = Field(pattern=r"^(mutant:)?[a-z0-9][a-z0-9._-]*$", description="as in --target; the folder's name")
     install: Install = Install()
     start: Start
+    registration: Annotated[tuple[Request, ...], Field(strict=False)] = Field(
+        default=(),
+        description="requests that tell the running gateway its backend, made after those of start.requests, "
+        "or later where a scenario is about that",
+    )
     endpoint: Endpoint = Endpoint()
     ready: Ready = Ready()
     needs: Needs = Needs()
@@ -77,7 +83,7 @@ class TargetManifest(Manifest):
     @property
     def fronts(self) -> tuple[Face, ...]:
         """Faces of a backend that the gateway is started with, seen from the placeholders it uses."""
-        used = _placeholders_of(self.start)
+        used = _placeholders_of(self.start, self.registration)
         faces: tuple[tuple[str, Face], ...] = (("backend_url", "http"), ("backend_command", "stdio"))
         return tuple(face for name, face in faces if name in used)
 
@@ -95,6 +101,10 @@ class TargetManifest(Manifest):
         """The gateway's own tool through which its backend's are called, None where these can be called themselves."""
         via = self.tools.via
         return MetaTool(via.tool, via.arguments, via.text_in) if via else None
+
+    def unregistered(self) -> TargetManifest:
+        """Return the target as it is started before anybody has told it its backend."""
+        return self.model_copy(update={"registration": ()})
 
     def before_two(self) -> TargetManifest:
         """Return the target as it is started before two backends. Raises UsageError where it does not say how."""
@@ -123,6 +133,8 @@ class TargetManifest(Manifest):
         saved = self._check_start(self.start, placeholders.GATEWAY_PLACEHOLDERS.union(self.secrets))
         if self.two_backends is not None:
             self._check_start(self.before_two().start, placeholders.TWO_PLACEHOLDERS.union(self.secrets))
+        for text in (text for request in self.registration for text in request.texts()):
+            placeholders.check(text, placeholders.GATEWAY_PLACEHOLDERS | saved.union(self.secrets), "registration")
         for value in (*self.endpoint.headers.values(), *self.endpoint.other_headers.values()):
             placeholders.check(value, saved.union(self.secrets), "endpoint.headers")
         spun = self.spin_up.texts() if self.spin_up else ()
@@ -153,7 +165,8 @@ class TargetManifest(Manifest):
     @model_validator(mode="after")
     def _two_are_fronted(self) -> Self:
         if self.two_backends is not None:
-            used = _placeholders_of(self.before_two().start)
+            two = self.before_two()
+            used = _placeholders_of(two.start, two.registration)
             for name in ("backend_url", "second_backend_url"):
                 if name not in used:
                     raise ValueError(f"{{{name}}} does not stand in [two_backends]; put it where that backend is told.")
@@ -308,9 +321,10 @@ def write_schema(file: Path = SCHEMAS / "target.schema.json") -> None:
 _Manifest = TypeVar("_Manifest", TargetManifest, BackendManifest, ClientManifest, EdgeManifest)
 
 
-def _placeholders_of(start: Start) -> frozenset[str]:
-    """Return the names of the placeholders that a start uses."""
-    texts = (*(text for _, text in start.texts()), *(text for one in start.requests for text in one.texts()))
+def _placeholders_of(start: Start, registration: Sequence[Request]) -> frozenset[str]:
+    """Return the names of the placeholders that a start and what is then requested use."""
+    requests = (*start.requests, *registration)
+    texts = (*(text for _, text in start.texts()), *(text for one in requests for text in one.texts()))
     return frozenset[str]().union(*(placeholders.names_in(text) for text in texts))
 
 

@@ -27,9 +27,11 @@ TWO_PLACEHOLDERS: Final = GATEWAY_PLACEHOLDERS | {"second_backend_url"}
 SPIN_UP_PLACEHOLDERS: Final = GATEWAY_PLACEHOLDERS | {"image"}
 """What a target's `spin_up.command` may use: also the backend's container image."""
 
-BACKEND_PLACEHOLDERS: Final = frozenset({"host", "port", "config_dir", "folder", "python", "node", "script"})
+BACKEND_PLACEHOLDERS: Final = frozenset(
+    {"host", "port", "config_dir", "folder", "python", "node", "node_modules", "script"}
+)
 """What a backend manifest may use; `{script}` is the name of the witness's script, `{folder}` the manifest's own, whose
-Python modules are in every image."""
+Python modules are in every image; `{node_modules}` as for a target."""
 
 CLIENT_PLACEHOLDERS: Final = frozenset({"config_dir", "folder", "python", "node", "node_modules", "revision"})
 """What a client manifest may use; `{revision}` is the one that the client is to propose."""

@@ -1,7 +1,8 @@
-"""What is done around the start of a gateway that needs more than its command: `start.before` and `start.requests`.
+"""What is done around a gateway's start that is more than its command.
 
-Programs that create its users or sign a token, and requests that log in or register the backend: manifest data, carried
-out in both runtimes. The requests go to the gateway's own address and through no tap, so nothing of them is judged.
+That is `start.before`, `start.requests` and `registration`: programs that create its users or sign a token, and
+requests that log in or register the backend. They are manifest data, carried out in both runtimes. The requests go to
+the gateway's own address and through no tap, so nothing of them is judged.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from conformance.stage.placeholders import Values, expand, expand_argv, expand_j
 from conformance.stage.readiness import until
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from conformance.stage.manifest import TargetManifest
     from conformance.stage.manifest_tables import Request
@@ -81,15 +82,22 @@ class Preparation:
             raise self.failed(f"its requests did not come to an end ({why})", "start.requests")
 
     async def requests(self, address: TcpAddress, on_event: OnEvent) -> Mapping[str, str]:
-        """Make the requests of `start.requests` and return `headers()`. Raises PreparationError when one fails."""
+        """Make the requests of `start.requests` and `registration`, return `headers()`. Raises PreparationError."""
         self.begun = True
+        await self._each(address, (*self.target.start.requests, *self.target.registration), on_event)
+        self.done = True
+        return self.headers()
+
+    async def register(self, address: TcpAddress, on_event: OnEvent) -> None:
+        """Make the requests of `registration` alone, of a gateway that runs. Raises PreparationError when one fails."""
+        await self._each(address, self.target.registration, on_event)
+
+    async def _each(self, address: TcpAddress, requests: Iterable[Request], on_event: OnEvent) -> None:
         # Whoever waits for the gateway bounds the whole wait; a limit per request would call a slow start a failed one.
         client = httpx.AsyncClient(base_url=f"http://{address}", trust_env=False, timeout=None)  # noqa: S113
         async with client:
-            for request in self.target.start.requests:
+            for request in requests:
                 await self._succeed(client, request, on_event)
-        self.done = True
-        return self.headers()
 
     async def ask(self, address: TcpAddress, asked: Sequence[Request]) -> None:
         """Make requests of a gateway that runs, one after another. Raises PreparationError when one fails."""

@@ -45,6 +45,10 @@ DEFAULT_SUITES: Final = tuple(suite for suite in SUITES if suite not in ASKED_FO
 """Suites that a run drives when it is not told which."""
 
 
+REPLAYS: Final = "replays"
+"""The scenarios of the field replays: driven by their own command, before the parts that each of them names."""
+
+
 class ScenarioKind(StrEnum):
     """How a scenario may share a gateway instance."""
 
@@ -101,12 +105,14 @@ class Scenario:
     credentials: it has a meaning only where the target demands credentials and names those of two users.
     spin_up: the backend is a container the gateway starts, and what is wrong with it. revokes: the drive takes the
     backend away from the running gateway; not exercised where the manifest does not say how. late_backend: it is
-    started by the drive. second_backend: the gateway has two backends over HTTP (and the instance is fresh), and what
-    is wrong with the second; not exercised where the target's manifest does not say how it is started before two.
-    control: whether the scenario also runs straight at the backend. sentinel: whether a sentinel call guards it; not
-    where a gateway that serves none is what the scenario looks for. client: name of the real client that the drive
-    uses, empty where the harness itself is the client. edge: what stands between the clients and the gateway, and how
-    many replicas of it there are (`edge_variant.py`); without one, the gateway alone.
+    started by the drive. late_registration: the gateway is told its backend by the drive, as its manifest's
+    registration says; not exercised where that says nothing. second_backend: the gateway has two backends over HTTP
+    (and the instance is fresh), and what is wrong with the second; not exercised where the target's manifest does not
+    say how it is started before two. control: whether the scenario also runs straight at the backend. sentinel: whether
+    a sentinel call guards it; not where a gateway that serves none is what the scenario looks for. any_start: a gateway
+    that does not get ready is what the scenario is about. client: name of the real client that the drive uses, empty
+    where the harness itself is the client. edge: what stands between the clients and the gateway, and how many replicas
+    of it there are (`edge_variant.py`); without one, the gateway alone.
     """
 
     name: str
@@ -126,8 +132,10 @@ class Scenario:
     revokes: bool
     control: bool
     late_backend: bool
+    late_registration: bool
     second_backend: SecondBackend | None
     sentinel: bool
+    any_start: bool
     client: str
     edge: EdgeSetup | None
     drive: Drive = field(repr=False)
@@ -159,8 +167,10 @@ def scenario(
     revokes: bool = False,
     control: bool = True,
     late_backend: bool = False,
+    late_registration: bool = False,
     second_backend: SecondBackend | None = None,
     sentinel: bool = True,
+    any_start: bool = False,
     client: str = "",
     edge: EdgeSetup | None = None,
     name: str = "",
@@ -191,8 +201,10 @@ def scenario(
             revokes=revokes,
             control=control and not own and edge is None,
             late_backend=late_backend,
+            late_registration=late_registration,
             second_backend=second_backend,
             sentinel=sentinel,
+            any_start=any_start,
             client=client,
             edge=edge,
             drive=drive,
@@ -207,7 +219,7 @@ def scenarios() -> dict[str, Scenario]:
     """Return every scenario by name, loading the suites' `drives` modules on first use."""
     if str(ROOT) not in sys.path:
         sys.path.insert(0, str(ROOT))
-    for suite in SUITES:
+    for suite in (*SUITES, REPLAYS):
         if (SCENARIOS / suite / "drives.py").is_file():
             importlib.import_module(f"scenarios.{suite}.drives")
     return dict(sorted(_SCENARIOS.items()))

@@ -11,7 +11,7 @@ from conformance import timing
 from conformance.errors import CannotJudgeError
 from conformance.evidence.events import JSON
 from conformance.evidence.transcript import SENTINEL
-from conformance.stage import sockets
+from conformance.stage import process_memory, sockets
 from conformance.stage.engine_log import EngineLog
 from conformance.stage.engine_reach import reach
 from conformance.stage.engine_side import ENGINE_PATH
@@ -206,6 +206,12 @@ class Stage:
         self.step("backend.stop")
         await self.instance.stop_backend()
 
+    async def register_backend(self) -> None:
+        """Tell the gateway its backend now: the scenario asked for a late registration."""
+        self.step("backend.register")
+        await self.instance.register()
+        self.step("backend.registered")
+
     async def start_second(self) -> None:
         """Start the second backend now: it was down, or the scenario stopped it."""
         if self.instance.second is not None:
@@ -253,6 +259,12 @@ class Stage:
         if self.instance.edge is None:
             raise RuntimeError("no edge stands before the gateway; the scenario lacks edge")
         return Replicas(self.instance.edge, self.recorder)
+
+    async def sample_memory(self) -> None:
+        """Record how much memory a gateway that is a child process holds, all it started included."""
+        gateway = self.instance.gateway
+        if gateway is not None and self.cell.runtime == "process":
+            self.step("memory.sampled", bytes=await asyncio.to_thread(process_memory.resident, gateway.pid))
 
     # the containers that the gateway starts -------------------------------------------------------------------------
 

@@ -60,7 +60,9 @@ async def initialize_versions(stage: Stage) -> None:
 
 
 @scenario(
-    suite=SUITE, kind=ScenarioKind.EXCLUSIVE, brings=("second-initialize", "initialize-sent", "backend-handshake")
+    suite=SUITE,
+    kind=ScenarioKind.EXCLUSIVE,
+    brings=("second-initialize", "initialize-sent", "backend-handshake", "backend-session-named"),
 )
 async def two_clients_initialize(stage: Stage) -> None:
     """Let two clients initialize beside a first, one of them in another revision; then all use their sessions."""
@@ -133,6 +135,18 @@ async def slow_backend_initialize(stage: Stage) -> None:
 @scenario(
     suite=SUITE,
     kind=ScenarioKind.DESTRUCTIVE,
+    brings=("initialize-sent", "backend-handshake"),
+    witness_script="strict_single_session",
+)
+async def single_session_backend(stage: Stage) -> None:
+    """Connect and list tools before a backend that keeps one session, one client after another."""
+    for number in range(2):
+        await names_listed(await stage.client(f"s{number}"))
+
+
+@scenario(
+    suite=SUITE,
+    kind=ScenarioKind.DESTRUCTIVE,
     brings=("late-backend",),
     seconds=timing.RELAY_PROMPT,
     control=False,
@@ -140,23 +154,29 @@ async def slow_backend_initialize(stage: Stage) -> None:
 )
 async def late_backend(stage: Stage) -> None:
     """List the tools before the backend runs; start it; list them as one new client after another."""
+    await names_listed(await stage.client("early"))
+    await stage.start_backend()
+    await look_for_tools(stage)
+
+
+async def look_for_tools(stage: Stage) -> None:
+    """List the tools as one new client after another, until a late backend's is among them or is due."""
     assert stage.instance.backend is not None
     tool = stage.instance.backend.sentinel.tool
     expected = stage.instance.target.tool_name(tool) if stage.instance.target else tool
-    await _names(await stage.client("early"))
-    await stage.start_backend()
     stage.step("late.expected", tool=expected)
     for number in range(LATE_CLIENTS):
-        if expected in await _names(await stage.client(f"late{number}")):
+        if expected in await names_listed(await stage.client(f"late{number}")):
             return
         await stage.wait(
             timing.RELAY_PROMPT / LATE_CLIENTS, "a gateway that looks for its backend now and then finds it"
         )
     stage.step("late.due")
-    await _names(await stage.client("due"))
+    await names_listed(await stage.client("due"))
 
 
-async def _names(client: McpClient) -> tuple[str, ...]:
+async def names_listed(client: McpClient) -> tuple[str, ...]:
+    """Connect, list and leave; return the tools' names, none where that does not succeed."""
     reply = await client.initialize(deadline=timing.HANG_OBSERVATION)
     if reply.result(client.last_id) is None:
         return ()

@@ -6,6 +6,7 @@ from typing import Final
 
 from conformance import timing
 from conformance.rules.isolation_exposure import ORIGIN, SOCKETS
+from conformance.rules.isolation_pages import NEEDED, PAGE
 from conformance.stage.scenario import ScenarioKind, scenario
 from conformance.stage.stage import Stage
 
@@ -18,6 +19,23 @@ HOSTILE: Final = (
     "http://127.0.0.1.attacker.example",
 )
 """Origins of no deployment: the last two are let in by who compares beginnings (the name is reserved, RFC 2606)."""
+
+
+LOCAL_PAGE: Final = "http://localhost:6274"
+"""Origin of a page of this machine, where MCP's own Inspector has its own: who lets any page in lets this one in."""
+
+
+@scenario(suite=SUITE, kind=ScenarioKind.EXCLUSIVE, brings=("page-asked",))
+async def page_of_this_machine(stage: Stage) -> None:
+    """Do what a browser does for a page: ask for leave with OPTIONS, then initialize."""
+    stage.step(PAGE, origin=LOCAL_PAGE)
+    page = {"Origin": LOCAL_PAGE}
+    client = await stage.client("page")
+    asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": ", ".join(NEEDED)}
+    await client.send("OPTIONS", headers={**page, **asked}, deadline=timing.HANG_OBSERVATION)
+    reply = await client.initialize(headers=page, deadline=timing.HANG_OBSERVATION)
+    if reply.result(client.last_id) is not None:
+        await client.delete()
 
 
 @scenario(suite=SUITE, kind=ScenarioKind.EXCLUSIVE, brings=("hostile-origin", "listening-sockets"))

@@ -1,0 +1,1 @@
+"""The field replays: a folder each with `replay.toml`, which tells it, and `drives.py`, which drives it."""

@@ -1,0 +1,1 @@
+"""R5: a proxy that holds the stream back."""

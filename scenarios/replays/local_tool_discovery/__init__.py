@@ -1,0 +1,1 @@
+"""R1: tools that never appear through a gateway."""

@@ -1,0 +1,68 @@
+"""R1: a server is started and registered while the gateway runs; then clients look for its tools."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from conformance import timing
+from conformance.stage.scenario import REPLAYS, ScenarioKind, scenario
+from conformance.stage.stage import Stage
+from scenarios.get_sse.drives import get_in_session
+from scenarios.initialize_ordering.drives import look_for_tools, names_listed
+
+_HANDSHAKE: Final = ("initialize-sent", "initialize-answered", "backend-handshake", "backend-session-named")
+
+
+@scenario(
+    suite=REPLAYS,
+    kind=ScenarioKind.DESTRUCTIVE,
+    brings=("late-backend", *_HANDSHAKE),
+    seconds=timing.RELAY_PROMPT,
+    control=False,
+    late_backend=True,
+    late_registration=True,
+)
+async def r1_registered_before_ready(stage: Stage) -> None:
+    """Register a server whose port is open and which does not serve yet; start it; look for its tools."""
+    await stage.register_backend()
+    await names_listed(await stage.client("early"))
+    await stage.start_backend()
+    await look_for_tools(stage)
+
+
+@scenario(
+    suite=REPLAYS,
+    kind=ScenarioKind.DESTRUCTIVE,
+    brings=("late-backend", *_HANDSHAKE),
+    seconds=timing.RELAY_PROMPT,
+    control=False,
+    late_backend=True,
+    late_registration=True,
+)
+async def r1_registered_after_first_list(stage: Stage) -> None:
+    """List the tools of a gateway that knows no server; start and register one; look for its tools."""
+    await names_listed(await stage.client("early"))
+    await stage.start_backend()
+    await stage.register_backend()
+    await look_for_tools(stage)
+
+
+@scenario(
+    suite=REPLAYS,
+    kind=ScenarioKind.DESTRUCTIVE,
+    brings=("capabilities-compared", *_HANDSHAKE),
+    late_registration=True,
+    sentinel=False,
+)
+async def r1_registered_when_ready(stage: Stage) -> None:
+    """Register a server that serves, and list its tools; the control run lists them straight at the server."""
+    await stage.register_backend()
+    await names_listed(await stage.client("a"))
+
+
+r1_stream_opened = scenario(
+    suite=REPLAYS,
+    kind=ScenarioKind.DESTRUCTIVE,
+    brings=("get-in-session",),
+    name="r1-stream-opened",
+)(get_in_session)
