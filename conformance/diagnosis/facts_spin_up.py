@@ -38,8 +38,8 @@ def port_is_unpublished(failure: Failure) -> bool | None:
 
 
 def entry_is_not_enabled(failure: Failure) -> bool | None:
-    """The gateway's log says that it knows the backend and was not told to use it."""
-    return why.not_enabled(failure.through) is not None
+    """The gateway knows the backend and was not told to use it: it was started so, or its log says so."""
+    return failure.through.header.get("spin_up") == "not-enabled" or why.not_enabled(failure.through) is not None
 
 
 def revoked_backend_served(failure: Failure) -> bool | None:

@@ -342,9 +342,9 @@ _SPIN_UP: Final[Mapping[str, Mapping[str, Separator]]] = {
         "container-silent": (spin_up.container_stayed_silent, False),
     },
     "docker-socket-unusable": {
-        "enabled-but-not-started": (behind.engine_was_asked, True),
+        "enabled-but-not-started": (behind.engine_refused, True),
         "container-not-ready": (behind.container_was_started, False),
-        "wrong-gateway-instance": (behind.engine_was_asked, True),
+        "wrong-gateway-instance": (behind.engine_refused, True),
         "initialize-hang": (behind.engine_refused, True),
         "image-missing": (spin_up.image_is_missing, False),
         "engine-loss-not-recovered": (spin_up.engine_came_back, False),

@@ -31,6 +31,7 @@ from conformance.stage.edge_side import EDGE_MB
 from conformance.stage.engine_cleanup import sweep_dead_runs
 from conformance.stage.engine_log import EngineLog
 from conformance.stage.engine_probe import engine_answers
+from conformance.stage.engine_vigil import ENGINE_LOST, EngineVigil
 from conformance.stage.instance import Instance, describe
 from conformance.stage.lanes import lanes
 from conformance.stage.manifest import BackendManifest, TargetManifest, load_backend, load_client, load_edge
@@ -40,7 +41,7 @@ from conformance.stage.real_client import ClientHost
 from conformance.stage.recorder import Recorder
 from conformance.stage.runtime import Runtime
 from conformance.stage.runtimes import make_runtime
-from conformance.stage.scenario import Scenario, ScenarioKind, SecondBackend, SpinUp, scenarios
+from conformance.stage.scenario import Scenario, ScenarioKind, SecondBackend, SpinUp, deployed, scenarios
 from conformance.stage.stage import Stage
 from conformance.wire.tap import TapProcess
 
@@ -69,6 +70,7 @@ class Engine:
         default_factory=lambda: defaultdict(lambda: asyncio.Semaphore(HARMED_AT_ONCE))
     )
     watch: EngineLog | None = None
+    vigil: EngineVigil | None = None
     kept: list[Instance] = field(default_factory=list)
 
     # groups ---------------------------------------------------------------------------------------------------------
@@ -167,6 +169,11 @@ class Engine:
             except HarnessError as error:
                 for cell in own:
                     self.failed(cell, error)
+
+    def _deployed(self, cell: Cell) -> SpinUp | None:
+        """Return how the gateway of a cell is to start its backend's container, None where it is not to."""
+        target = self.targets.get(cell.target)
+        return deployed(scenarios()[cell.scenario].spin_up, target.container.fault if target else None)
 
     def _lacks(self, cell: Cell) -> str:
         """Return what a cell needs and the target's manifest does not name, or its edge lacks; empty when nothing."""
@@ -284,7 +291,7 @@ class Engine:
                     script=scenario.witness_script,
                     recorder=recorder,
                     redactor=self.redactor,
-                    spin_up=scenario.spin_up,
+                    spin_up=self._deployed(cells[0]),
                     late_backend=scenario.late_backend,
                     late_registration=scenario.late_registration,
                     any_start=scenario.any_start,
@@ -403,7 +410,7 @@ class Engine:
             "runtime": cell.runtime,
             "witness_script": scenario.witness_script,
             "control": cell.target == DIRECT,
-            "spin_up": str(scenario.spin_up) if scenario.spin_up else "",
+            "spin_up": str(self._deployed(cell) or ""),
             "image": instance.engine.image if instance and instance.engine else "",
             "backend_tapped": bool(instance and (instance.backend_tap or instance.stdio_collector)),
             "client_tapped": True,
@@ -434,6 +441,8 @@ class Engine:
     def failed(self, cell: Cell, error: BaseException, recorder: Recorder | None = None) -> None:
         """Write a cell's failed marker: evidence that says why nothing was driven, and how far the start came."""
         said = str(error) if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
+        if self.vigil is not None and (self.vigil.lost or not engine_answers()):
+            said = ENGINE_LOST
         observations = recorder.observations if recorder else ()
         header = self._header(cell, scenarios()[cell.scenario], None, observations)
         footer = {"complete": False, "error": self.redactor.text(said)}
@@ -466,7 +475,7 @@ async def drive(plan: Plan) -> None:
         host = ClientHost(plan.run_id, Path(plan.work), lambda line: say("installing", line=line))
         engine = Engine(plan, runtime, taps, redactor, targets, say, host)
         try:
-            await engine.run()
+            await with_engine(engine)
             await engine.hold()
         except HarnessError as error:
             for cell in plan.left:
@@ -480,6 +489,18 @@ def _edge(scenario: Scenario, instance: Instance | None) -> JSON:
     if instance is not None and instance.edge is not None:
         return instance.edge.header()
     return scenario.edge.to_json() if scenario.edge else None
+
+
+async def with_engine(engine: Engine) -> None:
+    """Run; in containers only for as long as the container engine is there. Raises CannotJudgeError where it is not."""
+    if engine.runtime.name != "containers":
+        await engine.run()
+        return
+    engine.vigil = await EngineVigil.start(engine.plan.run_id)
+    try:
+        await engine.vigil.guard(engine.run())
+    finally:
+        await engine.vigil.stop()
 
 
 def target_of(data: object, folder: str | None) -> TargetManifest:

@@ -319,6 +319,9 @@ class Container(Table):
         description="in suite spin_up the gateway gets the engine's socket, tapped: it can do anything on this engine",
     )
     spin_up: bool = Field(default=False, description="the gateway can start its backend as a container itself")
+    fault: Literal["engine-missing", "engine-forbidden", "engine-read-only", "command-missing"] | None = Field(
+        default=None, description="what is wrong with this deployment, on purpose, wherever it starts containers"
+    )
 
     @model_validator(mode="after")
     def _socket_is_asked_for(self) -> Self:

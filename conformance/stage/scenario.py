@@ -76,6 +76,11 @@ class SpinUp(StrEnum):
         return self in (SpinUp.WORKS, SpinUp.ENGINE_READ_ONLY)
 
 
+def deployed(asked: SpinUp | None, fault: str | None) -> SpinUp | None:
+    """Return what is wrong where a gateway is to start its backend: what the scenario asks for, else its own `fault`."""
+    return SpinUp(fault) if asked is SpinUp.WORKS and fault is not None else asked
+
+
 class SecondBackend(StrEnum):
     """A second backend behind the gateway, another witness with the same tools, and what is wrong with it."""
 

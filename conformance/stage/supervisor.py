@@ -22,6 +22,7 @@ from typing import Final
 
 import psutil
 
+from conformance.errors import HarnessError
 from conformance.stage.plan import Plan
 
 _PR_SET_CHILD_SUBREAPER: Final = 36
@@ -102,6 +103,8 @@ def _remove_from_engine(run_id: str) -> None:
 
     try:
         remove_run(run_id)
+    except HarnessError as error:
+        print(f"clean-up: {error}", file=sys.stderr)
     except Exception as error:  # noqa: BLE001 - the last line of defence must reach its own end
         print(f"clean-up: the container engine could not be asked ({error!r})", file=sys.stderr)
 
