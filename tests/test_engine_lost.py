@@ -30,22 +30,21 @@ async def relayed(folder, monkeypatch) -> TapProcess:
 def test_work_goes_on_as_long_as_the_engine_is_there(tmp_path, monkeypatch):
     async def drive():
         taps = await relayed(tmp_path, monkeypatch)
-        vigil = await EngineVigil.start("test")
         done = []
 
         async def work(seconds):
             await asyncio.sleep(seconds)
             done.append(seconds)
 
-        await vigil.guard(work(0.01))
-        with pytest.raises(ZeroDivisionError):
-            await vigil.guard(fails())
-        guarded = asyncio.create_task(vigil.guard(work(60)))
-        await asyncio.sleep(0)
-        await taps.close_tap("engine")
-        with pytest.raises(CannotJudgeError, match="stopped answering"):
-            await guarded
-        await vigil.stop()
+        async with EngineVigil.over("test") as vigil:
+            await vigil.guard(work(0.01))
+            with pytest.raises(ZeroDivisionError):
+                await vigil.guard(fails())
+            guarded = asyncio.create_task(vigil.guard(work(60)))
+            await asyncio.sleep(0)
+            await taps.close_tap("engine")
+            with pytest.raises(CannotJudgeError, match="stopped answering"):
+                await guarded
         await taps.stop()
         return done
 
@@ -53,7 +52,9 @@ def test_work_goes_on_as_long_as_the_engine_is_there(tmp_path, monkeypatch):
         raise ZeroDivisionError
 
     with engine_run():
-        assert asyncio.run(drive()) == [0.01]
+        done = asyncio.run(drive())
+        monkeypatch.undo()
+    assert done == [0.01]
 
 
 @pytest.mark.packages

@@ -33,6 +33,7 @@ from conformance.stage.engine_log import EngineLog
 from conformance.stage.engine_probe import engine_answers
 from conformance.stage.engine_vigil import ENGINE_LOST, EngineVigil
 from conformance.stage.instance import Instance, describe
+from conformance.stage.lacking import lacks
 from conformance.stage.lanes import lanes
 from conformance.stage.manifest import BackendManifest, TargetManifest, load_backend, load_client, load_edge
 from conformance.stage.memory import BACKEND_MB, MemoryBudget
@@ -100,7 +101,7 @@ class Engine:
     def _startable(self) -> Iterator[Cell]:
         """Yield the cells of what is started here; those that then cannot be driven say so."""
         for cell in self.plan.left:
-            if lacking := self._lacks(cell):
+            if lacking := lacks(scenarios()[cell.scenario], self.targets.get(cell.target)):
                 self.not_exercised(cell, lacking)
             elif cell.target != URL_TARGET:
                 yield cell
@@ -174,26 +175,6 @@ class Engine:
         """Return how the gateway of a cell is to start its backend's container, None where it is not to."""
         target = self.targets.get(cell.target)
         return deployed(scenarios()[cell.scenario].spin_up, target.container.fault if target else None)
-
-    def _lacks(self, cell: Cell) -> str:
-        """Return what a cell needs and the target's manifest does not name, or its edge lacks; empty when nothing."""
-        target, scenario = self.targets.get(cell.target), scenarios()[cell.scenario]
-        if scenario.http_sse and (target is None or target.endpoint.sse_path is None):
-            return "HTTP+SSE at the gateway: its manifest names no endpoint.sse_path"
-        if scenario.edge is not None and (lacking := load_edge(scenario.edge.name).lacks(scenario.edge.variant)):
-            return lacking
-        if scenario.second_backend is not None and (target is None or target.two_backends is None):
-            return "two backends behind one gateway: its manifest has no [two_backends]"
-        spun = target.spin_up if target is not None else None
-        if scenario.spin_up is SpinUp.NOT_ENABLED and (spun is None or spun.not_enabled is None):
-            return "a backend that is known and not enabled: its manifest has no spin_up.not_enabled"
-        if scenario.revokes and (spun is None or not spun.revoke):
-            return "a backend that is revoked: its manifest has no [[spin_up.revoke]]"
-        if scenario.spin_up is SpinUp.MEMORY_SHORT and spun is not None and not spun.takes_command:
-            return "a container with little memory: the gateway is told an image alone, not how to run it"
-        if scenario.late_registration and target is not None and not target.registration:
-            return "a gateway that is told its backend while it runs: its manifest has no [[registration]]"
-        return ""
 
     async def _attached(self, cells: list[Cell], backend: BackendManifest | None) -> None:
         """Drive a gateway that already runs: its cells one after another, the idle ones last and at once.
@@ -475,7 +456,11 @@ async def drive(plan: Plan) -> None:
         host = ClientHost(plan.run_id, Path(plan.work), lambda line: say("installing", line=line))
         engine = Engine(plan, runtime, taps, redactor, targets, say, host)
         try:
-            await with_engine(engine)
+            if plan.runtime == "containers":
+                async with EngineVigil.over(plan.run_id) as engine.vigil:
+                    await engine.vigil.guard(engine.run())
+            else:
+                await engine.run()
             await engine.hold()
         except HarnessError as error:
             for cell in plan.left:
@@ -489,18 +474,6 @@ def _edge(scenario: Scenario, instance: Instance | None) -> JSON:
     if instance is not None and instance.edge is not None:
         return instance.edge.header()
     return scenario.edge.to_json() if scenario.edge else None
-
-
-async def with_engine(engine: Engine) -> None:
-    """Run; in containers only for as long as the container engine is there. Raises CannotJudgeError where it is not."""
-    if engine.runtime.name != "containers":
-        await engine.run()
-        return
-    engine.vigil = await EngineVigil.start(engine.plan.run_id)
-    try:
-        await engine.vigil.guard(engine.run())
-    finally:
-        await engine.vigil.stop()
 
 
 def target_of(data: object, folder: str | None) -> TargetManifest:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from docker.errors import DockerException
@@ -20,9 +20,7 @@ from conformance.stage.engine import START_ENGINE, connect
 from conformance.stage.labels import RUN_LABEL
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
-
-    import docker
+    from collections.abc import AsyncIterator, Coroutine
 
 ENGINE_LOST: Final = (
     "The container engine stopped answering in the middle of the run, so what was still to be judged is not; "
@@ -31,10 +29,9 @@ ENGINE_LOST: Final = (
 
 
 class EngineVigil:
-    """The connection of one run. Create with `start`, end with `stop`."""
+    """The connection of one run. Create with `over`."""
 
-    def __init__(self, client: docker.DockerClient, stream: Any) -> None:
-        self._client = client
+    def __init__(self, stream: Any) -> None:
         self._stream = stream
         self._loop = asyncio.get_running_loop()
         self._ended = asyncio.Event()
@@ -43,12 +40,20 @@ class EngineVigil:
         self._thread.start()
 
     @classmethod
-    async def start(cls, run_id: str) -> Self:
-        """Connect to the engine. Raises CannotJudgeError when none answers."""
+    @asynccontextmanager
+    async def over(cls, run_id: str) -> AsyncIterator[Self]:
+        """Hold the connection within. Raises CannotJudgeError when no engine answers."""
         client = await asyncio.to_thread(connect)
         # Of its own label there is nothing: the connection only has to be there.
         filters = {"label": f"{RUN_LABEL}={run_id}.vigil"}
-        return cls(client, await asyncio.to_thread(lambda: client.api.events(filters=filters)))
+        self = cls(await asyncio.to_thread(lambda: client.api.events(filters=filters)))
+        try:
+            yield self
+        finally:
+            self._stopping = True
+            self._stream.close()
+            await asyncio.to_thread(self._thread.join)
+            await asyncio.to_thread(client.close)
 
     @property
     def lost(self) -> bool:
@@ -71,13 +76,6 @@ class EngineVigil:
             await asyncio.gather(working, ended, return_exceptions=True)
         if self.lost:
             raise CannotJudgeError(ENGINE_LOST)
-
-    async def stop(self) -> None:
-        """Close the connection; nothing is lost by that."""
-        self._stopping = True
-        self._stream.close()
-        await asyncio.to_thread(self._thread.join)
-        await asyncio.to_thread(self._client.close)
 
     def _read(self) -> None:
         with suppress(DockerException, RequestException, HTTPError, OSError, ValueError):  # how an end may look

@@ -77,7 +77,7 @@ class SpinUp(StrEnum):
 
 
 def deployed(asked: SpinUp | None, fault: str | None) -> SpinUp | None:
-    """Return what is wrong where a gateway is to start its backend: what the scenario asks for, else its own `fault`."""
+    """Return what is wrong where a gateway is to start its backend: what a scenario asks for, else its own fault."""
     return SpinUp(fault) if asked is SpinUp.WORKS and fault is not None else asked
 
 
