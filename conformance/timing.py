@@ -52,6 +52,15 @@ Healthy on two cores: 0.2 to 0.9 s, under a load of 15 1.5 s; with the start of 
 2.5 s. Who takes longer than four times that waits for something else. A server that needs longer than this to answer
 initialize once its container runs (healthy: 0.4 to 1.1 s, under that load 7 s) excuses a gateway that gave up on it."""
 
+SILENT: Final = 15.0
+"""A container whose server has said nothing for this long counts as silent. Healthy: 0.4 to 1.1 s; slowest seen: 12 s,
+on two cores under a load of 28. Clients that are driven in vain wait for 18 s."""
+
+STRAINED: Final = 1.5
+"""Where the engine takes longer than this from create to start, or the first process in a container from start to its
+own first record, the machine is too busy to call a server silent. Healthy: under 1.0 and 0.4 s; under a load of 28: up
+to 9 and 5 s."""
+
 REMOVED_AFTER: Final = 15.0
 """How long after its session's end a container may remain. The engine's own stop grace is 10 s; plus tolerance."""
 

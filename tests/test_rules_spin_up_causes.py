@@ -163,14 +163,20 @@ def test_517_a_cause_that_every_neighbour_was_separated_from_is_sure() -> None:
         assert classify(rule, found, inputs).confidence >= 0.9
 
 
-def test_517_a_container_without_stdin_is_the_gateways_doing() -> None:
+def test_517_a_container_without_stdin_is_a_matter_of_configuration() -> None:
     story = gateway()
     story.engine_event("create", t=TRIGGER + 0.1)
     story.engine_event("start", t=TRIGGER + 0.2)
     story.stdio_start("p", t=TRIGGER + 0.3)
     story.add(Point.STDIO_TAP, Kind.STDIO_EOF, TRIGGER + 0.4, tap="stdio:main", process="p", dir="up")
     story.engine_event("die", t=TRIGGER + 0.6, exit_code=0)
-    assert failure("MGC517", told(story)) == (Hop.GATEWAY, "container-exits-at-once")
+    assert failure("MGC517", told(story)) == (Hop.CONFIGURATION, "container-exits-at-once")
+
+
+def test_517_on_a_busy_machine_nobody_is_called_silent() -> None:
+    story = gateway()
+    container(story, start=timing.STRAINED + 1, answer=None)
+    assert isinstance(verdict("MGC517", told(story)), NotExercised)
 
 
 def test_517_what_the_gateway_let_go_of_did_not_end_by_itself() -> None:

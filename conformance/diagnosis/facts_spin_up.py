@@ -12,6 +12,11 @@ def image_is_missing(failure: Failure) -> bool | None:
     return why.image_missing(failure.through) is not None
 
 
+def engine_is_out_of_reach(failure: Failure) -> bool | None:
+    """The engine cannot be reached from the gateway's place, or forbids it every change."""
+    return why.unreachable(failure.through) is not None or why.refused(failure.through) is not None
+
+
 def program_is_missing(failure: Failure) -> bool | None:
     """The program that the container is to run cannot be run."""
     return why.program_missing(failure.through) is not None

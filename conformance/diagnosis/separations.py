@@ -351,7 +351,7 @@ _SPIN_UP: Final[Mapping[str, Mapping[str, Separator]]] = {
     },
     "image-missing": {
         "enabled-but-not-started": (behind.engine_was_asked, True),
-        "docker-socket-unusable": (behind.engine_refused, False),
+        "docker-socket-unusable": (spin_up.engine_is_out_of_reach, False),
         "container-command-missing": (behind.container_was_created, False),
     },
     "container-command-missing": {

@@ -175,7 +175,7 @@ def exited(transcript: Transcript) -> Cause | None:
         what = f"container {container.id[:12]} ended with {code} before its server said anything"
         if _never_fed(transcript, container):
             what += ", its standard input having ended at once (run without -i?)"
-            return Cause("container-exits-at-once", Hop.GATEWAY, what, (end.seq,))
+            return Cause("container-exits-at-once", Hop.CONFIGURATION, what, (end.seq,))
         return Cause("container-exits-at-once", Hop.BACKEND, what, (end.seq,))
     return None
 
@@ -237,10 +237,23 @@ def _never_fed(transcript: Transcript, item: SpunUp) -> bool:
 
 
 def _mute(transcript: Transcript) -> Iterator[SpunUp]:
-    """Yield the containers that ran for longer than SPIN_UP while a client waited, and whose server said nothing."""
+    """Yield the containers that ran for longer than SILENT while a client waited, and whose server said nothing.
+
+    None on a machine that is too busy for that to mean anything.
+    """
+    if any(_strained(item) for item in spun_up(transcript)):
+        return
     for item in spun_up(transcript):
-        if item.started is not None and not _heard(item) and _watched(transcript, item) > timing.SPIN_UP:
+        if item.started is not None and not _heard(item) and _watched(transcript, item) > timing.SILENT:
             yield item
+
+
+def _strained(item: SpunUp) -> bool:
+    """Whether a container's own start tells that the machine was too busy."""
+    if item.started is None:
+        return False
+    begun = item.process.t if item.process is not None else item.started.t
+    return max(item.started.t - item.created.t, begun - item.started.t) > timing.STRAINED
 
 
 def _watched(transcript: Transcript, item: SpunUp) -> float:
