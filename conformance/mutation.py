@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 from conformance.errors import CannotJudgeError
-from conformance.evidence.events import JSON
+from conformance.evidence.events import JSON, Hop
 from conformance.expectations import NOT_THE_TARGET
 from conformance.paths import FIXTURES
 from conformance.progress import Record
@@ -77,14 +77,16 @@ def expected_not_applicable() -> frozenset[tuple[str, str, str]]:
 
 
 def judge_mutant(mutant: Mutant, records: Sequence[Record]) -> Finding:
-    """Return the outcome of a mutant with a fault."""
-    failing = _failing(records)
+    """Return the outcome of a mutant with a fault. records: of its target; where it names a scenario, those of that."""
+    if mutant.scenario:
+        records = [record for record in records if record["scenario"] == mutant.scenario]
+    failing = _failing(records, by_edge=bool(mutant.scenario))
     found = {rule: ", ".join(sorted(classes)) for rule, classes in failing.items()}
 
     def finding(outcome: Outcome, detail: str = "") -> Finding:
-        return Finding(mutant.target, mutant.title, mutant.rules, mutant.failure_class, found, outcome, detail)
+        return Finding(mutant.name, mutant.title, mutant.rules, mutant.failure_class, found, outcome, detail)
 
-    trouble = _trouble(records)
+    trouble = _trouble(records) or (_not_to_be_had(records) if mutant.scenario else "")
     if trouble:
         return finding(Outcome.NOT_JUDGED, trouble)
     missed = [rule for rule in mutant.rules if rule not in failing]
@@ -102,6 +104,7 @@ def judge_mutant(mutant: Mutant, records: Sequence[Record]) -> Finding:
 def judge_healthy(target: str, title: str, records: Sequence[Record]) -> Finding:
     """Return the outcome of a reference gateway or benign variant: everything that applies must pass."""
     allowed = expected_not_applicable()
+    records = [record for record in records if not _fault_on_purpose(record)]
     failing = _failing(records)
     found = {rule: ", ".join(sorted(classes)) for rule, classes in failing.items()}
     trouble = _trouble(records)
@@ -144,12 +147,26 @@ def _lacks(record: Record) -> bool:
     )
 
 
-def _failing(records: Iterable[Record]) -> dict[str, set[str]]:
+def _fault_on_purpose(record: Record) -> bool:
+    """Whether what stood before the gateway did harm on purpose: that says nothing about a healthy gateway."""
+    scenario = scenarios().get(str(record["scenario"]))
+    return scenario is not None and scenario.edge is not None and scenario.edge.fault
+
+
+def _failing(records: Iterable[Record], *, by_edge: bool = False) -> dict[str, set[str]]:
+    """Return the failure classes by the rules that fail. by_edge: the fault looked for is the edge's."""
+    elsewhere = _ELSEWHERE - {str(Hop.EDGE)} if by_edge else _ELSEWHERE
     found: dict[str, set[str]] = {}
     for record in records:
-        if record["verdict"] == "fail" and record["charged_to"] not in _ELSEWHERE:
+        if record["verdict"] == "fail" and record["charged_to"] not in elsewhere:
             found.setdefault(str(record["rule"]), set()).add(str(record["failure_class"]))
     return found
+
+
+def _not_to_be_had(records: Sequence[Record]) -> str:
+    """Return why an edge could not be put up: then nothing was exercised in its scenario."""
+    whole = all(record["verdict"] == "not-exercised" for record in records)
+    return str(records[0]["observed"]) if whole else ""
 
 
 def _trouble(records: Sequence[Record]) -> str:

@@ -29,7 +29,7 @@ from conformance.stage.attached import UNSEEN, URL_TARGET
 from conformance.stage.client_manifest import ClientManifest
 from conformance.stage.manifest import BackendManifest, TargetManifest, load_client
 from conformance.stage.plan import Cell, Plan, RuntimeName, UrlTarget
-from conformance.stage.scenario import DEFAULT_SUITES, Scenario, ScenarioKind, scenarios
+from conformance.stage.scenario import DEFAULT_SUITES, EDGES, Scenario, ScenarioKind, scenarios
 from conformance.witness import SCRIPTS
 
 WITNESS = "witness"
@@ -40,11 +40,11 @@ class Selection:
     """What a run is asked to do, after the command line was understood.
 
     targets and backends by manifest. rules: ids, empty for all. clients: names of those that suite clients is driven
-    with, empty for all; edges: the same of suite edges. quick: no deliberate wait above QUICK_LIMIT seconds, no
-    scenario with a gateway of its own, and the witness alone where it is among the backends. long: also waits above
-    LONG_LIMIT seconds. resume: keep what an interrupted run of the same plan left under `out`. only: of the cells that
-    are selected by all this, those alone. harm_once: a destructive scenario, which has each of its cells on a fresh
-    gateway, is driven on the newest of the revisions alone, and before one backend.
+    with, empty for all; edges: the same of suite edges, where the clients are only those named. quick: no deliberate
+    wait above QUICK_LIMIT seconds, no scenario with a gateway of its own, and the witness alone where it is among the
+    backends. long: also waits above LONG_LIMIT seconds. resume: keep what an interrupted run of the same plan left
+    under `out`. only: of the cells that are selected by all this, those alone. harm_once: a destructive scenario, which
+    has each of its cells on a fresh gateway, is driven on the newest of the revisions alone, and before one backend.
     """
 
     targets: tuple[TargetManifest, ...]
@@ -130,13 +130,19 @@ def _selected(selection: Selection, revision: str, scenario: Scenario) -> bool:
         return False
     if selection.rules and not any(rule.when.name in scenario.brings for rule in rules() if rule.id in selection.rules):
         return False
-    if scenario.client and selection.clients and scenario.client not in selection.clients:
+    if not _wants_client(selection, scenario):
         return False
     if scenario.edge and selection.edges and scenario.edge.name not in selection.edges:
         return False
     if scenario.seconds > timing.LONG_LIMIT and not selection.long:
         return False
     return not (selection.quick and _is_slow(scenario))
+
+
+def _wants_client(selection: Selection, scenario: Scenario) -> bool:
+    """Whether a scenario's real client, if it has one, is asked for: in suite edges only by name, for they are many."""
+    named = scenario.client in selection.clients
+    return not scenario.client or named or (not selection.clients and scenario.suite != EDGES)
 
 
 def _speaks(target: TargetManifest, revision: str) -> bool:

@@ -71,6 +71,7 @@ class Story:
         *,
         backend: bool | str = False,
         engine: bool = False,
+        edge: int = 0,
         method: str = "POST",
         target: str = "/mcp",
         request: Any = None,
@@ -94,12 +95,13 @@ class Story:
         sse: messages (dicts), comments (strings) of an event stream, or None for a JSON or plain response.
         after: seconds from the request to the response head. length: from there to the end. how: None leaves it open.
         status None: no response head ever came. backend: it is on the backend's side; a name tells which backend's.
+        edge: number of the replica before whose tap, behind an edge, it was seen.
         """
         begin = self.now if t is None else t
         number = next(self._numbers)
         behind = f"backend:{backend if isinstance(backend, str) else 'main'}"
-        tap = behind if backend else "engine:main" if engine else f"client:{client}"
-        point = Point.BACKEND_TAP if backend else Point.ENGINE_TAP if engine else Point.CLIENT_TAP
+        tap = behind if backend else "engine:main" if engine else f"edge:{edge}" if edge else f"client:{client}"
+        point = _point(tap)
         base = {"tap": tap, "conn": number if conn is None else conn, "exchange": f"{tap}/{conn or number}/{number}"}
         sent = dict(headers or {}) | ({"Mcp-Session-Id": session} if session else {})
         got = dict(response_headers or {}) | ({"Mcp-Session-Id": issue_session} if issue_session else {})
@@ -249,5 +251,5 @@ def _body(message: Any, text: str) -> dict[str, Any]:
 
 
 def _point(tap: str) -> Point:
-    kinds = {"backend": Point.BACKEND_TAP, "engine": Point.ENGINE_TAP}
+    kinds = {"backend": Point.BACKEND_TAP, "engine": Point.ENGINE_TAP, "edge": Point.EDGE_TAP}
     return kinds.get(tap.partition(":")[0], Point.CLIENT_TAP)

@@ -79,7 +79,7 @@ def test_unknown_list(capsys):
 
 
 def test_mutants_are_loaded_with_their_targets(capsys):
-    assert {mutant.target for mutant in mutants()} == {f"mutant:{mutant.id}" for mutant in mutants()}
+    assert {mutant.name for mutant in mutants()} == {f"mutant:{mutant.id}" for mutant in mutants()}
 
 
 @pytest.mark.parametrize(

@@ -316,7 +316,7 @@ def test_who_names_an_edge_asks_for_the_suite_of_edges(asked, capsys):
     alone, every, both = asked
     assert (alone.suites, alone.edges) == (("edges",), ("nginx",))
     assert every.edges == known_edges()
-    assert (both.suites, both.edges, both.clients) == (("clients", "edges"), ("caddy",), ("reference",))
+    assert (both.suites, both.edges, both.clients) == (("edges",), ("caddy",), ("reference",))
 
 
 def test_all_means_every_client_and_none_given_too(asked, capsys):
@@ -331,7 +331,7 @@ def test_all_means_every_client_and_none_given_too(asked, capsys):
     ("given", "said"),
     [
         (("--client", "pyton-mcp"), "did you mean 'python-mcp'?"),
-        (("--client", "reference", "--suite", "get_sse"), "--client goes with --suite clients"),
+        (("--client", "reference", "--suite", "get_sse"), "--client goes with --suite clients or edges"),
         (("--edge", "nginks"), "did you mean 'nginx'?"),
         (("--edge", "nginx", "--suite", "clients"), "--edge goes with --suite edges"),
     ],

@@ -94,8 +94,9 @@ def test_shards_share_all_mutants():
 
 
 def test_own_suites_drive_a_mutant_where_its_rules_are():
-    batches = commands._batches(mutants(), ("passthrough",), own_suites=True)
-    assert sorted(item.id for batch in batches for item in batch.mutants) == [item.id for item in mutants()]
+    plain = [item for item in mutants() if not item.scenario]
+    batches = commands._batches(plain, ("passthrough",), own_suites=True)
+    assert sorted(item.id for batch in batches for item in batch.mutants) == [item.id for item in plain]
     for batch in batches:
         for item in batch.mutants:
             own = {rule.suite for rule in map(rule_named, item.rules)} - {"spin_up"}

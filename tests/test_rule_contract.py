@@ -26,6 +26,7 @@ STANDING = (
     "isolation",
     "spin_up",
     "clients",
+    "edges",
 )
 
 

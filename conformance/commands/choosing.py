@@ -76,11 +76,12 @@ class Asked:
 
 def chosen_asked(suites: Sequence[str], *, clients: Sequence[str] = (), edges: Sequence[str] = ()) -> Asked:
     """Return what those names ask for: who names a client, or an edge, asks for that suite. Raises UsageError."""
-    wanted = {CLIENTS: ("--client", clients), EDGES: ("--edge", edges)}
-    for suite, (option, names) in wanted.items():
-        if names and suites and suite not in suites:
-            raise UsageError(f"{option} goes with --suite {suite}; name that suite too, or leave --suite out.")
-    named = tuple(suite for suite, (_, names) in wanted.items() if names)
+    if clients and suites and not {CLIENTS, EDGES} & set(suites):
+        raise UsageError("--client goes with --suite clients or edges; name that suite too, or leave --suite out.")
+    if edges and suites and EDGES not in suites:
+        raise UsageError("--edge goes with --suite edges; name that suite too, or leave --suite out.")
+    # Who names both wants those clients behind those edges.
+    named = (EDGES,) if edges else (CLIENTS,) if clients else ()
     return Asked(
         suites=chosen_suites(suites or named),
         clients=known_clients() if ALL in clients else _once(load_client(name).name for name in clients),

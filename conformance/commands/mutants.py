@@ -24,11 +24,10 @@ from conformance.spec.revisions import STREAMABLE_LEGACY
 from conformance.stage.engine_probe import engine_answers
 from conformance.stage.manifest import load_backend, load_target
 from conformance.stage.mutants import LATEST, Mutant, mutants
-from conformance.stage.plan import RuntimeName
-from conformance.stage.scenario import DEFAULT_SUITES
+from conformance.stage.plan import Cell, RuntimeName
+from conformance.stage.scenario import CLIENTS, DEFAULT_SUITES, EDGES, Scenario, scenarios
 
 SPIN_UP = "spin_up"
-CLIENTS = "clients"
 EPILOG = teaching.epilog(
     ("mutants", "every mutant and both reference gateways"),
     ("mutants get_answers_400 --own-suites", "one of them, quickly: what it breaks elsewhere is not seen"),
@@ -56,12 +55,13 @@ def mutants_command(
     chosen = Shard.parse(shard).of(_chosen(ids or []))
     references = REFERENCES if not ids else ()
     findings: list[Finding] = []
-    plain = [item for item in chosen if not _spins_up(item)]
+    plain = [item for item in chosen if not _spins_up(item) and not item.scenario]
     for number, batch in enumerate(_batches(plain, references, own_suites=own_suites), 1):
         names = [*batch.sound, *(item.target for item in batch.mutants)]
         records = _drive(names, batch.suites, "process", out / "process" / str(number), batch.revision)
         findings += [judge_healthy(name, "healthy", records[name]) for name in batch.sound]
         findings += [_judge(item, records[item.target]) for item in batch.mutants]
+    findings += _behind_edges([item for item in chosen if item.scenario], references, out / "edges")
     spinning = [item for item in chosen if _spins_up(item)]
     healthy = ("terminating",) if not ids and not own_suites else ()
     if (spinning or healthy) and engine_answers():
@@ -72,9 +72,7 @@ def mutants_command(
         findings += [_judge(item, records[item.target]) for item in spinning]
     else:
         why = "no container engine answers"
-        findings += [
-            Finding(i.target, i.title, i.rules, i.failure_class, {}, Outcome.NOT_JUDGED, why) for i in spinning
-        ]
+        findings += [Finding(i.name, i.title, i.rules, i.failure_class, {}, Outcome.NOT_JUDGED, why) for i in spinning]
     _print(findings, as_json=as_json)
     if any(item.outcome is Outcome.NOT_JUDGED for item in findings):
         return ExitCode.CANNOT_JUDGE
@@ -126,6 +124,36 @@ def _batches(chosen: Sequence[Mutant], references: tuple[str, ...], *, own_suite
     ]
 
 
+def _behind_edges(chosen: Sequence[Mutant], references: tuple[str, ...], out: Path) -> list[Finding]:
+    """Drive those whose fault is an edge's, or shows behind one, and the references behind every healthy edge."""
+    cells = {_cell(item.target, item.scenario, item.revision) for item in chosen}
+    sound = [known.name for known in scenarios().values() if _edge_is_sound(known)]
+    cells |= {_cell(name, scenario, LATEST) for name in references for scenario in sound}
+    if not cells:
+        return []
+    names = sorted({cell.target for cell in cells})
+    revisions = sorted({cell.revision for cell in cells})
+    records = [
+        record
+        for revision in revisions
+        for found in _drive(names, (EDGES,), "process", out / revision, revision, only=frozenset(cells)).values()
+        for record in found
+    ]
+    of = {name: [record for record in records if record["target"] == name] for name in names}
+    return [
+        *(judge_healthy(name, "healthy, behind edges", of[name]) for name in references),
+        *(_judge(item, of[item.target]) for item in chosen),
+    ]
+
+
+def _cell(target: str, scenario: str, revision: str) -> Cell:
+    return Cell(target, "process", "witness", revision, revision, scenario)
+
+
+def _edge_is_sound(scenario: Scenario) -> bool:
+    return scenario.edge is not None and not scenario.edge.fault and not scenario.client
+
+
 def _spins_up(mutant: Mutant) -> bool:
     """Whether a mutant differs in how it starts containers: it is then judged by suite spin_up, in containers."""
     if mutant.benign:
@@ -135,7 +163,13 @@ def _spins_up(mutant: Mutant) -> bool:
 
 
 def _drive(
-    names: Sequence[str], suites: tuple[str, ...], runtime: RuntimeName, out: Path, revision: str
+    names: Sequence[str],
+    suites: tuple[str, ...],
+    runtime: RuntimeName,
+    out: Path,
+    revision: str,
+    *,
+    only: frozenset[Cell] | None = None,
 ) -> dict[str, list[Record]]:
     selection = Selection(
         targets=tuple(load_target(name) for name in names),
@@ -145,6 +179,7 @@ def _drive(
         suites=suites,
         revisions=(revision,),
         clients=(REFERENCE_CLIENT,),
+        only=only,
     )
     records: dict[str, list[Record]] = defaultdict(list)
     for record in records_of(selection):

@@ -312,6 +312,8 @@ def version_missing(failure: Failure) -> bool | None:
 
 def several_replicas(failure: Failure) -> bool | None:
     """Several replicas of the gateway stood behind one address."""
+    if (edge := failure.through.edge) is not None:
+        return bool(edge["replicas"] > 1)
     return None if failure.through.header.get("redaction") == "foreign" else False
 
 

@@ -20,6 +20,7 @@ FAMILIES: Final = (
     "isolation",
     "spin_up",
     "clients",
+    "edges",
 )
 
 for _family in FAMILIES:

@@ -1,7 +1,8 @@
 """The mutants: variants of the reference gateways with exactly one fault, or with none that matters (benign).
 
 Each has a folder `fixtures/mutants/ID` with `target.toml` (the target `mutant:ID`) and `mutant.toml` (what is wrong
-with it, and which rules must say so).
+with it, and which rules must say so). Where the fault is that of an edge, `scenario` names the one that puts it before
+the gateway, and without a `target.toml` that is the reference gateway itself.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ class Mutant:
     """One variant.
 
     rules: ids that must fail on it; requirements: the rows it violates; failure_class: what it must be classified as.
-    revision: the one it is driven with, where its fault is one of an older revision.
+    revision: the one it is driven with, where its fault is one of an older revision. scenario: the only one that it is
+    judged by, empty for all. own_target: whether it has a gateway of its own.
     A benign one must fail nothing: its rules and requirements are empty and its failure class is None.
     """
 
@@ -45,11 +47,18 @@ class Mutant:
     failure_class: str | None
     requirements: tuple[str, ...]
     revision: str
+    scenario: str = ""
+    own_target: bool = True
+
+    @property
+    def name(self) -> str:
+        """What it is called beside gateways."""
+        return f"{MUTANT_PREFIX}{self.id}"
 
     @property
     def target(self) -> str:
         """Name of the target it is started as."""
-        return f"{MUTANT_PREFIX}{self.id}"
+        return self.name if self.own_target else str(self.base)
 
 
 @cache
@@ -60,7 +69,7 @@ def mutants() -> tuple[Mutant, ...]:
 
 def _mutant(file: Path) -> Mutant:
     row = read(file)
-    row.allow_only("id", "title", "benign", "base", "rules", "failure_class", "requirements", "revision")
+    row.allow_only("id", "title", "benign", "base", "rules", "failure_class", "requirements", "revision", "scenario")
     benign = row.flag("benign")
     if row.text("id") != file.parent.name:
         raise row.error(f"{file}: `id` must be {file.parent.name!r}, after its folder")
@@ -76,4 +85,6 @@ def _mutant(file: Path) -> Mutant:
         failure_class=None if benign else row.text("failure_class"),
         requirements=() if benign else row.texts("requirements"),
         revision=row.text("revision") if "revision" in row.cells else LATEST,
+        scenario=row.text("scenario") if "scenario" in row.cells else "",
+        own_target=(file.parent / "target.toml").is_file(),
     )
