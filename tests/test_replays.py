@@ -224,10 +224,11 @@ def loaded(first_event: float, *, answered: bool = True, memory: Sequence[int] =
     for held in memory:
         story.stimulus("memory.sampled", bytes=held)
     story.connect()
+    story.exchange("alone", request=request("tools/call"), after=first_event, sse=[result()])
     for number in range(4):
         answer = [result(number)] if answered else [": beat"]
         story.exchange(
-            request=request("tools/call", number), t=1.0, after=first_event, sse=answer, length=0.1, conn=number + 10
+            request=request("tools/call", number), t=9.0, after=0.5, sse=answer, length=0.1, conn=number + 10
         )
     return measured(story.transcript())
 

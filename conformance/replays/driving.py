@@ -31,6 +31,7 @@ def selection_of(causes: Sequence[Cause], runtime: RuntimeName, out: Path) -> Se
         out=out,
         revisions=(REVISION,),
         suites=(REPLAYS,),
+        long=True,
         only=frozenset(cell for cause in causes for cell in cause.cells()),
     )
 

@@ -19,7 +19,10 @@ from conformance.replays.catalogue import Cause
 from conformance.replays.criteria import Criterion
 from conformance.rules.verdicts import Fail, HarnessFault, NotExercised, Pass
 
-_ANSWERS = (Kind.HTTP_RESPONSE_BODY, Kind.SSE_EVENT, Kind.LOG, Kind.STDIO_STDERR, Kind.CONTAINER_LOG, Kind.STIMULUS)
+_ANSWERS = (
+    *(Kind.HTTP_RESPONSE, Kind.HTTP_RESPONSE_BODY, Kind.SSE_EVENT, Kind.STIMULUS),
+    *(Kind.LOG, Kind.STDIO_STDERR, Kind.CONTAINER_LOG),
+)
 """Kinds of events in which the words of a write-up are looked for: what some peer said, never what was asked of it."""
 
 

@@ -6,18 +6,20 @@ import asyncio
 from typing import Final
 
 from conformance import timing
+from conformance.replays.criteria import ALONE
 from conformance.stage.scenario import REPLAYS, ScenarioKind, scenario
 from conformance.stage.stage import Stage
 from conformance.wire.driver import McpClient
 from conformance.witness.manners_streams import LATE
 from scenarios.get_sse.drives import get_in_session
 from scenarios.initialize_ordering.drives import names_listed
-from scenarios.streaming.drives import late_first_event, spaced_events
+from scenarios.streaming.drives import spaced_events
 
 HANDSHAKES: Final = 1000
 PARTIES: Final = 8
 """Clients that make the handshakes, each one after the other."""
 STREAMS: Final = 100
+STREAMS_ALONE: Final = 3
 LOAD_CALL: Final = 6.0
 """How long each of the streams lasts by itself, in seconds: long enough that all of them are open before one ends."""
 LOAD_EVERY: Final = 0.5
@@ -35,7 +37,9 @@ LOAD_PATIENCE: Final = 120.0
 )
 async def r5_streams(stage: Stage) -> None:
     """Call a tool whose only event comes late, and one that reports its progress in evenly spaced events."""
-    await late_first_event(stage)
+    late = await stage.connected("late")
+    await stage.answered(late, "sse-late-event")
+    await late.delete()
     await spaced_events(stage)
 
 
@@ -50,7 +54,6 @@ async def _handshakes(stage: Stage, number: int) -> None:
 async def _stream(stage: Stage, client: McpClient, tool: str) -> None:
     arguments = {"nonce": stage.nonce(), "seconds": LOAD_CALL, "progress_every": LOAD_EVERY}
     await client.call(tool, arguments, meta={"progressToken": client.name}, deadline=LOAD_PATIENCE)
-    await client.delete()
 
 
 @scenario(
@@ -62,17 +65,23 @@ async def _stream(stage: Stage, client: McpClient, tool: str) -> None:
     http_backend=True,
 )
 async def r5_load(stage: Stage) -> None:
-    """Make 1,000 handshakes; then hold 100 streams open at one time; sample the gateway's memory."""
+    """Open streams one at a time; make 1,000 handshakes; hold 100 streams open at once; sample the gateway's memory."""
+    alone = await stage.connected(ALONE)
+    tool = await stage.tool("slow", alone)
+    for _ in range(STREAMS_ALONE):
+        await _stream(stage, alone, tool)
+    await alone.delete()
     await stage.sample_memory()
     async with asyncio.TaskGroup() as tasks:
         for number in range(PARTIES):
             tasks.create_task(_handshakes(stage, number))
     await stage.sample_memory()
     clients = [await stage.connected(f"stream{number}") for number in range(STREAMS)]
-    tool = await stage.tool("slow", clients[0])
     async with asyncio.TaskGroup() as tasks:
         for client in clients:
             tasks.create_task(_stream(stage, client, tool))
+    for client in clients:
+        await client.delete()
     await stage.sample_memory()
 
 
