@@ -81,12 +81,14 @@ def test_ids_are_unique() -> None:
 
 @pytest.mark.parametrize("cause", CAUSES, ids=[cause.name for cause in CAUSES])
 def test_a_cause_is_complete(cause: Cause) -> None:
-    scenario = scenarios()[cause.scenario]
-    assert scenario.suite == REPLAYS
-    for rule_id in cause.rules:
-        rule = rule_named(rule_id)
-        assert rule is not None
-        assert rule.when.name in scenario.brings
+    failing, remedied = (scenarios()[cause.topology(side).scenario] for side in Side)
+    assert failing.drive is remedied.drive
+    for scenario in (failing, remedied):
+        assert scenario.suite == REPLAYS
+        for rule_id in cause.rules:
+            rule = rule_named(rule_id)
+            assert rule is not None
+            assert rule.when.name in scenario.brings
     assert cause.tempting
     assert not any(item.fits(cause.failure_class, cause.hop) for item in cause.tempting)
     assert cause.failing != cause.remedied
@@ -175,7 +177,7 @@ def test_every_message_of_a_timeline_is_drawn_as_one() -> None:
 
 def sample(text: str) -> dict[str, Any]:
     side = {
-        "cell": text, "target": text, "backend": text, "command": [text], "env": {}, "evidence": text, "trouble": text,
+        "cell": text, "scenario": text, "drive": text, "edge": text, "client": text, "target": text, "backend": text, "command": [text], "env": {}, "evidence": text, "trouble": text,
         "results": [{"rule": "MGC1", "verdict": "fail", "observed": text, "expected": text}],
         "diagnoses": [
             {"title": text, "hop": text, "confidence": 0.5,
@@ -184,7 +186,7 @@ def sample(text: str) -> dict[str, Any]:
         "timeline": [{"t": 0.0, "point": "client-tap", "text": f"client → gateway: {text}", "decisive": True}],
     }  # fmt: skip
     cause = {
-        "id": "a", "name": "R0a", "title": text, "story": text, "scenario": text, "runtime": "process",
+        "id": "a", "name": "R0a", "title": text, "story": text, "runtime": "process",
         "rules": ["MGC1"], "words": [text], "remedy": text,
         "true": {"failure_class": text, "title": text, "hop": text},
         "tempting": [{"failure_class": text, "hop": text, "why": text}],

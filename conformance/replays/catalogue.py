@@ -37,10 +37,14 @@ class Side(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """What is driven: a target, changed by further arguments and variables, before a backend."""
+    """What is driven: a target, changed by further arguments and variables, before a backend.
+
+    scenario: with the same drive on both sides; it says which edge and which client there are.
+    """
 
     target: TargetManifest
     backend: str
+    scenario: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,6 @@ class Cause:
     id: str
     title: str
     story: str
-    scenario: str
     runtime: RuntimeName
     rules: tuple[str, ...]
     failure_class: str
@@ -93,13 +96,15 @@ class Cause:
         return self.failing if side is Side.FAILING else self.remedied
 
     def cell(self, side: Side, scenario: str = "") -> Cell:
-        """Return the cell of one side, of the cause's scenario if no other is named; both sides drive the same."""
+        """Return the cell of one side, of the topology's own scenario if no other is named."""
         topology = self.topology(side)
-        return Cell(topology.target.name, self.runtime, topology.backend, REVISION, REVISION, scenario or self.scenario)
+        name = scenario or topology.scenario
+        return Cell(topology.target.name, self.runtime, topology.backend, REVISION, REVISION, name)
 
     def cells(self) -> tuple[Cell, ...]:
         """Return every cell of the cause, control cells aside."""
-        return tuple(self.cell(side, name) for side in Side for name in (self.scenario, self.load) if name)
+        loads = tuple(self.cell(side, self.load) for side in Side) if self.load else ()
+        return (*(self.cell(side) for side in Side), *loads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +178,6 @@ def _cause(replay: str, row: Row, folder: str) -> Cause:
         id=row.text("id"),
         title=row.text("title"),
         story=row.text("story"),
-        scenario=row.text("scenario"),
         runtime="containers" if runtime == "containers" else "process",
         rules=rules,
         failure_class=_failure_class(row),
@@ -205,10 +209,11 @@ def _named(row: Row) -> Named:
 
 
 def _topology(replay: str, row: Row, side: Side, folder: str) -> Topology:
-    """Return one side's topology: `target` and `backend` of the cause unless the side names its own."""
-    cells: dict[str, Any] = {name: row.cells[name] for name in ("target", "backend") if name in row.cells}
+    """Return one side's topology: `target`, `backend` and `scenario` of the cause unless the side names its own."""
+    shared = ("target", "backend", "scenario")
+    cells: dict[str, Any] = {name: row.cells[name] for name in shared if name in row.cells}
     own = Row(f"{row.where}, {side}", {**cells, **dict(row.cells.get(side, {}))})
-    own.allow_only("target", "backend", "arguments", "env")
+    own.allow_only(*shared, "arguments", "env")
     named = own.text("target")
     base = load_target(FIXTURES / "replays" / folder / named if named.endswith(".toml") else named)
     arguments = own.texts("arguments") if "arguments" in own.cells else ()
@@ -219,4 +224,4 @@ def _topology(replay: str, row: Row, side: Side, folder: str) -> Topology:
         }
     )
     name = f"{replay.lower()}{row.text('id')}-{side}"
-    return Topology(base.model_copy(update={"name": name, "start": start}), own.text("backend"))
+    return Topology(base.model_copy(update={"name": name, "start": start}), own.text("backend"), own.text("scenario"))

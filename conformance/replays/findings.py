@@ -106,7 +106,11 @@ def _unjudged(assertion: Assertion, cause: Cause, side: Driven) -> Asserted | No
     for rule in cause.rules:
         found = side.verdict(rule)
         if found is None:
-            return Asserted(assertion, State.TROUBLE, f"{rule} is not judged on {cause.scenario}; mend replay.toml")
+            return Asserted(
+                assertion,
+                State.TROUBLE,
+                f"{rule} is not judged on {side.transcript.header.get('scenario')}; mend replay.toml",
+            )
         if isinstance(found.verdict, HarnessFault):
             return Asserted(assertion, State.TROUBLE, found.verdict.error)
     if why := str(side.transcript.footer.get("not_exercised") or ""):

@@ -18,6 +18,7 @@ from conformance.replays.catalogue import Cause, Replay, Side
 from conformance.replays.driving import SIDES, driven, load_measured
 from conformance.replays.findings import Asserted, Driven
 from conformance.rules.verdicts import Fail, Pass
+from conformance.stage.scenario import scenarios
 
 SCHEMA: Final = 1
 """Version of the record."""
@@ -55,7 +56,6 @@ def _cause(
         "name": cause.name,
         "title": cause.title,
         "story": cause.story,
-        "scenario": cause.scenario,
         "runtime": cause.runtime,
         "rules": list(cause.rules),
         "words": list(cause.words),
@@ -73,6 +73,15 @@ def _cause(
     }
 
 
+def _edge(scenario: str) -> str:
+    """Return in words which edge stands before the gateway, empty for none: what differs from what is recommended."""
+    setup = scenarios()[scenario].edge
+    if setup is None:
+        return ""
+    changed = ", ".join(setup.variant.features()) or "as recommended"
+    return f"{setup.name}, {changed}; replicas: {setup.replicas}"
+
+
 def _criteria(cause: Cause, evidence: Path) -> list[JSON]:
     """Return the success criteria as measured; none where the cause has none, or they could not be measured."""
     if not cause.load:
@@ -88,6 +97,10 @@ def _side(cause: Cause, side: Side, evidence: Path, out: Path) -> dict[str, JSON
     file = evidence / f"{cell.slug}.jsonl"
     about: dict[str, JSON] = {
         "cell": cell.id,
+        "scenario": topology.scenario,
+        "drive": scenarios()[topology.scenario].doc,
+        "edge": _edge(topology.scenario),
+        "client": scenarios()[topology.scenario].client,
         "target": topology.target.title,
         "backend": topology.backend,
         "command": list(topology.target.start.command),
