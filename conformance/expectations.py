@@ -36,7 +36,7 @@ Expectation: TypeAlias = Literal[
     "unexpected-pass",
     "wrong-class",
 ]
-NOT_THE_TARGET: Final = (Hop.BACKEND, Hop.CLIENT, Hop.EDGE, Hop.HARNESS)
+NOT_THE_TARGET: Final = (Hop.BACKEND, Hop.CLIENT, Hop.EDGE, Hop.NETWORK, Hop.CONFIGURATION, Hop.HARNESS)
 """Hops whose failures are shown and diagnosed but do not make a target's run fail."""
 COUNTED: Final = ("unexpected-failure", "unexpected-pass", "wrong-class")
 """Expectations that make a run fail."""

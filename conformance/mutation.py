@@ -14,7 +14,7 @@ from conformance.expectations import NOT_THE_TARGET
 from conformance.paths import FIXTURES
 from conformance.progress import Record
 from conformance.stage.mutants import Base, Mutant
-from conformance.stage.scenario import SpinUp, scenarios
+from conformance.stage.scenario import NEEDS_CONTAINERS, SpinUp, scenarios
 
 REFERENCES: Final = ("passthrough", "terminating")
 """The healthy gateways: every rule that applies must pass on them."""
@@ -140,6 +140,8 @@ def _lacks(record: Record) -> bool:
     scenario = scenarios().get(str(record["scenario"]))
     if scenario is None or record["verdict"] != "not-exercised":
         return False
+    if scenario.network in NEEDS_CONTAINERS and record["runtime"] == "process":
+        return True
     variant = record["target"] not in REFERENCES
     managed = scenario.revokes or scenario.spin_up is SpinUp.NOT_ENABLED
     return ((scenario.http_sse or managed) and variant) or (

@@ -115,8 +115,9 @@ def _url_cells(selection: Selection, url: UrlTarget) -> Iterator[Cell]:
         for scenario in scenarios().values():
             scripted = scenario.witness_script != "correct" or scenario.backend_face != "http"
             started = scenario.late_backend or scenario.http_sse or scenario.credentials or scenario.stdio_backend
-            started = started or scenario.edge is not None
-            if scripted or started or scenario.spin_up is not None or not _selected(selection, revision, scenario):
+            started = started or scenario.edge is not None or scenario.spin_up is not None
+            started = started or scenario.network is not None
+            if scripted or started or not _selected(selection, revision, scenario):
                 continue
             if (scenario.needs_witness or scenario.http_backend) and not url.witness:
                 continue

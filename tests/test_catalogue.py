@@ -20,7 +20,7 @@ from conformance.spec.rows import read
 if TYPE_CHECKING:
     from pathlib import Path
 
-PRACTICE_FAMILIES = {"AGG", "CLIENT", "EDGE", "FLOW", "INIT", "ISO", "KEEP", "ROUTE", "SAME", "SESS", "SPIN"}
+PRACTICE_FAMILIES = {"AGG", "CLIENT", "EDGE", "FLOW", "INIT", "ISO", "KEEP", "NET", "ROUTE", "SAME", "SESS", "SPIN"}
 
 
 def spec_rows() -> list[Requirement]:

@@ -25,6 +25,7 @@ MUTANT = Mutant(
 
 def record(rule="MGC1", verdict="pass", failure_class=None, charged_to="gateway", scenario="s", target="t"):
     found = {"rule": rule, "verdict": verdict, "failure_class": failure_class, "scenario": scenario, "target": target}
+    found["runtime"] = "process"
     return {**found, "charged_to": charged_to if verdict == "fail" else None, "observed": "seen"}
 
 
@@ -71,6 +72,8 @@ def test_a_healthy_gateway(monkeypatch, records, outcome):
         ("passthrough", "second-backend-down", "not-exercised", Outcome.CLEAN),
         ("mutant:variant", "second-backend-down", "not-exercised", Outcome.CLEAN),
         ("terminating", "second-backend-down", "not-exercised", Outcome.SLANDERED),
+        ("terminating", "network-loopback", "not-exercised", Outcome.CLEAN),
+        ("terminating", "network-none", "not-exercised", Outcome.SLANDERED),
     ],
 )
 def test_a_healthy_gateway_need_not_serve_what_its_manifest_does_not_name(target, scenario, verdict, outcome):
@@ -105,14 +108,14 @@ def test_own_suites_drive_a_mutant_where_its_rules_are():
 
 def test_without_own_suites_every_mutant_meets_every_suite_once():
     batches = commands._batches(mutants(), ("passthrough",), own_suites=False)
-    whole = [batch for batch in batches if batch.suites != ("clients",)]
-    assert len({batch.revision for batch in whole}) == len(whole) == len(batches) - 1
+    whole = [batch for batch in batches if not set(batch.suites) <= set(commands.APART)]
+    assert len({batch.revision for batch in whole}) == len(whole) == len(batches) - len(commands.APART)
     assert all(len(batch.suites) == len(DEFAULT_SUITES) - 1 for batch in whole)
 
 
-def test_what_only_another_client_meets_is_driven_with_one_and_so_are_the_healthy():
-    (batch,) = [
-        item for item in commands._batches(mutants(), ("passthrough",), own_suites=False) if item.suites == ("clients",)
-    ]
-    assert batch.sound == ("passthrough",)
-    assert all(rule_named(rule).suite == "clients" for item in batch.mutants for rule in item.rules)
+def test_what_is_found_only_when_asked_for_is_driven_apart_and_so_are_the_healthy():
+    batches = commands._batches(mutants(), ("passthrough",), own_suites=False)
+    for suite in commands.APART:
+        (batch,) = [item for item in batches if item.suites == (suite,)]
+        assert batch.sound == ("passthrough",)
+        assert all(rule_named(rule).suite == suite for item in batch.mutants for rule in item.rules)

@@ -25,9 +25,12 @@ from conformance.stage.engine_probe import engine_answers
 from conformance.stage.manifest import load_backend, load_target
 from conformance.stage.mutants import LATEST, Mutant, mutants
 from conformance.stage.plan import Cell, RuntimeName
-from conformance.stage.scenario import CLIENTS, DEFAULT_SUITES, EDGES, Scenario, scenarios
+from conformance.stage.scenario import CLIENTS, DEFAULT_SUITES, EDGES, NETWORK, Scenario, scenarios
 
 SPIN_UP = "spin_up"
+APART = (CLIENTS, NETWORK)
+"""Suites that a run drives only when it is asked to, and in which mutants are driven as in any other."""
+
 EPILOG = teaching.epilog(
     ("mutants", "every mutant and both reference gateways"),
     ("mutants get_answers_400 --own-suites", "one of them, quickly: what it breaks elsewhere is not seen"),
@@ -101,19 +104,23 @@ class _Batch:
 def _batches(chosen: Sequence[Mutant], references: tuple[str, ...], *, own_suites: bool) -> list[_Batch]:
     """Return the batches: a revision each, and with `own_suites` also a batch for each set of suites.
 
-    What only another client than the harness meets has a batch of its own, driven with the reference client.
+    What is found by suites that are driven only when asked for has a batch of its own for each of them; real clients
+    are stood for by the reference client there.
     """
     everything = tuple(suite for suite in DEFAULT_SUITES if suite != SPIN_UP)
     groups: dict[tuple[str, tuple[str, ...]], list[Mutant]] = defaultdict(list)
     for item in chosen:
         own = {rule.suite for rule in map(rule_named, item.rules) if rule is not None}
         suites = tuple(suite for suite in everything if suite in own) if own_suites and own else everything
-        if own == {CLIENTS}:
-            suites = (CLIENTS,)
+        if len(own) == 1 and own <= set(APART):
+            suites = tuple(own)
         groups[item.revision, suites].append(item)
     # HTTP+SSE is a transport of its own, and its rules hold in one revision only.
     apart = {revision for revision, _ in groups if revision not in STREAMABLE_LEGACY}
-    healthy = [*((revision, everything) for revision in sorted({LATEST, *apart})), (LATEST, (CLIENTS,))]
+    healthy = [
+        *((revision, everything) for revision in sorted({LATEST, *apart})),
+        *((LATEST, (suite,)) for suite in APART),
+    ]
     sound = [_Batch(*key, sound=references) for key in healthy if references and (own_suites or key not in groups)]
     return [
         *sound,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from conformance.evidence.events import JSON, Event, Kind, Point
+from conformance.evidence.network import obstacle
 from conformance.evidence.transcript import SENTINEL, Transcript
 
 MOST: Final = 24
@@ -21,6 +22,12 @@ _WHO: Final = {
     Point.BACKEND_TAP: ("gateway", "backend"),
     Point.STDIO_TAP: ("gateway", "backend"),
     Point.ENGINE_TAP: ("gateway", "engine"),
+}
+
+_PLACES: Final = {
+    "host": "this machine",
+    "gateway": "the gateway's network namespace",
+    "beyond": "past what stands before it",
 }
 
 
@@ -121,6 +128,12 @@ def _stimulus(data: Data, _near: str, _far: str) -> str:
     return f"scenario: {data.get('name')} {json.dumps(detail, ensure_ascii=False) if detail else ''}".strip()
 
 
+def _probe(data: Data, _near: str, _far: str) -> str:
+    seen = obstacle(data)
+    answered = f"{data.get('status')} {data.get('content_type')}".rstrip()
+    return f"probe from {_PLACES[data['place']]}: {data['url']}: {seen.says if seen is not None else answered}"
+
+
 def _arrow(data: Data) -> str:
     return "→" if data.get("dir") == "up" else "←"
 
@@ -145,6 +158,7 @@ _TOLD: Final[Mapping[Kind, Callable[[Data, str, str], str]]] = {
     Kind.CONN_RST: lambda d, near, far: f"{near} {_arrow(d)} {far}: reset",
     Kind.PROCESS_EXIT: lambda d, _near, _far: f"{d.get('name')} exited with {d.get('code')}",
     Kind.STIMULUS: _stimulus,
+    Kind.NETWORK_PROBE: _probe,
 }
 
 

@@ -18,7 +18,7 @@ from conformance.evidence.transcript import Exchange, Transcript
 Leg: TypeAlias = Literal["client", "backend"]
 """Which connection a probe is about: a client's to the gateway (or its edge), or the gateway's to its backend."""
 
-Place: TypeAlias = Literal["host", "gateway", "beyond"]
+Standpoint: TypeAlias = Literal["host", "gateway", "beyond"]
 """Where a probe was made: this machine, the gateway's own network namespace; `beyond`, straight at what should answer,
 past what stands before it."""
 

@@ -21,6 +21,7 @@ FAMILIES: Final = (
     "spin_up",
     "clients",
     "edges",
+    "network",
 )
 
 for _family in FAMILIES:

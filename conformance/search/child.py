@@ -26,8 +26,7 @@ from conformance.search.hunt import Found, Hunt
 from conformance.search.model import Departure
 from conformance.search.steps import Steps, sequences, to_json
 from conformance.search.subject import Subject
-from conformance.stage.engine_child import target_of
-from conformance.stage.manifest import load_backend
+from conformance.stage.manifest import load_backend, target_of
 from conformance.stage.plan import Plan
 from conformance.stage.runtimes import make_runtime
 from conformance.wire.tap import TapProcess

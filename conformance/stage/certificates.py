@@ -1,4 +1,4 @@
-"""A private certificate authority for one run, and what an edge presents: right, for another name, or expired."""
+"""A private certificate authority for one run, and what a server presents: right, for another name, or expired."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _EXPIRED_SINCE = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Presented:
-    """What an edge presents and what its clients trust.
+    """What an edge, or a server, presents and what its clients trust.
 
     pem: key and certificate chain in one text. ca: file of the authority's certificate, None for clients who do not
     know it. names: the host names in the certificate.
@@ -26,15 +26,16 @@ class Presented:
     name: str
 
 
-def present(tls: Tls, folder: Path) -> Presented | None:
+def present(tls: Tls, folder: Path, server: str = SERVER_NAME) -> Presented | None:
     """Return a certificate of a new authority for a variant, None where no TLS is spoken.
 
-    folder: gets the authority's certificate as `ca.pem`; it must exist.
+    folder: gets the authority's certificate as `ca.pem`; it must exist. server: the host name, or the address, by which
+    clients know who presents it.
     """
     if tls is Tls.NONE:
         return None
     authority = trustme.CA()
-    name = OTHER_NAME if tls is Tls.WRONG_NAME else SERVER_NAME
+    name = OTHER_NAME if tls is Tls.WRONG_NAME else server
     not_after = datetime.now(UTC) - _EXPIRED_SINCE if tls is Tls.EXPIRED else None
     made = authority.issue_cert(name, not_after=not_after)
     ca = folder / "ca.pem"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from conformance.errors import CannotJudgeError
-from conformance.stage import before, images
+from conformance.stage import before, container_network, images
 from conformance.stage.base_image import BASE_TAG
 from conformance.stage.engine import connect
 from conformance.stage.engine_side import ENGINE_FOLDER, ENGINE_PATH
@@ -31,12 +31,16 @@ if TYPE_CHECKING:
 
     import docker
 
+    from conformance.evidence.events import JSON
+    from conformance.evidence.network import Standpoint
+    from conformance.stage.container_network import Filtered, WronglyPublished
     from conformance.stage.edge_config import EdgePlan
     from conformance.stage.edge_manifest import EdgeManifest
     from conformance.stage.manifest import BackendManifest, TargetManifest
     from conformance.stage.manifest_tables import ServedFace
+    from conformance.stage.networks import Side
     from conformance.stage.plan import Plan
-    from conformance.stage.runtime import OnEvent
+    from conformance.stage.runtime import OnEvent, Running
 
 PORT: Final = 8080
 """Port of every gateway and backend: each container has an address of its own."""
@@ -100,21 +104,59 @@ class ContainerRuntime:
 
         Up means that its initialize is answered; under a script, and on HTTP+SSE, that it accepts.
         """
+        spec = await self._backend_spec(backend, script, face, self._side().backend)
+        served = backend.served(face)
+        path = served.path if served is not None and script == CORRECT and face == "http" else None
+        return await _start_ready(spec, backend, path, on_event)
+
+    async def filtered_port(self, backend: BackendManifest, *, on_event: OnEvent) -> Filtered:
+        """Return a backend beside the gateway, in whose network namespace a rule drops what comes to its port.
+
+        Raises NotExercisedError where no such rule can be set.
+        """
+        spec = await self._backend_spec(backend, CORRECT, "http", self._side().gateway)
+        running = await _start_ready(spec, backend, None, on_event)
+        return await container_network.drop_at(self._client, running, self.plan.run_id, self.on_progress)
+
+    async def dead_port(self, backend: BackendManifest, *, on_event: OnEvent) -> WronglyPublished:
+        """Return a backend of which the engine publishes a port that it does not listen on. Raises CannotJudgeError."""
+        spec = await self._backend_spec(backend, CORRECT, "http", self._side().backend)
+        return await container_network.publish_wrongly(
+            self._client, spec, ready_seconds=backend.ready.seconds, on_event=on_event
+        )
+
+    async def probe(
+        self, url: str, *, gateway: Running | None, authority: str | None
+    ) -> tuple[Standpoint, dict[str, JSON]]:
+        """Try to reach a URL from the gateway's network namespace; of one that has ended, from where it stood.
+
+        Raises CannotJudgeError.
+        """
+        runs = gateway if isinstance(gateway, RunningContainer) and gateway.returncode is None else None
+        return "gateway", await asyncio.to_thread(
+            container_network.probe_inside,
+            self._client,
+            url,
+            container=runs.id if runs is not None else None,
+            network=self._side().gateway.name,
+            authority=authority,
+            run_id=self.plan.run_id,
+        )
+
+    async def _backend_spec(self, backend: BackendManifest, script: str, face: ServedFace, side: Side) -> ContainerSpec:
         served = backend.served(face)
         if served is None:
             raise CannotJudgeError(f"{backend.title} has no HTTP face; choose a gateway that fronts stdio for it.")
         values: Values = {**_backend_values(backend), "script": script}
-        spec = ContainerSpec(
+        return ContainerSpec(
             name="backend",
             image=await self._backend_image(backend),
             argv=expand_argv(served.command, values),
             env={name: expand(value, values) for name, value in served.env.items()},
-            network=self._side().backend.name,
+            network=side.name,
             port=PORT,
             labels=run_labels(self.plan.run_id),
         )
-        path = served.path if script == CORRECT and face == "http" else None
-        return await _start_ready(spec, backend, path, on_event)
 
     async def stdio_command(
         self, backend: BackendManifest, *, script: str, collector: TcpAddress, tap: str, spin_up: SpinUp | None = None
@@ -156,12 +198,13 @@ class ContainerRuntime:
         engine: EngineAccess | None,
         ready: Ready,
         on_event: OnEvent,
+        authority: str | None = None,
     ) -> RunningContainer:
         """Start a gateway with `values` and `secrets` for its placeholders and wait until it is `ready`.
 
         Raises CannotJudgeError.
         """
-        launch = prepare(target, {**values, **_own_values(target)}, secrets, spin_up=spin_up)
+        launch = prepare(target, {**values, **_own_values(target)}, secrets, spin_up=spin_up, authority=authority)
         preparation = Preparation(target, {**values, **_own_values(target)}, secrets)
         argv, files = launch.argv, launch.files
         if target.start.before:

@@ -35,7 +35,7 @@ from conformance.stage.engine_vigil import ENGINE_LOST, EngineVigil
 from conformance.stage.instance import Instance, describe
 from conformance.stage.lacking import lacks
 from conformance.stage.lanes import lanes
-from conformance.stage.manifest import BackendManifest, TargetManifest, load_backend, load_client, load_edge
+from conformance.stage.manifest import BackendManifest, TargetManifest, load_backend, load_client, load_edge, target_of
 from conformance.stage.memory import BACKEND_MB, MemoryBudget
 from conformance.stage.plan import DIRECT, Cell, Plan
 from conformance.stage.real_client import ClientHost
@@ -101,7 +101,7 @@ class Engine:
     def _startable(self) -> Iterator[Cell]:
         """Yield the cells of what is started here; those that then cannot be driven say so."""
         for cell in self.plan.left:
-            if lacking := lacks(scenarios()[cell.scenario], self.targets.get(cell.target)):
+            if lacking := lacks(scenarios()[cell.scenario], self.targets.get(cell.target), cell.runtime):
                 self.not_exercised(cell, lacking)
             elif cell.target != URL_TARGET:
                 yield cell
@@ -277,6 +277,7 @@ class Engine:
                     late_registration=scenario.late_registration,
                     any_start=scenario.any_start,
                     second_backend=scenario.second_backend,
+                    network=scenario.network,
                     backend_face=scenario.backend_face,
                     edge=scenario.edge,
                 )
@@ -397,6 +398,7 @@ class Engine:
             "client_tapped": True,
             "backend_face": scenario.backend_face,
             "second_backend": str(scenario.second_backend) if scenario.second_backend else "",
+            "network_fault": str(scenario.network) if scenario.network else "",
             "client": scenario.client,
             "client_version": load_client(scenario.client).version if scenario.client else "",
             "sse_path": (target.endpoint.sse_path or "") if target else "",
@@ -474,13 +476,6 @@ def _edge(scenario: Scenario, instance: Instance | None) -> JSON:
     if instance is not None and instance.edge is not None:
         return instance.edge.header()
     return scenario.edge.to_json() if scenario.edge else None
-
-
-def target_of(data: object, folder: str | None) -> TargetManifest:
-    """Return the manifest that a plan holds as data, with the folder it came from."""
-    target = TargetManifest.model_validate(data)
-    target._folder = Path(folder) if folder else None  # noqa: SLF001 - set once, as the manifest's loader does
-    return target
 
 
 def main() -> None:

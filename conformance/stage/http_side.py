@@ -13,7 +13,7 @@ from conformance.stage.recorder import Recorder
 from conformance.stage.runtime import Running, Runtime
 from conformance.stage.tap_reading import TapReading
 from conformance.wire.tap import TapProcess
-from conformance.wire.tap_address import TcpAddress
+from conformance.wire.tap_address import TapMode, TcpAddress, TlsOptions
 
 
 @dataclass(slots=True)
@@ -50,12 +50,17 @@ class HttpSide:
         if self.tap is not None:
             await self.taps.set_upstream(self.tap, self.server.address)
 
-    async def open_tap(self, name: str, listen: TcpAddress) -> str:
-        """Put a tap before the backend, which may not run yet; return the URL that leads through it."""
-        address = await self.taps.open_tap(name, listen=listen, upstream=self.server.address if self.server else None)
+    async def open_tap(self, name: str, listen: TcpAddress, tls: TlsOptions | None = None) -> str:
+        """Put a tap before the backend, which may not run yet; return the URL that leads through it.
+
+        tls: certificate and key of a tap that ends TLS there.
+        """
+        upstream = self.server.address if self.server else None
+        mode: TapMode = "tls-terminate" if tls else "tcp"
+        address = await self.taps.open_tap(name, listen=listen, upstream=upstream, mode=mode, tls=tls)
         self.tap = name
         self._reading = TapReading(self.taps, name, self.label, Point.BACKEND_TAP, self.redactor)
-        return f"http://{address}{self.path}"
+        return f"{'https' if tls else 'http'}://{address}{self.path}"
 
     async def collect(self) -> list[Observation]:
         """Return what the tap has seen since it was opened. Only what is new is read and parsed."""

@@ -137,6 +137,14 @@ def ensure_edge_image(client: docker.DockerClient, edge: EdgeManifest, on_progre
     return _ensure(client, [edge_layer(edge)], on_progress)
 
 
+def ensure_network_tools(client: docker.DockerClient, on_progress: Progress) -> str:
+    """Return the tag of the image that sets rules in other containers' network namespaces. Blocks.
+
+    Raises CannotJudgeError.
+    """
+    return _ensure(client, [Layer("network-tools", folder=paths.FIXTURES / "network")], on_progress)
+
+
 def derive_backend_image(
     client: docker.DockerClient,
     image: str,

@@ -23,15 +23,17 @@ from conformance.stage.attached import Attached, attach
 from conformance.stage.edge_side import EdgeSide
 from conformance.stage.edge_variant import EdgeSetup
 from conformance.stage.engine_side import ENGINE_TAP, EngineSide
+from conformance.stage.front_ways import FrontWay
 from conformance.stage.http_side import HttpSide
 from conformance.stage.launch import generate_secrets
 from conformance.stage.manifest import BackendManifest, TargetManifest
 from conformance.stage.manifest_tables import ServedFace
+from conformance.stage.network_side import NetworkSide, open_way
 from conformance.stage.plan import UrlTarget
 from conformance.stage.preparation import Preparation, known_headers
 from conformance.stage.recorder import Recorder
 from conformance.stage.runtime import Ready, Running, Runtime
-from conformance.stage.scenario import SecondBackend, SpinUp
+from conformance.stage.scenario import NetworkFault, SecondBackend, SpinUp
 from conformance.wire.assemble import assemble_stdio, assemble_tap
 from conformance.wire.spool import read_spool
 from conformance.wire.tap import TapMode, TapProcess, TlsOptions
@@ -67,6 +69,8 @@ class Instance:
     engine: EngineSide | None = None
     edge: EdgeSide | None = None
     """What stands between the clients and the gateway, which then is `edge.replicas` and not `gateway`."""
+    network: NetworkSide | None = None
+    """What is wrong on the way to the backend, where a scenario has something wrong there."""
     name: str = ""
     headers: dict[str, str] = field(default_factory=dict)
     other_headers: dict[str, str] = field(default_factory=dict)
@@ -100,6 +104,7 @@ class Instance:
         late_registration: bool = False,
         any_start: bool = False,
         second_backend: SecondBackend | None = None,
+        network: NetworkFault | None = None,
         backend_face: ServedFace = "http",
         edge: EdgeSetup | None = None,
     ) -> Instance:
@@ -125,7 +130,12 @@ class Instance:
                 self.headers = dict(self.attached.headers)
             elif backend is not None:
                 await self._start(
-                    backend, late_backend=late_backend, any_start=any_start, second=second_backend, edge=edge
+                    backend,
+                    late_backend=late_backend,
+                    any_start=any_start,
+                    second=second_backend,
+                    fault=network,
+                    edge=edge,
                 )
         except BaseException:
             await self.stop()
@@ -144,6 +154,7 @@ class Instance:
         late_backend: bool,
         any_start: bool,
         second: SecondBackend | None,
+        fault: NetworkFault | None,
         edge: EdgeSetup | None,
     ) -> None:
         fronts = self.target.fronts if self.target else ("http",)
@@ -155,7 +166,7 @@ class Instance:
             return
         tapped = TcpAddress(self.runtime.backend_tap_host, 0)
         if self.http is not None and "http" in fronts and "http" in backend.offers:
-            self._values["backend_url"] = await self.http.open_tap(f"{self.name}:backend", tapped)
+            self._values["backend_url"] = await self._way(self.http, fault, tapped)
         if self.second is not None:
             if second is not SecondBackend.DOWN:
                 await self.second.start()
@@ -181,6 +192,15 @@ class Instance:
             return
         lacking = late_backend or second not in (None, SecondBackend.WORKS)
         await self.start_gateway(ready=self._ready(uncertain=lacking or any_start))
+
+    async def _way(self, side: HttpSide, fault: NetworkFault | None, tapped: TcpAddress) -> str:
+        """Return the URL by which the gateway is to reach its backend, with the fault in it."""
+        tap = f"{self.name}:backend"
+        if fault is None:
+            return await side.open_tap(tap, tapped)
+        folder = self.taps.spool_dir.parent / "network" / self.name
+        self.network = await open_way(fault, side, self.runtime, tap, tapped, folder)
+        return self.network.url
 
     async def start_backend(self) -> None:
         """Start (or start again) the backend's HTTP face and point the backend tap at it."""
@@ -247,6 +267,7 @@ class Instance:
                 engine=self.engine.access if self.engine else None,
                 ready=ready,
                 on_event=self.recorder.stage,
+                authority=self.network.authority if self.network else None,
             )
         except PreparationError as error:
             if ready is Ready.TRIED:
@@ -315,14 +336,20 @@ class Instance:
         """Name of the tap between the gateway and the backend over HTTP."""
         return self.http.tap if self.http is not None else None
 
-    async def open_client_tap(self, client: str, cell: str, path: str | None = None) -> str:
-        """Open a tap for one client of one cell and return the URL it gives the client: of `path`, or the endpoint."""
+    async def open_client_tap(
+        self, client: str, cell: str, path: str | None = None, way: FrontWay | None = None
+    ) -> str:
+        """Open a tap for one client of one cell and return the URL it gives the client: of `path`, or the endpoint.
+
+        way: where the tap dials in place of the gateway's own address, and how.
+        """
         tap = f"{self.name}:{cell}:{client}:{next(_numbers)}"
-        mode, tls = self._towards_front()
+        mode, tls = (way.mode, way.tls) if way else self._towards_front()
+        ended = self.gateway is not None and self.gateway.returncode is not None
         address = await self.taps.open_tap(
             tap,
             listen=TcpAddress("127.0.0.1", 0),
-            upstream=None if self.gateway is not None and self.gateway.returncode is not None else self.front,
+            upstream=None if ended else (way.address if way else self.front),
             mode=mode,
             tls=tls,
         )
@@ -381,6 +408,8 @@ class Instance:
                 await running.stop()
         if self._ended is not None:
             await self._ended
+        if self.network is not None:
+            await self.network.stop()
         own = (*(side.tap for side in sides), self.stdio_collector, self.engine.tap if self.engine else None)
         for tap in [*self.client_taps, *(tap for tap in own if tap)]:
             await self.taps.close_tap(tap)

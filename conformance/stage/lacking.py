@@ -1,13 +1,13 @@
-"""What a scenario needs and the target's manifest does not say: it is then not exercised, and nobody is at fault."""
+"""What a scenario needs and a target's manifest, its edge or the runtime lacks: it is then not exercised."""
 
 from __future__ import annotations
 
 from conformance.stage.manifest import TargetManifest, load_edge
-from conformance.stage.scenario import Scenario, SpinUp
+from conformance.stage.scenario import NEEDS_CONTAINERS, Scenario, SpinUp
 
 
-def lacks(scenario: Scenario, target: TargetManifest | None) -> str:
-    """Return what a scenario needs and the target's manifest does not name, or its edge lacks; empty when nothing."""
+def lacks(scenario: Scenario, target: TargetManifest | None, runtime: str) -> str:
+    """Return what keeps a scenario from being driven with this target in this runtime; empty when nothing does."""
     if scenario.http_sse and (target is None or target.endpoint.sse_path is None):
         return "HTTP+SSE at the gateway: its manifest names no endpoint.sse_path"
     if scenario.edge is not None and (lacking := load_edge(scenario.edge.name).lacks(scenario.edge.variant)):
@@ -16,6 +16,8 @@ def lacks(scenario: Scenario, target: TargetManifest | None) -> str:
         return "two backends behind one gateway: its manifest has no [two_backends]"
     if scenario.late_registration and target is not None and not target.registration:
         return "a gateway that is told its backend while it runs: its manifest has no [[registration]]"
+    if scenario.network is not None and runtime == "process":
+        return NEEDS_CONTAINERS.get(scenario.network, "")
     return _lacks_spin_up(scenario, target) if scenario.spin_up is not None else ""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets as random
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from conformance.errors import UsageError
 from conformance.stage.placeholders import Values, expand, expand_argv
@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 
     from conformance.stage.manifest import TargetManifest
     from conformance.stage.manifest_tables import StdioFace
+
+
+AUTHORITY_FILE: Final = "authority.pem"
+"""Name of the file, in `{config_dir}`, of a certificate authority that the target is to trust."""
+
+TRUST_VARIABLES: Final = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+"""What names that file to programs: OpenSSL, Go and most of Python; `requests`; Node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +43,18 @@ def generate_secrets(target: TargetManifest) -> dict[str, str]:
 
 
 def prepare(
-    target: TargetManifest, values: Values, secrets: Mapping[str, str], *, spin_up: SpinUp | None = None
+    target: TargetManifest,
+    values: Values,
+    secrets: Mapping[str, str],
+    *,
+    spin_up: SpinUp | None = None,
+    authority: str | None = None,
 ) -> Launch:
     """Return the target's start with `values` and `secrets` in place of its placeholders.
 
     spin_up: use the command and files of `[spin_up]` if the manifest has it, and its `not_enabled` where the backend is
-    to be known only. Raises UsageError for a placeholder without a value.
+    to be known only. authority: PEM text of a certificate authority that it is to trust. Raises UsageError for a
+    placeholder without a value.
     """
     known: Values = {**values, **secrets}
     spun = target.spin_up if spin_up else None
@@ -49,10 +62,17 @@ def prepare(
     command = spun.command if spun else target.start.command
     if spun is not None and spin_up is SpinUp.NOT_ENABLED:
         command = spun.not_enabled or command
+    trusted = f"{known['config_dir']}/{AUTHORITY_FILE}"
     return Launch(
         argv=expand_argv(command, known),
-        env={name: expand(value, known) for name, value in target.start.env.items()},
-        files=tuple((expand(file.path, known), expand(file.content, known)) for file in files),
+        env={
+            **(dict.fromkeys(TRUST_VARIABLES, trusted) if authority else {}),
+            **{name: expand(value, known) for name, value in target.start.env.items()},
+        },
+        files=(
+            *((expand(file.path, known), expand(file.content, known)) for file in files),
+            *(((trusted, authority),) if authority else ()),
+        ),
     )
 
 

@@ -283,6 +283,13 @@ def known_edges() -> tuple[str, ...]:
     return tuple(sorted(_edge_files()))
 
 
+def target_of(data: object, folder: str | None) -> TargetManifest:
+    """Return the manifest that a plan holds as data, with the folder it came from."""
+    target = TargetManifest.model_validate(data)
+    target._folder = Path(folder) if folder else None  # noqa: SLF001 - set once, as `load_target` does
+    return target
+
+
 def target_from_command(
     name: str, command: str, *, env: Mapping[str, str], path: str = "/mcp", image: str | None = None
 ) -> TargetManifest:

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from conformance import paths
-from conformance.errors import CannotJudgeError, PreparationError
+from conformance.errors import CannotJudgeError, NotExercisedError, PreparationError
+from conformance.stage.barred_ports import BarredPort, overrun_port
 from conformance.stage.before import run_commands
 from conformance.stage.child import Child
 from conformance.stage.environment import own_environment
@@ -27,18 +28,22 @@ from conformance.stage.placeholders import Values, expand, expand_argv
 from conformance.stage.preparation import Preparation
 from conformance.stage.readiness import Probe, wait_ready
 from conformance.stage.runtime import Ready
+from conformance.stage.scenario import NEEDS_CONTAINERS, NetworkFault
 from conformance.stage.supervisor import RUN_VARIABLE
+from conformance.wire.reaching import reach
 from conformance.wire.tap_address import TcpAddress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from conformance.evidence.events import JSON
+    from conformance.evidence.network import Standpoint
     from conformance.stage.edge_config import EdgePlan
     from conformance.stage.edge_manifest import EdgeManifest
     from conformance.stage.manifest import BackendManifest, TargetManifest
     from conformance.stage.manifest_tables import ServedFace
     from conformance.stage.plan import Plan
-    from conformance.stage.runtime import EngineAccess, OnEvent
+    from conformance.stage.runtime import EngineAccess, OnEvent, Running
     from conformance.stage.scenario import SpinUp
 
 HOST: Final = "127.0.0.1"
@@ -174,6 +179,7 @@ class ProcessRuntime:
         engine: EngineAccess | None,  # noqa: ARG002 - this runtime starts no containers
         ready: Ready,
         on_event: OnEvent,
+        authority: str | None = None,
     ) -> RunningProcess:
         """Start a gateway with `values` and `secrets` for its placeholders and wait until it is `ready`.
 
@@ -183,7 +189,7 @@ class ProcessRuntime:
 
         def place(port: int, folder: Path) -> Placed:
             own = _own_values(installed, port, folder) | _folder_of(target)
-            launch = prepare(target, {**values, **own}, secrets, spin_up=spin_up)
+            launch = prepare(target, {**values, **own}, secrets, spin_up=spin_up, authority=authority)
             write_files(launch, folder)
             preparation = Preparation(target, {**values, **own}, secrets)
             path = target.endpoint.path if ready is Ready.ANSWERS and target.endpoint.streamable else None
@@ -217,6 +223,24 @@ class ProcessRuntime:
 
     async def _install_edge(self, edge: EdgeManifest) -> Installed:
         return await asyncio.to_thread(ensure_edge, edge, self.on_progress)
+
+    async def filtered_port(self, backend: BackendManifest, *, on_event: OnEvent) -> BarredPort:  # noqa: ARG002
+        """Return an address at which nothing answers TCP: a listener without room for another connection."""
+        return overrun_port(HOST)
+
+    async def dead_port(self, backend: BackendManifest, *, on_event: OnEvent) -> BarredPort:  # noqa: ARG002
+        """Raise NotExercisedError: no engine stands before a process."""
+        raise NotExercisedError(NEEDS_CONTAINERS[NetworkFault.PORT_UNPUBLISHED])
+
+    async def probe(
+        self,
+        url: str,
+        *,
+        gateway: Running | None,  # noqa: ARG002 - processes share this machine's network
+        authority: str | None,
+    ) -> tuple[Standpoint, dict[str, JSON]]:
+        """Try to reach a URL from this machine, where the gateway is too."""
+        return "host", await asyncio.to_thread(reach, url, authority=authority)
 
     async def _start(
         self,

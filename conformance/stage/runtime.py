@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from conformance.evidence.events import JSON, Kind
+from conformance.evidence.network import Standpoint
 from conformance.stage.edge_config import EdgePlan
 from conformance.stage.edge_manifest import EdgeManifest
 from conformance.stage.manifest import BackendManifest, TargetManifest
@@ -79,6 +80,21 @@ class Running(Protocol):
         """Let it run again."""
 
 
+class Barred(Protocol):
+    """An address that cannot be used as it should."""
+
+    @property
+    def address(self) -> TcpAddress:
+        """What the gateway is given."""
+
+    @property
+    def beyond(self) -> TcpAddress | None:
+        """Where what should have answered does not listen."""
+
+    async def stop(self) -> None:
+        """Take it away."""
+
+
 class Runtime(Protocol):
     """One way to run gateways, backends and edges."""
 
@@ -117,11 +133,26 @@ class Runtime(Protocol):
         engine: EngineAccess | None,
         ready: Ready,
         on_event: OnEvent,
+        authority: str | None = None,
     ) -> Running:
         """Prepare and start a gateway with `values` for its placeholders and wait until it is `ready`.
 
-        engine: for a gateway that starts containers. Raises CannotJudgeError, PreparationError where the preparation
-        fails.
+        engine: for a gateway that starts containers. authority: PEM text of a certificate authority that it is to trust
+        beside, or in place of, the usual ones. Raises CannotJudgeError, PreparationError where the preparation fails.
+        """
+
+    async def filtered_port(self, backend: BackendManifest, *, on_event: OnEvent) -> Barred:
+        """Return an address for the gateway at which nothing answers TCP. Raises NotExercisedError."""
+
+    async def dead_port(self, backend: BackendManifest, *, on_event: OnEvent) -> Barred:
+        """Return an address for the gateway that accepts with nothing behind it. Raises NotExercisedError."""
+
+    async def probe(
+        self, url: str, *, gateway: Running | None, authority: str | None
+    ) -> tuple[Standpoint, dict[str, JSON]]:
+        """Try to reach a URL from where a gateway stands; return where that is and what was seen.
+
+        authority: PEM text of the certificate authority that is trusted, None for the machine's own.
         """
 
     async def prepare_edge(self, edge: EdgeManifest) -> str:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 CLIENTS: Final = "clients"
 EDGES: Final = "edges"
+NETWORK: Final = "network"
 SUITES: Final = (
     "initialize_ordering",
     "session_reuse",
@@ -36,10 +37,12 @@ SUITES: Final = (
     "spin_up",
     CLIENTS,
     EDGES,
+    NETWORK,
 )
 
-ASKED_FOR: Final = (CLIENTS, EDGES)
-"""Suites that a run drives only when it is asked for them: they need or install what no gateway needs."""
+ASKED_FOR: Final = (CLIENTS, EDGES, NETWORK)
+"""Suites that a run drives only when it is asked for them: they need or install what no gateway needs, or start one for
+each of their scenarios."""
 
 DEFAULT_SUITES: Final = tuple(suite for suite in SUITES if suite not in ASKED_FOR)
 """Suites that a run drives when it is not told which."""
@@ -94,6 +97,32 @@ class SecondBackend(StrEnum):
         return "hang_on_initialize" if self is SecondBackend.SILENT else "correct"
 
 
+class NetworkFault(StrEnum):
+    """What is wrong on the way from a gateway to its backend; each has the name of the failure class that it is."""
+
+    NONE = "none"
+    TLS = "tls"  # nothing is wrong either, over TLS with a certificate of an authority that the gateway is given
+    PORT_CLOSED = "port-closed"
+    FILTERED = "connect-blocked"  # nothing answers TCP: a rule drops it, or in the process runtime a full accept queue
+    PORT_UNPUBLISHED = "published-port-dead"  # the engine publishes a port on which the container does not listen
+    NAME_MISSING = "name-not-resolved"
+    LOOPBACK = "container-loopback-unreachable"  # `localhost`, in a container
+    TLS_NAME = "tls-name-or-trust"
+    TLS_EXPIRED = "tls-certificate-expired"
+    TLS_UNTRUSTED = "tls-untrusted-issuer"
+    PLAIN_TO_TLS = "plain-http-to-tls"
+    TLS_TO_PLAIN = "tls-to-plain-http"
+    PAGE = "proxy-answers-html"
+    SILENT = "accepts-but-silent"
+
+
+NEEDS_CONTAINERS: Final = {
+    NetworkFault.PORT_UNPUBLISHED: "a port that an engine publishes: the process runtime publishes none",
+    NetworkFault.LOOPBACK: "a loopback address that means another machine: processes share that of this one",
+}
+"""Faults that the process runtime cannot show, each with why."""
+
+
 Drive: TypeAlias = Callable[["Stage"], Awaitable[None]]
 
 
@@ -113,11 +142,12 @@ class Scenario:
     started by the drive. late_registration: the gateway is told its backend by the drive, as its manifest's
     registration says; not exercised where that says nothing. second_backend: the gateway has two backends over HTTP
     (and the instance is fresh), and what is wrong with the second; not exercised where the target's manifest does not
-    say how it is started before two. control: whether the scenario also runs straight at the backend. sentinel: whether
-    a sentinel call guards it; not where a gateway that serves none is what the scenario looks for. any_start: a gateway
-    that does not get ready is what the scenario is about. client: name of the real client that the drive uses, empty
-    where the harness itself is the client. edge: what stands between the clients and the gateway, and how many replicas
-    of it there are (`edge_variant.py`); without one, the gateway alone.
+    say how it is started before two. network: what is wrong on the way from the gateway to its backend (and the
+    instance is fresh). control: whether the scenario also runs straight at the backend. sentinel: whether a sentinel
+    call guards it; not where a gateway that serves none is what the scenario looks for. any_start: a gateway that does
+    not get ready is what the scenario is about. client: name of the real client that the drive uses, empty where the
+    harness itself is the client. edge: what stands between the clients and the gateway, and how many replicas of it
+    there are (`edge_variant.py`); without one, the gateway alone.
     """
 
     name: str
@@ -139,6 +169,7 @@ class Scenario:
     late_backend: bool
     late_registration: bool
     second_backend: SecondBackend | None
+    network: NetworkFault | None
     sentinel: bool
     any_start: bool
     client: str
@@ -174,6 +205,7 @@ def scenario(
     late_backend: bool = False,
     late_registration: bool = False,
     second_backend: SecondBackend | None = None,
+    network: NetworkFault | None = None,
     sentinel: bool = True,
     any_start: bool = False,
     client: str = "",
@@ -185,7 +217,7 @@ def scenario(
     def register(drive: Drive) -> Drive:
         called = name or drive.__name__.replace("_", "-")
         own = second_backend is not None
-        scripted = witness_script != "correct" or backend_face == "sse"
+        scripted = witness_script != "correct" or backend_face == "sse" or network is not None
         if called in _SCENARIOS and inspect.getfile(_SCENARIOS[called].drive) != inspect.getfile(drive):
             raise ValueError(f"two scenarios are called {called}; their names are part of cell ids, rename one")
         _SCENARIOS[called] = Scenario(
@@ -196,20 +228,21 @@ def scenario(
             seconds=seconds,
             revisions=revisions,
             witness_script=witness_script,
-            needs_witness=needs_witness or witness_script != "correct" or own,
-            http_backend=http_backend or backend_face == "sse",
+            needs_witness=needs_witness or witness_script != "correct" or own or network is not None,
+            http_backend=http_backend or backend_face == "sse" or network is not None,
             stdio_backend=stdio_backend,
             http_sse=http_sse,
             credentials=credentials,
             backend_face=backend_face,
             spin_up=spin_up,
             revokes=revokes,
-            control=control and not own and edge is None,
+            control=control and not own and edge is None and network is None,
             late_backend=late_backend,
             late_registration=late_registration,
             second_backend=second_backend,
-            sentinel=sentinel,
-            any_start=any_start,
+            network=network,
+            sentinel=sentinel and network is None,
+            any_start=any_start or network is not None,
             client=client,
             edge=edge,
             drive=drive,

@@ -9,12 +9,13 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 
 from conformance import timing
 from conformance.errors import CannotJudgeError
-from conformance.evidence.events import JSON
+from conformance.evidence.events import JSON, Kind
 from conformance.evidence.transcript import SENTINEL
 from conformance.stage import process_memory, sockets
 from conformance.stage.engine_log import EngineLog
 from conformance.stage.engine_reach import reach
 from conformance.stage.engine_side import ENGINE_PATH
+from conformance.stage.front_ways import FrontWay, front_way
 from conformance.stage.instance import BACKEND_TAP, SECOND_TAP, Instance
 from conformance.stage.manifest import load_client
 from conformance.stage.manifest_tables import Sentinel
@@ -22,6 +23,7 @@ from conformance.stage.plan import Cell
 from conformance.stage.real_client import ClientHost, RealClient
 from conformance.stage.recorder import Recorder
 from conformance.stage.replicas import Replicas
+from conformance.stage.scenario import NetworkFault
 from conformance.wire.driver import McpClient, Reply
 from conformance.wire.sse_driver import SseClient
 from conformance.wire.toxics import Toxic
@@ -56,9 +58,13 @@ class Stage:
         *,
         revision: str | None = None,
         headers: Mapping[str, str] | None = None,
+        way: FrontWay | None = None,
     ) -> McpClient:
-        """Return a new client with a tap of its own; `headers` are sent beside those the target needs."""
-        url = await self.instance.open_client_tap(name, self.cell.slug)
+        """Return a new client with a tap of its own; `headers` are sent beside those the target needs.
+
+        way: where the tap dials in place of the gateway's own address.
+        """
+        url = await self.instance.open_client_tap(name, self.cell.slug, way=way)
         self.taps.append(self.instance.tap_of(name))
         client = McpClient(
             name,
@@ -265,6 +271,22 @@ class Stage:
         gateway = self.instance.gateway
         if gateway is not None and self.cell.runtime == "process":
             self.step("memory.sampled", bytes=await asyncio.to_thread(process_memory.resident, gateway.pid))
+
+    # the network ----------------------------------------------------------------------------------------------------
+
+    async def probe_backend(self) -> None:
+        """Try to reach the gateway's backend by the URL that the gateway was given, from where it stands; record it."""
+        if self.instance.network is not None:
+            for seen in await self.instance.network.probes(self.instance.gateway):
+                self.recorder.stage(Kind.NETWORK_PROBE, seen)
+
+    async def probe_front(self, fault: NetworkFault) -> None:
+        """Try a client's way to the gateway that has that fault, then have a client go it; record both."""
+        async with front_way(self.instance, fault) as way:
+            self.recorder.stage(Kind.NETWORK_PROBE, await way.probe(self.instance.path))
+            client = await self.client(f"by-{fault}", way=way)
+            await client.initialize(deadline=timing.HEADERS_PROMPT)
+            await client.close()
 
     # the containers that the gateway starts -------------------------------------------------------------------------
 

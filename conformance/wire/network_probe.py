@@ -24,6 +24,7 @@ _PING = b'{"jsonrpc":"2.0","id":"network-probe","method":"ping"}'
 _HEAD = 4096
 """Bytes read of an answer at most; its head is all that is looked at."""
 _BAD_REQUEST = 400
+_NO_SUCH_FAMILY = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.ENETUNREACH)
 _ALERT = b"\x15\x03"
 """How a TLS alert begins (RFC 8446, section 5.1): what a TLS server says to a client that spoke plain HTTP."""
 
@@ -106,7 +107,9 @@ class _Try:
                 self.facts |= {"connected": address, "connect_error": ""}
                 return None
             except OSError as error:
-                self.facts["connect_error"] = _error(error)
+                # An address of a family that this side does not have says nothing beside one that it has.
+                if error.errno not in _NO_SUCH_FAMILY or not self.facts["connect_error"]:
+                    self.facts["connect_error"] = _error(error)
                 self.facts["connect_seconds"] = round(time.monotonic() - begun, 3)
                 continue
             self.facts |= {"connected": address, "connect_error": ""}

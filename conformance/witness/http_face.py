@@ -83,6 +83,9 @@ def event(message: JSON, script: Script) -> bytes:
     return b"event: message" + newline + b"data: " + jsonrpc.encode(message) + newline * 2
 
 
+_PAGE = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
+
+
 class Endpoint:
     """The MCP endpoint of one witness process."""
 
@@ -101,6 +104,9 @@ class Endpoint:
                 if not self._script.answers:
                     await wire.gone.wait()
                     return
+                if self._script.page:
+                    await wire.respond(502, {"Content-Type": "text/html", "Via": "1.1 proxy.test"}, _PAGE)
+                    continue
                 await self._handle(wire, request)
         except BadRequestError as error:
             body = jsonrpc.encode(jsonrpc.failure(None, RpcError(jsonrpc.INVALID_REQUEST, str(error))))

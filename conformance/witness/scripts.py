@@ -81,6 +81,8 @@ class Script:
     """Whether each request and notification that comes in is printed on stderr, with its session."""
 
     # HTTP
+    page: bool = False
+    """Whether every request is answered as by a proxy that does not reach the server behind it."""
     json_answers: bool = False
     on_get: OnGet = OnGet.STREAM
     on_call: OnCall = OnCall.ANSWER
@@ -277,6 +279,14 @@ _ALL: Final = (
         description="Takes every message and answers none.",
         failure_class="initialize-hang",
         answers=False,
+    ),
+    Script(
+        name="proxy_page",
+        title="A proxy's page in the server's place",
+        description="Answers every request with 502 and a web page, as a proxy does that reaches no server.",
+        failure_class="proxy-answers-html",
+        faces=HTTP_ONLY,
+        page=True,
     ),
     Script(
         name="banner_on_stdout",

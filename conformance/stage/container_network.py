@@ -1,0 +1,168 @@
+"""Network faults among containers, and probes from inside a container's network namespace, both by helper containers.
+
+A helper shares the namespace of another container (`--network container:ID`), and with it its addresses, routes, filter
+rules and name server, whatever that container's own image lacks. It needs no rights on this machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from docker.errors import DockerException
+from requests.exceptions import RequestException
+
+from conformance.errors import CannotJudgeError, NotExercisedError
+from conformance.stage import images
+from conformance.stage.base_image import BASE_TAG
+from conformance.stage.labels import run_labels
+from conformance.stage.readiness import Probe, wait_ready
+from conformance.wire import network_probe
+from conformance.wire.reaching import CONNECT_SECONDS, READ_SECONDS, with_certificate
+from conformance.wire.tap_address import TcpAddress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import docker
+    from docker.models.containers import Container
+
+    from conformance.evidence.events import JSON
+    from conformance.stage.running_container import ContainerSpec, RunningContainer
+    from conformance.stage.runtime import OnEvent
+
+UNUSED_PORT: Final = 9999
+"""A container's port on which nothing of ours listens."""
+
+HELPER_SECONDS: Final = 60
+"""Longest a helper container may take. It starts in 0.5 s; a probe takes at most three connects and two reads."""
+
+DROP: Final = "iptables --append INPUT --protocol tcp --dport {port} --jump DROP"
+LOOPBACK: Final = "127.0.0.1"
+_BRIDGE: Final = "bridge"
+"""The engine's own network: a port of an internal one cannot be published."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filtered:
+    """A backend in whose network namespace a rule drops what is sent to its port."""
+
+    address: TcpAddress
+    running: RunningContainer
+    beyond: TcpAddress | None = None
+
+    async def stop(self) -> None:
+        """Stop the backend, and its namespace with it."""
+        await self.running.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class WronglyPublished:
+    """A backend of which the engine publishes a port that it does not listen on. beyond: that port, inside."""
+
+    address: TcpAddress
+    beyond: TcpAddress
+    container: Container
+
+    async def stop(self) -> None:
+        """Remove the container."""
+        await asyncio.to_thread(self.container.remove, force=True)
+
+
+async def drop_at(
+    client: docker.DockerClient, running: RunningContainer, run_id: str, on_progress: Callable[[str], None]
+) -> Filtered:
+    """Set a rule in a backend's network namespace that drops what is sent to its port; return what is left of it.
+
+    Raises NotExercisedError where no such rule can be set.
+    """
+    try:
+        image = await asyncio.to_thread(images.ensure_network_tools, client, on_progress)
+        command = DROP.format(port=running.address.port).split()
+        status, said = await asyncio.to_thread(
+            _helper, client, image, command, run_id, network_mode=f"container:{running.id}", cap_add=["NET_ADMIN"]
+        )
+    except CannotJudgeError as error:
+        await running.stop()
+        raise NotExercisedError(f"a rule in a container's network namespace: {error}") from error
+    if status != 0:
+        await running.stop()
+        raise NotExercisedError(f"a rule in a container's network namespace: iptables ended with {status} ({said})")
+    return Filtered(running.address, running)
+
+
+async def publish_wrongly(
+    client: docker.DockerClient, spec: ContainerSpec, *, ready_seconds: float, on_event: OnEvent
+) -> WronglyPublished:
+    """Start a server and have the engine publish, on this machine, a port that it does not listen on.
+
+    Only what comes from this machine's loopback address goes through the engine's port proxy; a tap carries the gateway
+    there. What comes from another network of the engine is filtered. Raises CannotJudgeError.
+    """
+    try:
+        container = await asyncio.to_thread(_published, client, spec)
+    except DockerException as error:
+        raise CannotJudgeError(f"The engine could not publish a port at {LOOPBACK} ({error}).") from error
+    settings = container.attrs["NetworkSettings"]
+    inside = str(settings["Networks"][_BRIDGE]["IPAddress"])
+    published = int(settings["Ports"][f"{UNUSED_PORT}/tcp"][0]["HostPort"])
+    wrong = WronglyPublished(TcpAddress(LOOPBACK, published), TcpAddress(inside, UNUSED_PORT), container)
+    never: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    probe = Probe(TcpAddress(inside, spec.port), None)
+    why = await wait_ready("published", probe, seconds=ready_seconds, exited=never, on_event=on_event)
+    if why is not None:
+        await wrong.stop()
+        raise CannotJudgeError(f"The server behind the published port never got ready: {why}.")
+    return wrong
+
+
+def _published(client: docker.DockerClient, spec: ContainerSpec) -> Container:
+    container = client.containers.run(
+        spec.image,
+        list(spec.argv[1:]),
+        entrypoint=[spec.argv[0]],
+        environment=dict(spec.env),
+        network=_BRIDGE,
+        ports={f"{UNUSED_PORT}/tcp": (LOOPBACK, 0)},
+        labels=dict(spec.labels),
+        detach=True,
+        init=True,
+    )
+    container.reload()
+    return container
+
+
+def probe_inside(
+    client: docker.DockerClient, url: str, *, container: str | None, network: str, authority: str | None, run_id: str
+) -> dict[str, JSON]:
+    """Try to reach a URL from inside a container's network namespace; where there is none, from a new one on `network`.
+
+    Blocks. Raises CannotJudgeError.
+    """
+    asked = {"url": url, "authority": authority, "connect_seconds": CONNECT_SECONDS, "read_seconds": READ_SECONDS}
+    command = ["python3", "-c", inspect.getsource(network_probe), json.dumps(asked)]
+    place = {"network_mode": f"container:{container}"} if container else {"network": network}
+    status, said = _helper(client, BASE_TAG, command, run_id, **place)
+    if status != 0:
+        raise CannotJudgeError(f"A network probe in a container failed (status {status}): {said}")
+    return with_certificate(json.loads(said))
+
+
+def _helper(
+    client: docker.DockerClient, image: str, argv: Sequence[str], run_id: str, **options: Any
+) -> tuple[int, str]:
+    """Run a container to its end; return its exit status and what it printed. Raises CannotJudgeError."""
+    try:
+        container = client.containers.run(
+            image, list(argv[1:]), entrypoint=[argv[0]], labels=run_labels(run_id), detach=True, **options
+        )
+        try:
+            status = int(container.wait(timeout=HELPER_SECONDS)["StatusCode"])
+            return status, container.logs().decode("utf-8", "replace").strip()
+        finally:
+            container.remove(force=True)
+    except (DockerException, RequestException) as error:
+        raise CannotJudgeError(f"The engine could not run a helper container of {image} ({error}).") from error
