@@ -126,6 +126,13 @@ def test_a_known_defect_of_the_parts_is_no_cause_of_its_own() -> None:
     assert states(assertions(cause, driven(failed(), more), driven(judged(Pass("")), more))) == ["pass"] * 3
 
 
+def test_every_cause_that_is_at_work_must_be_named() -> None:
+    cause = replace(CAUSE, also=(Named("wrong-route-html", "gateway", "it is at work as well"),))
+    both = driven(failed(), failed("MGC101", "wrong-route-html"))
+    assert states(assertions(cause, both, GOOD))[1] == "pass"
+    assert states(assertions(cause, BAD, GOOD))[1] == "fail"
+
+
 def test_the_words_of_the_write_up_must_have_been_said() -> None:
     cause = replace(CAUSE, words=("Server not initialized",))
     said = driven(failed(), said="Bad Request: Server not initialized")
@@ -189,6 +196,7 @@ def sample(text: str) -> dict[str, Any]:
         "id": "a", "name": "R0a", "title": text, "story": text, "runtime": "process",
         "rules": ["MGC1"], "words": [text], "remedy": text,
         "true": {"failure_class": text, "title": text, "hop": text},
+        "also": [{"failure_class": text, "hop": text, "why": text}],
         "tempting": [{"failure_class": text, "hop": text, "why": text}],
         "besides": [{"failure_class": text, "hop": text, "why": text}],
         "assertions": [{"assertion": "seen", "state": "pass", "detail": text}],

@@ -64,10 +64,11 @@ class Named:
 class Cause:
     """One separate cause of a field failure.
 
-    rules: those that must fail under it and pass without it. failure_class and hop: what the diagnosis must name.
-    tempting: what it must not name. besides: what it may name as well: known defects of the parts themselves, which
-    the remedy does not touch. words: what the write-up quotes and the failing evidence must hold. load: scenario
-    in which the write-up's success criteria are measured, on both sides and straight at the backend; empty for none.
+    rules: those that must fail under it and pass without it. failure_class and hop: what the diagnosis must name. also:
+    what it must name beside that, where several causes are at work together. tempting: what it must not name. besides:
+    what it may name as well: known defects of the parts themselves, which the remedy does not touch, and what follows
+    from the cause. words: what the write-up quotes and the failing evidence must hold. load: scenario in which the
+    write-up's success criteria are measured, on both sides and straight at the backend; empty for none.
     """
 
     replay: str
@@ -78,6 +79,7 @@ class Cause:
     rules: tuple[str, ...]
     failure_class: str
     hop: str
+    also: tuple[Named, ...]
     tempting: tuple[Named, ...]
     besides: tuple[Named, ...]
     words: tuple[str, ...]
@@ -164,7 +166,7 @@ def _replay(file: Path) -> Replay:
 
 def _cause(replay: str, row: Row, folder: str) -> Cause:
     row.allow_only(
-        "id", "title", "story", "scenario", "backend", "runtime", "rules", "failure_class", "hop", "tempting",
+        "id", "title", "story", "scenario", "backend", "runtime", "rules", "failure_class", "hop", "also", "tempting",
         "besides", "words", "load", "remedy", "target", "failing", "remedied",
     )  # fmt: skip
     rules = row.texts("rules")
@@ -182,6 +184,7 @@ def _cause(replay: str, row: Row, folder: str) -> Cause:
         rules=rules,
         failure_class=_failure_class(row),
         hop=str(row.member("hop", Hop)),
+        also=tuple(_named(item) for item in row.rows("also")),
         tempting=tuple(_named(item) for item in row.rows("tempting")),
         besides=tuple(_named(item) for item in row.rows("besides")),
         words=row.texts("words") if "words" in row.cells else (),

@@ -146,10 +146,10 @@ def _diagnosed(cause: Cause, diagnoses: Sequence[Diagnosis]) -> Asserted:
     for wrong in cause.tempting:
         if found := [pair for pair in named if wrong.fits(*pair)]:
             return _fails(Assertion.DIAGNOSED, f"the wrong guess is named: {found[0][0]} at the {found[0][1]}")
-    true = (cause.failure_class, cause.hop)
-    if true not in named:
-        return _fails(Assertion.DIAGNOSED, f"named is {said}, and not {true[0]} at the {true[1]}")
-    more = [pair for pair in named if pair != true and not any(item.fits(*pair) for item in cause.besides)]
+    true = [(cause.failure_class, cause.hop), *((item.failure_class, item.hop) for item in cause.also)]
+    if missing := [pair for pair in true if pair not in named]:
+        return _fails(Assertion.DIAGNOSED, f"named is {said}, and not {missing[0][0]} at the {missing[0][1]}")
+    more = [pair for pair in named if pair not in true and not any(item.fits(*pair) for item in cause.besides)]
     if more:
         return _fails(Assertion.DIAGNOSED, f"{more[0][0]} at the {more[0][1]} is named as well, as a cause of its own")
     return _holds(Assertion.DIAGNOSED, f"named is {said}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
@@ -64,8 +65,7 @@ def _cause(
             "title": titles[cause.failure_class],
             "hop": cause.hop,
         },
-        "tempting": [{"failure_class": i.failure_class, "hop": i.hop, "why": i.why} for i in cause.tempting],
-        "besides": [{"failure_class": i.failure_class, "hop": i.hop, "why": i.why} for i in cause.besides],
+        **{name: [asdict(item) for item in getattr(cause, name)] for name in ("also", "tempting", "besides")},
         "remedy": cause.remedy,
         "assertions": [item.to_json() for item in found],
         "criteria": _criteria(cause, evidence),

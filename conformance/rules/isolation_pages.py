@@ -78,7 +78,8 @@ def page_can_use_its_session(inputs: Inputs) -> Verdict:
             lacking = ["mcp-session-id"] if issued and not exposed & {"mcp-session-id", "*"} else []
             expected = "the answer that issues a session exposes Mcp-Session-Id"
         if lacking:
-            return fail(expected, f"{item.method} was answered without {', '.join(lacking)}", item)
+            observed = f"{item.method} was answered without {', '.join(lacking)}"
+            return fail(expected, observed, item, symptom="cors-headers-hidden")
     return Pass(f"a page may send and read what a session needs ({len(asked)} answers)", asked[0].events)
 
 
@@ -113,5 +114,6 @@ def wildcard_is_not_beside_credentials(inputs: Inputs) -> Verdict:
                 "the origins that may use credentials are named",
                 f"{item.method} was answered with Access-Control-Allow-Origin: * beside {beside}",
                 item,
+                symptom="origin-not-checked",
             )
     return Pass("no answer lets every page in beside a credential", asked[0].events)

@@ -13,6 +13,7 @@ from conformance.wire.driver import McpClient
 from conformance.witness.manners_streams import LATE
 from scenarios.get_sse.drives import get_in_session
 from scenarios.initialize_ordering.drives import names_listed
+from scenarios.isolation.drives_exposure import page_of_this_machine
 from scenarios.streaming.drives import spaced_events
 
 HANDSHAKES: Final = 1000
@@ -92,6 +93,14 @@ r5_streams_beside = scenario(
     seconds=0.5,
     name="r5-streams-beside",
 )(get_in_session)
+
+
+r5_page = scenario(
+    suite=REPLAYS,
+    kind=ScenarioKind.EXCLUSIVE,
+    brings=("page-asked",),
+    name="r5-page",
+)(page_of_this_machine)
 
 
 @scenario(
