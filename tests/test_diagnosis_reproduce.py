@@ -164,6 +164,17 @@ def test_a_second_backend_is_told_with_its_state() -> None:
     assert "--script hang_on_initialize --listen 127.0.0.1:9001" in second
 
 
+def test_an_edge_and_what_happens_to_replicas_is_told() -> None:
+    story = Story()
+    story.stimulus("replica.kill", replica=1, tap="edge:1", pid=1)
+    edge = {"name": "nginx", "title": "nginx", "replicas": 2, "features": ["affinity cookie"], "variant": {}}
+    lines = commands(story, story.listing(session=None), edge=edge)
+    assert any(line.startswith("# nginx before 2 replica(s) of the gateway: affinity cookie") for line in lines)
+    assert "mcp-gateway-conformance run --target gateway --edge nginx --rule MGC999" in lines
+    assert any(line.endswith("# the edge before the gateway") for line in lines)
+    assert any("kill a replica of the gateway" in line for line in lines)
+
+
 def test_another_backend_is_named() -> None:
     story = Story()
     cell = "gateway/process/everything/2025-11-25/2025-11-25/story"

@@ -6,7 +6,7 @@ import shlex
 import subprocess
 from collections.abc import Sequence
 
-from evidence_builder import Story, request
+from evidence_builder import Story, request, result
 
 from conformance.diagnosis.classify import UNCLASSIFIED, Classified
 from conformance.diagnosis.failure_classes import failure_classes
@@ -149,6 +149,19 @@ def test_a_timeline_has_both_sides_in_order_and_marks_what_decided() -> None:
     assert {"client-tap", "backend-tap", "driver", "engine"} <= {item.point for item in told}
     assert next(item.text for item in told if item.decisive).startswith("client → gateway: POST")
     assert any("gateway → backend: tools/call id 7" in item.text for item in told)
+
+
+def test_behind_an_edge_a_timeline_tells_three_sides() -> None:
+    story = Story()
+    asked = request("tools/list")
+    story.exchange(edge=2, t=0.02, request=asked, sse=[result(1, tools=[])], after=0.1)
+    story.exchange(backend=True, t=0.03, request=asked, sse=[result(1, tools=[])], after=0.05)
+    story.exchange("a", t=0.01, request=asked, sse=[result(1, tools=[])], after=0.2)
+    transcript = story.transcript(edge={"name": "nginx", "replicas": 2})
+    told = [item.text for item in timeline(transcript, transcript.client()[0].events)]
+    assert any(text.startswith("client → edge: POST") for text in told)
+    assert any(text.startswith("edge → gateway 2: POST") for text in told)
+    assert any(text.startswith("gateway → backend: POST") for text in told)
 
 
 def test_a_timeline_is_bounded_and_keeps_what_decided() -> None:

@@ -356,3 +356,22 @@ def test_many_annotations_are_counted(tmp_path):
 @pytest.mark.parametrize("name", ["../../etc", ".hidden", "-x", "a/b\\c", ""])
 def test_file_names_stay_in_their_folder(name):
     assert re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", escape.file_name(name))
+
+
+def test_a_timeline_behind_an_edge_has_three_columns():
+    moments = [
+        Moment(0.0, "client-tap", "client → edge: POST", decisive=True),
+        Moment(0.1, "edge-tap", "edge → gateway 1: POST"),
+        Moment(0.2, "backend-tap", "gateway → backend: POST"),
+    ]
+    head, _, *lines = two_sided(moments).splitlines()
+    assert [column.strip() for column in head.split("│")] == [
+        "seconds",
+        "client's side",
+        "behind the edge",
+        "backend's side",
+    ]
+    for number, line in enumerate(lines, 1):
+        filled = [place for place, column in enumerate(line.split("│")) if place and column.strip()]
+        assert filled == [number]
+    assert "behind the edge" not in two_sided(moments[:1])

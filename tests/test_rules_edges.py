@@ -20,7 +20,15 @@ INITIALIZE = request("initialize", 0, protocolVersion="2025-11-25", capabilities
 
 def header(**variant: Any) -> dict[str, Any]:
     replicas = variant.pop("replicas", 1)
-    return {"name": "nginx", "title": "nginx", "version": "1", "replicas": replicas, "fault": False, "variant": variant}
+    return {
+        "name": "nginx",
+        "title": "nginx",
+        "version": "1",
+        "replicas": replicas,
+        "fault": False,
+        "features": [],
+        "variant": variant,
+    }
 
 
 def verdict(rule_id: str, story: Story, **variant: Any) -> Verdict:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from conformance.diagnosis.facts_edge import tls_handshake_failed
 from conformance.diagnosis.failure import Fact, Failure
 from conformance.evidence.events import Event, Kind
 from conformance.evidence.network import Facts, Leg, is_page, probes, seen_at, sent_by_gateway, standpoint
@@ -33,6 +34,8 @@ def name_has_address(failure: Failure) -> bool | None:
 def tcp_was_accepted(failure: Failure) -> bool | None:
     """The endpoint accepted a TCP connection of a probe."""
     facts = _own(failure)
+    if facts is None and tls_handshake_failed(failure):
+        return True
     return None if facts is None or facts["name_error"] else bool(facts["connected"])
 
 

@@ -9,6 +9,7 @@ from typing import Final
 from conformance import timing
 from conformance.diagnosis import facts_behind as behind
 from conformance.diagnosis import facts_client as client
+from conformance.diagnosis import facts_edge as edge
 from conformance.diagnosis.failure import Fact, Failure, answered_at, ended, has_result, listed
 from conformance.evidence.events import Kind
 from conformance.evidence.transcript import Beat, Exchange
@@ -216,6 +217,8 @@ def foreign_event(failure: Failure) -> bool | None:
 def came_late(failure: Failure) -> bool | None:
     """Headers or events came late, or all at once, that the hop behind had sent spaced in time."""
     subject = failure.subject
+    if (at_edge := edge.came_late(failure)) is not None:
+        return at_edge
     if subject is None or not failure.through.sees_backend:
         return None
     hop = [i for i in failure.through.backend if i.method == subject.method and i.is_stream and i.t >= subject.t]
@@ -312,8 +315,8 @@ def version_missing(failure: Failure) -> bool | None:
 
 def several_replicas(failure: Failure) -> bool | None:
     """Several replicas of the gateway stood behind one address."""
-    if (edge := failure.through.edge) is not None:
-        return bool(edge["replicas"] > 1)
+    if (stood := failure.through.edge) is not None:
+        return bool(stood["replicas"] > 1)
     return None if failure.through.header.get("redaction") == "foreign" else False
 
 

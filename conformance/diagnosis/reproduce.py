@@ -30,6 +30,13 @@ _BY_HAND: Final = {
     "gateway.start": "start the gateway again",
     "gateway.kill": "kill the gateway (SIGKILL)",
     "containers.kill": "kill the backend's container (SIGKILL)",
+    "replica.stop": "stop a replica of the gateway",
+    "replica.start": "start that replica again",
+    "replica.kill": "kill a replica of the gateway (SIGKILL)",
+    "replica.pause": "keep a replica of the gateway from running (SIGSTOP)",
+    "replica.resumed": "let that replica run again (SIGCONT)",
+    "replica.cut-off": "let nothing pass between the edge and a replica of the gateway",
+    "replica.reachable": "let everything pass again",
 }
 """What a scenario does beside its requests that a reader has to do, too: stimulus and words."""
 
@@ -49,7 +56,9 @@ def reproduce(transcript: Transcript, decisive: tuple[int, ...], rule_id: str, e
         lines.append(f"# the backend: {cell[2]} {transcript.header.get('backend_version', '')}".rstrip())
     if steps:
         requests = _requests(transcript, steps, subjects)
-        lines.append(f"GATEWAY=http://HOST:PORT{_endpoint(transcript)}  # the gateway under test")
+        lines += _edge(transcript, rule_id)
+        subject = "the edge before the gateway" if transcript.edge is not None else "the gateway under test"
+        lines.append(f"GATEWAY=http://HOST:PORT{_endpoint(transcript)}  # {subject}")
         path = str(transcript.header.get("sse_path"))
         old = ((name, said.format(path=path)) for name, said in _OLD_TRANSPORT.items())
         lines += [said for name, said in old if any(f"${name}" in line for line in requests)]
@@ -73,6 +82,20 @@ def _backends(transcript: Transcript) -> list[str]:
         when = "its address; do not start it yet" if second is SecondBackend.DOWN else "point the gateway at it, too"
         lines.append(f"{witness} {second.script} --listen 127.0.0.1:9001  # the second backend: {when}")
     return lines
+
+
+def _edge(transcript: Transcript, rule_id: str) -> list[str]:
+    """Return what is to stand before the gateway, in words and as the command that drives it again so."""
+    edge = transcript.edge
+    if edge is None:
+        return []
+    asked = ", ".join(edge["features"]) or "as recommended"
+    target = str(transcript.header.get("cell")).partition("/")[0]
+    run = f"mcp-gateway-conformance run --target {shlex.quote(target)}"
+    return [
+        f"# {edge['title']} before {edge['replicas']} replica(s) of the gateway: {asked}; all of it again:",
+        f"{run} --edge {edge['name']} --rule {shlex.quote(rule_id)}",
+    ]
 
 
 def _subjects(transcript: Transcript, wanted: frozenset[int]) -> list[Exchange]:

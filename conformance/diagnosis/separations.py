@@ -14,6 +14,7 @@ from typing import Final, TypeAlias
 from conformance.diagnosis import facts_behind as behind
 from conformance.diagnosis import facts_cancellation as cancellation
 from conformance.diagnosis import facts_client as client
+from conformance.diagnosis import facts_edge as edge
 from conformance.diagnosis import facts_http_sse as http_sse
 from conformance.diagnosis import facts_isolation as isolation
 from conformance.diagnosis import facts_lists as lists
@@ -189,14 +190,14 @@ _STREAM: Final[Mapping[str, Mapping[str, Separator]]] = {
 
 _KEEP_ALIVE: Final[Mapping[str, Mapping[str, Separator]]] = {
     "idle-stream-no-heartbeat": {
-        "intermediary-idle-cut": (client.response_stayed_open, True),
+        "intermediary-idle-cut": (edge.open_or_missed_a_beat, True),
         "get-sse-dead-stream": (behind.server_message_arrived, True),
         "proxy-buffers-sse": (scene.came_late, False),
         "heartbeat-storm": (client.stream_carried_bytes, False),
     },
     "heartbeat-storm": {"idle-stream-no-heartbeat": (client.stream_carried_bytes, True)},
     "intermediary-idle-cut": {
-        "idle-stream-no-heartbeat": (client.stream_carried_bytes, True),
+        "idle-stream-no-heartbeat": (edge.cut_without_excuse, True),
         "gateway-timeout-too-short": (client.subject_is_get, True),
         "stale-session-after-restart": (client.session_served_after, True),
         "keepalive-socket-race": (client.subject_got_status, True),
@@ -534,6 +535,34 @@ _NETWORK: Final[Mapping[str, Mapping[str, Separator]]] = {
     },
 }
 
+_EDGE: Final[Mapping[str, Mapping[str, Separator]]] = {
+    "replica-affinity-missing": {
+        "dead-replica-in-rotation": (edge.edge_answered_itself, False),
+        "session-id-changed": (edge.session_met_several_replicas, True),
+        "stale-session-after-restart": (edge.session_met_several_replicas, True),
+        "upstream-session-per-call": (edge.session_met_several_replicas, True),
+        "unknown-session-wrong-status": (edge.session_met_several_replicas, True),
+    },
+    "header-lost-at-edge": {
+        "session-id-demanded": (edge.header_was_lost, True),
+        "version-header-dropped": (edge.header_was_lost, True),
+        "accept-406": (scene.status(406), False),
+        "host-header-421": (scene.status(421), False),
+    },
+    "dead-replica-in-rotation": {
+        "replica-affinity-missing": (edge.edge_answered_itself, True),
+        "silent-replica-awaited": (edge.edge_answered_itself, True),
+        "stale-session-after-restart": (edge.edge_answered_itself, True),
+        "connect-blocked": (client.connection_was_made, True),
+        "container-not-ready": (edge.replica_had_ended, True),
+    },
+    "silent-replica-awaited": {
+        "dead-replica-in-rotation": (edge.edge_answered_itself, False),
+        "initialize-hang": (edge.other_replicas_served, True),
+        "hang-on-upstream-error": (edge.replica_was_silent, True),
+    },
+}
+
 SEPARATIONS: Final[Mapping[str, Mapping[str, Separator]]] = {
     **_LIFECYCLE,
     **_SESSION,
@@ -547,4 +576,5 @@ SEPARATIONS: Final[Mapping[str, Mapping[str, Separator]]] = {
     **_REPEATS_AND_VERSIONS,
     **_EXPOSURE,
     **_NETWORK,
+    **_EDGE,
 }

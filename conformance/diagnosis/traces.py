@@ -13,6 +13,7 @@ from typing import Final
 
 from conformance.diagnosis import facts_behind as behind
 from conformance.diagnosis import facts_cancellation as cancellation
+from conformance.diagnosis import facts_edge as edge
 from conformance.diagnosis import facts_http_sse as http_sse
 from conformance.diagnosis import facts_isolation as isolation
 from conformance.diagnosis import facts_messages as messages
@@ -97,6 +98,9 @@ TRACES: Final[Mapping[str, Fact]] = {
     "engine-loss-not-recovered": spin_up.engine_came_back,
     "revoked-entry-served": spin_up.backend_was_revoked,
     # the network and what stands before the gateway
+    "header-lost-at-edge": edge.header_was_lost,
+    "dead-replica-in-rotation": edge.replica_had_ended,
+    "silent-replica-awaited": edge.replica_was_silent,
     "connect-blocked": scene.connect_failed,
     "tls-name-or-trust": scene.backend_silent,
     **{

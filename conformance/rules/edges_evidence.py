@@ -17,6 +17,10 @@ from conformance.rules.keep_alive_evidence import end_of
 
 SUITE: Final = "edges"
 SESSION: Final = "mcp-session-id"
+SENT: Final = ("accept", "content-type", SESSION, "mcp-protocol-version", "last-event-id", "authorization")
+"""Headers of a request that an edge must hand on."""
+ANSWERED: Final = ("content-type", SESSION, "www-authenticate", "allow")
+"""Headers of a response that an edge must hand on."""
 REDIRECTS: Final = (301, 302, 303, 307, 308)
 
 
@@ -91,7 +95,7 @@ def calls(transcript: Transcript) -> tuple[Passage, ...]:
     return tuple(item for item in posts(transcript) if item.front.rpc_method == "tools/call" and item.back is not None)
 
 
-def handshakes_failed(transcript: Transcript) -> tuple[Event, ...]:
+def handshake_failures(transcript: Transcript) -> tuple[Event, ...]:
     """Return the connections of clients that ended in the TLS handshake with the edge."""
     failed = (event for event in transcript.of(Kind.CONN_FAILED) if event.point is Point.CLIENT_TAP)
     return tuple(event for event in failed if "TLS handshake" in str(event.data.get("error")))
@@ -121,3 +125,24 @@ def refusal(exchange: Exchange) -> str:
 def edged(name: str, missing: str, holds: Callable[[Transcript], object]) -> Precondition:
     """Return a precondition of this family: an edge stood there, and something was seen."""
     return Precondition(name, missing, lambda transcript: transcript.edge is not None and bool(holds(transcript)))
+
+
+def lost_header(item: Passage) -> str:
+    """Return which header the edge dropped or changed, on its way to the replica or back; empty for none."""
+    assert item.back is not None
+    for name in SENT:
+        if name in item.front.headers and item.back.headers.get(name) != item.front.headers[name]:
+            asked = f"{item.front.method} {item.front.rpc_method or ''}".rstrip()
+            return f"{_how(name, item.back.headers.get(name))} of {asked}"
+    if item.front.status != item.back.status:
+        return ""  # the edge's own answer: other rules speak of that
+    for name in ANSWERED:
+        if name in item.back.response_headers:
+            came = item.front.response_headers.get(name)
+            if came != item.back.response_headers[name]:
+                return f"{_how(name, came)} of the answer {item.back.status}"
+    return ""
+
+
+def _how(name: str, now: str | None) -> str:
+    return f"dropped {name}" if now is None else f"changed {name} to {now!r}"

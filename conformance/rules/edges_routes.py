@@ -10,11 +10,11 @@ from conformance.evidence.transcript import Exchange, Transcript
 from conformance.rules.base import Inputs, Level, Side, fail, rule
 from conformance.rules.edges_evidence import (
     REDIRECTS,
-    SESSION,
     SUITE,
     Passage,
     edged,
-    handshakes_failed,
+    handshake_failures,
+    lost_header,
     passages,
     posts,
     refusal,
@@ -24,11 +24,9 @@ from conformance.rules.edges_evidence import (
 )
 from conformance.rules.verdicts import NotApplicable, NotExercised, Pass, Verdict
 
-SENT: Final = ("accept", "content-type", SESSION, "mcp-protocol-version", "last-event-id", "authorization")
-"""Headers of a request that an edge must hand on."""
-ANSWERED: Final = ("content-type", SESSION, "www-authenticate", "allow")
-"""Headers of a response that an edge must hand on."""
 _ROUTES: Final = "wrong-route-html"
+_TLS_CLASSES: Final = {"has expired": "tls-certificate-expired", "issuer certificate": "tls-untrusted-issuer"}
+"""Failure classes by what OpenSSL says of a certificate that is not accepted (X509_verify_cert_error_string)."""
 
 
 def _refused(transcript: Transcript) -> tuple[Passage, ...]:
@@ -52,7 +50,7 @@ TLS: Final = edged("edge-tls", "an edge that speaks TLS", lambda t: variant(t).g
     side=Side.SERVER,
     requirements=("EDGE-07",),
     when=TLS,
-    failure_classes=("tls-name-or-trust",),
+    failure_classes=("tls-name-or-trust", "tls-certificate-expired", "tls-untrusted-issuer"),
 )
 def certificate_is_accepted(inputs: Inputs) -> Verdict:
     """Judge the TLS handshakes of clients with the edge.
@@ -64,14 +62,15 @@ def certificate_is_accepted(inputs: Inputs) -> Verdict:
     Known gaps: what real clients trust is theirs to say; TLS versions and ciphers are not varied.
     """
     through = inputs.through
-    failed = handshakes_failed(through)
+    failed = handshake_failures(through)
     if failed:
+        said = str(failed[0].data["error"])
         return fail(
             "a certificate for the name that was asked for, in force, of an authority that the client trusts",
-            str(failed[0].data["error"]).partition(": ")[2],
+            said.partition(": ")[2],
             events=tuple(event.seq for event in failed),
             charged_to=Hop.EDGE,
-            symptom="tls-name-or-trust",
+            symptom=next((name for words, name in _TLS_CLASSES.items() if words in said), "tls-name-or-trust"),
         )
     answered = [item for item in through.client() if item.status is not None]
     if not answered:
@@ -173,7 +172,7 @@ def headers_pass(inputs: Inputs) -> Verdict:
     """
     pairs = [item for item in passages(inputs.through) if item.back is not None]
     for item in pairs:
-        if changed := _changed(item):
+        if changed := lost_header(item):
             return fail(
                 "the header as it was sent",
                 f"{title(inputs.through)} {changed}",
@@ -182,27 +181,6 @@ def headers_pass(inputs: Inputs) -> Verdict:
                 symptom="header-lost-at-edge",
             )
     return Pass(f"the headers of {len(pairs)} exchanges are the same on both sides", pairs[0].front.events)
-
-
-def _changed(item: Passage) -> str:
-    """Return which header the edge dropped or changed, on its way to the replica or back; empty for none."""
-    assert item.back is not None
-    for name in SENT:
-        if name in item.front.headers and item.back.headers.get(name) != item.front.headers[name]:
-            asked = f"{item.front.method} {item.front.rpc_method or ''}".rstrip()
-            return f"{_how(name, item.back.headers.get(name))} of {asked}"
-    if item.front.status != item.back.status:
-        return ""  # the edge's own answer: other rules speak of that
-    for name in ANSWERED:
-        if name in item.back.response_headers:
-            came = item.front.response_headers.get(name)
-            if came != item.back.response_headers[name]:
-                return f"{_how(name, came)} of the answer {item.back.status}"
-    return ""
-
-
-def _how(name: str, now: str | None) -> str:
-    return f"dropped {name}" if now is None else f"changed {name} to {now!r}"
 
 
 @rule(

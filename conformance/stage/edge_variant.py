@@ -128,7 +128,13 @@ class EdgeSetup:
 
     def to_json(self) -> dict[str, JSON]:
         """Return what the evidence's header says of it."""
-        return {"name": self.name, "replicas": self.replicas, "fault": self.fault, "variant": asdict(self.variant)}
+        return {
+            "name": self.name,
+            "replicas": self.replicas,
+            "fault": self.fault,
+            "features": list(self.variant.features()),
+            "variant": asdict(self.variant),
+        }
 
 
 FEATURES: Final = frozenset(

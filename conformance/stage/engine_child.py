@@ -475,7 +475,7 @@ def _edge(scenario: Scenario, instance: Instance | None) -> JSON:
     """Return what the evidence's header says of the edge, None where none was asked for."""
     if instance is not None and instance.edge is not None:
         return instance.edge.header()
-    return scenario.edge.to_json() if scenario.edge else None
+    return {**scenario.edge.to_json(), "title": load_edge(scenario.edge.name).title} if scenario.edge else None
 
 
 def main() -> None:

@@ -34,7 +34,7 @@ async def routed(stage: Stage) -> None:
 
 
 async def rolling_restart(stage: Stage) -> None:
-    """Restart the replicas one after the other under open sessions and streams; who is refused begins anew."""
+    """Restart the replicas one by one under open sessions and streams; go on with each, and let others come."""
     clients = await _sessions(stage)
     async with AsyncExitStack() as streams:
         for client in clients:
@@ -44,6 +44,7 @@ async def rolling_restart(stage: Stage) -> None:
             await stage.wait(timing.EDGE_NOTICES, "the edge finds the replica again")
             for client in clients:
                 await _go_on(stage, client)
+    await _newcomers(stage)
 
 
 async def killed(stage: Stage) -> None:

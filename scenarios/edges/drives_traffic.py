@@ -77,6 +77,7 @@ def quiet_stream(seconds: float, *, coding: str = "identity") -> Drive:
             stage.step("get.opened", status=stream.status)
             if stream.status is None or stream.is_stream:
                 await stage.wait(seconds, "nothing is said on the stream but what keeps it alive")
+        await client.tools()  # whether the session has survived its stream
         await client.delete()
 
     return drive
