@@ -319,11 +319,12 @@ class Engine:
         lag = asyncio.create_task(recorder.watch_lag())
         self.say("driving", cell=cell.id, seconds=scenario.seconds)
         error, healthy = "", True
+        deadline = scenario.seconds + CELL_GRACE + self._starts_again(cell)
         try:
-            async with asyncio.timeout(scenario.seconds + CELL_GRACE):
+            async with asyncio.timeout(deadline):
                 healthy = await self._drive(stage, scenario)
         except TimeoutError:
-            error, healthy = f"the drive did not end within {scenario.seconds + CELL_GRACE} s", False
+            error, healthy = f"the drive did not end within {deadline:g} s", False
         except HarnessError as trouble:
             error, healthy = str(trouble), False
         except Exception:  # noqa: BLE001 - a scenario that breaks is ours, and the evidence so far is kept
@@ -363,6 +364,13 @@ class Engine:
             return False  # recorded as a stimulus; the instance is replaced, this cell's evidence stands
         stage.instance.healthy = True  # and the next scenario on it needs no sentinel of its own before
         return True
+
+    def _starts_again(self, cell: Cell) -> float:
+        """Return how long starts may take, in seconds, that are part of a drive: of replicas behind an edge."""
+        target, scenario = self.targets.get(cell.target), scenarios()[cell.scenario]
+        if target is None or scenario.edge is None or scenario.kind is not ScenarioKind.DESTRUCTIVE:
+            return 0.0
+        return scenario.edge.replicas * target.ready.seconds
 
     async def _write(self, stage: Stage, scenario: Scenario, error: str) -> None:
         instance = stage.instance
