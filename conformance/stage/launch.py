@@ -62,7 +62,7 @@ def prepare(
     command = spun.command if spun else target.start.command
     if spun is not None and spin_up is SpinUp.NOT_ENABLED:
         command = spun.not_enabled or command
-    trusted = f"{known['config_dir']}/{AUTHORITY_FILE}"
+    trusted = expand(f"{{config_dir}}/{AUTHORITY_FILE}", known) if authority else ""
     return Launch(
         argv=expand_argv(command, known),
         env={
