@@ -218,7 +218,7 @@ def _topology(replay: str, row: Row, side: Side, folder: str) -> Topology:
     own = Row(f"{row.where}, {side}", {**cells, **dict(row.cells.get(side, {}))})
     own.allow_only(*shared, "arguments", "env")
     named = own.text("target")
-    base = load_target(FIXTURES / "replays" / folder / named if named.endswith(".toml") else named)
+    base = load_target((FIXTURES / "replays" / folder / named).resolve() if named.endswith(".toml") else named)
     arguments = own.texts("arguments") if "arguments" in own.cells else ()
     start = base.start.model_copy(
         update={

@@ -406,7 +406,7 @@ class Engine:
             "client_tapped": True,
             "backend_face": scenario.backend_face,
             "second_backend": str(scenario.second_backend) if scenario.second_backend else "",
-            "network_fault": str(scenario.network) if scenario.network else "",
+            "network_fault": str(scenario.network) if scenario.network and not scenario.untold else "",
             "client": scenario.client,
             "client_version": load_client(scenario.client).version if scenario.client else "",
             "sse_path": (target.endpoint.sse_path or "") if target else "",

@@ -143,11 +143,12 @@ class Scenario:
     registration says; not exercised where that says nothing. second_backend: the gateway has two backends over HTTP
     (and the instance is fresh), and what is wrong with the second; not exercised where the target's manifest does not
     say how it is started before two. network: what is wrong on the way from the gateway to its backend (and the
-    instance is fresh). control: whether the scenario also runs straight at the backend. sentinel: whether a sentinel
-    call guards it; not where a gateway that serves none is what the scenario looks for. any_start: a gateway that does
-    not get ready is what the scenario is about. client: name of the real client that the drive uses, empty where the
-    harness itself is the client. edge: what stands between the clients and the gateway, and how many replicas of it
-    there are (`edge_variant.py`); without one, the gateway alone.
+    instance is fresh). untold: the evidence does not say what was done to the network, so that rules judge as they do
+    where nobody did it on purpose. control: whether the scenario also runs straight at the backend. sentinel: whether a
+    sentinel call guards it; not where a gateway that serves none is what the scenario looks for. any_start: a gateway
+    that does not get ready is what the scenario is about. client: name of the real client that the drive uses, empty
+    where the harness itself is the client. edge: what stands between the clients and the gateway, and how many replicas
+    of it there are (`edge_variant.py`); without one, the gateway alone.
     """
 
     name: str
@@ -170,6 +171,7 @@ class Scenario:
     late_registration: bool
     second_backend: SecondBackend | None
     network: NetworkFault | None
+    untold: bool
     sentinel: bool
     any_start: bool
     client: str
@@ -206,6 +208,7 @@ def scenario(
     late_registration: bool = False,
     second_backend: SecondBackend | None = None,
     network: NetworkFault | None = None,
+    untold: bool = False,
     sentinel: bool = True,
     any_start: bool = False,
     client: str = "",
@@ -241,6 +244,7 @@ def scenario(
             late_registration=late_registration,
             second_backend=second_backend,
             network=network,
+            untold=untold,
             sentinel=sentinel and network is None,
             any_start=any_start or network is not None,
             client=client,

@@ -7,10 +7,11 @@ from typing import Final
 from conformance import timing
 from conformance.stage.edge_variant import Affinity, Buffering, EdgeSetup, EdgeVariant, Tls
 from conformance.stage.manifest import load_client
-from conformance.stage.scenario import REPLAYS, Drive, ScenarioKind, scenario
+from conformance.stage.scenario import REPLAYS, Drive, NetworkFault, ScenarioKind, scenario
 from conformance.stage.stage import Stage
 from scenarios.clients.drives import LASTING, TRIES, lasting
 from scenarios.edges import drives_clients, drives_replicas, drives_traffic
+from scenarios.initialize_ordering.drives import names_listed
 
 CLIENT: Final = "typescript-sdk-1"
 BALANCER: Final = "haproxy"
@@ -50,6 +51,25 @@ async def restart_under_a_real_client(stage: Stage) -> None:
     """Restart the gateway under the TypeScript SDK's client, which then goes on calling."""
     await lasting(stage, load_client(CLIENT))
 
+
+async def registered(stage: Stage) -> None:
+    """Register an address with a gateway that connects to it, try the way there, and list the tools."""
+    await stage.register_backend()
+    await stage.probe_backend()
+    await names_listed(await stage.client("a"))
+
+
+for _name, _network in (("filtered", NetworkFault.FILTERED), ("open", NetworkFault.NONE)):
+    scenario(
+        suite=REPLAYS,
+        name=f"r4-port-{_name}",
+        kind=ScenarioKind.DESTRUCTIVE,
+        brings=("network-probed",),
+        seconds=timing.ANSWER,
+        network=_network,
+        untold=True,
+        late_registration=True,
+    )(registered)
 
 for _tls in (Tls.WRONG_NAME, Tls.PRIVATE_CA):
     _before(f"r4-tls-{_tls}", drives_traffic.handshake, BALANCER, EdgeVariant(tls=_tls), brings=("edge-tls",))

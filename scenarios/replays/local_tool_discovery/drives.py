@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from conformance import timing
-from conformance.stage.scenario import REPLAYS, ScenarioKind, scenario
+from conformance.stage.scenario import REPLAYS, NetworkFault, ScenarioKind, scenario
 from conformance.stage.stage import Stage
 from scenarios.get_sse.drives import get_in_session
 from scenarios.initialize_ordering.drives import look_for_tools, names_listed
@@ -58,6 +58,24 @@ async def r1_registered_when_ready(stage: Stage) -> None:
     """Register a server that serves, and list its tools; the control run lists them straight at the server."""
     await stage.register_backend()
     await names_listed(await stage.client("a"))
+
+
+async def reached(stage: Stage) -> None:
+    """Try the way to the server from where the gateway stands, then list the tools through the gateway."""
+    await stage.probe_backend()
+    await names_listed(await stage.client("a"))
+
+
+for _name, _network in (("localhost", NetworkFault.LOOPBACK), ("reachable", NetworkFault.NONE)):
+    scenario(
+        suite=REPLAYS,
+        name=f"r1-registered-{_name}",
+        kind=ScenarioKind.DESTRUCTIVE,
+        brings=("network-probed",),
+        seconds=timing.ANSWER,
+        network=_network,
+        untold=True,
+    )(reached)
 
 
 r1_stream_opened = scenario(
