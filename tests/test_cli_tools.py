@@ -118,7 +118,7 @@ def engine(monkeypatch):
     def stands(check):
         async def probe():
             await asyncio.sleep(0)
-            return EngineReport("1" if check.ok else "", "", check, check, check)
+            return EngineReport("1" if check.ok else "", "", check, check, check, check)
 
         monkeypatch.setattr(doctor, "probe_engine", probe)
 

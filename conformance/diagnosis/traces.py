@@ -40,8 +40,6 @@ TRACES: Final[Mapping[str, Fact]] = {
     "upstream-session-per-call": behind.backend_has_many_sessions,
     "upstream-session-shared": behind.backend_sessions_are_shared,
     "replica-affinity-missing": scene.several_replicas,
-    "dead-replica-in-rotation": scene.several_replicas,
-    "silent-replica-awaited": scene.several_replicas,
     "ephemeral-state-loss": scene.calls_met_several_processes,
     "era-mismatch": scene.modern_peer,
     "version-header-dropped": scene.version_missing,

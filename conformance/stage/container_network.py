@@ -16,12 +16,14 @@ from docker.errors import DockerException
 from requests.exceptions import RequestException
 
 from conformance.errors import CannotJudgeError, NotExercisedError
+from conformance.evidence.network import obstacle
 from conformance.stage import images
 from conformance.stage.base_image import BASE_TAG
-from conformance.stage.labels import run_labels
+from conformance.stage.engine import connect
+from conformance.stage.labels import RUN_LABEL, run_labels
 from conformance.stage.readiness import Probe, wait_ready
 from conformance.wire import network_probe
-from conformance.wire.reaching import CONNECT_SECONDS, READ_SECONDS, with_certificate
+from conformance.wire.reaching import CONNECT_SECONDS, READ_SECONDS, reach, with_certificate
 from conformance.wire.tap_address import TcpAddress
 
 if TYPE_CHECKING:
@@ -135,6 +137,22 @@ def _published(client: docker.DockerClient, spec: ContainerSpec) -> Container:
     return container
 
 
+def filter_trouble(client: docker.DockerClient, run_id: str) -> str | None:
+    """Try a filter's rule in a namespace of its own; return what keeps it from being set, empty when nothing does.
+
+    None where the image that sets it was not built yet; nothing is built here. Blocks.
+    """
+    built = client.images.list(name=images.NETWORK_TOOLS)
+    if not built:
+        return None
+    command = DROP.format(port=UNUSED_PORT).split()
+    try:
+        status, said = _helper(client, str(built[0].id), command, run_id, network_mode="none", cap_add=["NET_ADMIN"])
+    except CannotJudgeError as error:
+        return str(error)
+    return f"iptables ended with {status} ({said})" if status else ""
+
+
 def probe_inside(
     client: docker.DockerClient, url: str, *, container: str | None, network: str, authority: str | None, run_id: str
 ) -> dict[str, JSON]:
@@ -149,6 +167,26 @@ def probe_inside(
     if status != 0:
         raise CannotJudgeError(f"A network probe in a container failed (status {status}): {said}")
     return with_certificate(json.loads(said))
+
+
+async def listens_inside(running: RunningContainer) -> str | None:
+    """Return one clause on what listens in a container at its port and is not reached from outside; None for nothing.
+
+    A program that listens on the loopback address alone is up in its own namespace and refuses everywhere else.
+    """
+    outside = await asyncio.to_thread(reach, f"http://{running.address}/")
+    url = f"http://{LOOPBACK}:{running.address.port}/"
+    try:
+        client = await asyncio.to_thread(connect)
+        run_id = running.spec.labels[RUN_LABEL]
+        within = await asyncio.to_thread(
+            probe_inside, client, url, container=running.id, network="", authority=None, run_id=run_id
+        )
+        await asyncio.to_thread(client.close)
+    except CannotJudgeError:
+        return None  # what was seen from outside stands without it
+    found = obstacle(outside | {"place": "host"}, [within | {"place": "gateway"}])
+    return found.says if found is not None and found.kind == "container-loopback-unreachable" else None
 
 
 def _helper(

@@ -335,14 +335,13 @@ async def _start_ready(
         await container.capture()
         return container
     ended = container.returncode
+    inside = await container_network.listens_inside(container) if ended is None else None
     await container.stop()
     if preparation is not None and ended == before.FAILED:
         raise preparation.failed(preparation.shown(container.tail()), "start.before")
-    how = f"it ended with status {ended}" if ended is not None else why
-    raise CannotJudgeError(
-        f"{manifest.title} never got ready: {how}; correct its start command or raise ready.seconds. "
-        f"Its last lines:\n{container.tail()}"
-    )
+    how = f"it ended with status {ended}" if ended is not None else (inside or why)
+    remedy = "have it listen on {host}" if inside else "correct its start command or raise ready.seconds"
+    raise CannotJudgeError(f"{manifest.title} never got ready: {how}; {remedy}. Its last lines:\n{container.tail()}")
 
 
 def _own_values(manifest: TargetManifest | BackendManifest) -> dict[str, str]:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from docker.errors import DockerException
 
 from conformance.errors import HarnessError
 from conformance.stage.base_image import BASE_TAG, BUILD_COMMAND, is_current
+from conformance.stage.container_network import filter_trouble
 from conformance.stage.engine import connect
 from conformance.stage.engine_cleanup import remove_run_with
 from conformance.stage.networks import check_routes, create_networks
 
 if TYPE_CHECKING:
     import docker
+
+
+FILTERS: Final = "network filters"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +42,17 @@ class EngineReport:
     engine: Check
     base_image: Check
     routes: Check
+    filters: Check
 
     @property
     def checks(self) -> tuple[Check, ...]:
         """All checks, in the order in which they depend on each other."""
-        return (self.engine, self.base_image, self.routes)
+        return (self.engine, self.base_image, self.routes, self.filters)
 
     @property
     def usable(self) -> bool:
-        """Whether a containers run can start at once."""
-        return all(check.ok for check in self.checks)
+        """Whether a containers run can start at once; only one scenario of suite network needs filters."""
+        return all(check.ok for check in (self.engine, self.base_image, self.routes))
 
 
 def engine_answers() -> bool:
@@ -67,7 +72,8 @@ async def probe_engine() -> EngineReport:
         told, _, remedy = str(error).partition("; ")
         engine = Check("container engine", ok=False, seen=told, remedy=remedy)
         unknown = "no engine answers"
-        return EngineReport("", "", engine, _unseen("base image", unknown), _unseen("tap routes", unknown))
+        unseen = (_unseen(what, unknown) for what in ("base image", "tap routes", FILTERS))
+        return EngineReport("", "", engine, *unseen)
     try:
         about = await asyncio.to_thread(client.info)
         version = str(about["ServerVersion"])
@@ -75,7 +81,8 @@ async def probe_engine() -> EngineReport:
         seen = f"version {version} on {platform}, storage driver {about['Driver']}"
         base = await asyncio.to_thread(_base_image, client)
         routes = await _routes(client) if base.ok else _unseen("tap routes", "there is no base image to try them with")
-        return EngineReport(version, platform, Check("container engine", ok=True, seen=seen), base, routes)
+        filters = await asyncio.to_thread(_filters, client)
+        return EngineReport(version, platform, Check("container engine", ok=True, seen=seen), base, routes, filters)
     finally:
         await asyncio.to_thread(client.close)
 
@@ -104,6 +111,18 @@ async def _routes(client: docker.DockerClient) -> Check:
         return Check("tap routes", ok=True, seen="containers reach taps on this machine, and taps reach containers")
     remedy = "use --runtime process, or an engine that runs on this machine itself (not in a virtual machine)"
     return Check("tap routes", ok=False, seen=routes.why, remedy=remedy)
+
+
+def _filters(client: docker.DockerClient) -> Check:
+    """Look whether a rule can be set in a container's network namespace, for what suite network filters."""
+    trouble = filter_trouble(client, f"probe-{secrets.token_hex(4)}")
+    if trouble == "":
+        return Check(FILTERS, ok=True, seen="a helper container with NET_ADMIN sets rules with Debian's iptables")
+    if trouble is None:
+        remedy = "suite network builds it, from the base image and a Debian mirror"
+        return Check(FILTERS, ok=None, seen="the helper image with Debian's iptables is not built yet", remedy=remedy)
+    remedy = "let the engine grant NET_ADMIN, on a kernel with iptables; else a filtered port is not exercised"
+    return Check(FILTERS, ok=False, seen=trouble, remedy=remedy)
 
 
 def _unseen(what: str, why: str) -> Check:

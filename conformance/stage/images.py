@@ -49,6 +49,9 @@ MISSING_PROGRAM: Final = "/usr/local/bin/mcp-server"
 OWN: Final = "own"
 """Name of the environment that the reference gateways, the mutants and the witness run in."""
 
+NETWORK_TOOLS: Final = "mcp-gateway-conformance/network-tools"
+"""Name of the image that sets rules in other containers' network namespaces."""
+
 _OWN_PACKAGES: Final = ("h11", "httpx", "starlette", "uvicorn")
 _OWN_MODULES: Final = ("__init__.py", "errors.py", "timing.py", "wire/__init__.py", "wire/stdio_tap.py")
 _REGISTRY_SETTINGS: Final = (
@@ -142,7 +145,8 @@ def ensure_network_tools(client: docker.DockerClient, on_progress: Progress) -> 
 
     Raises CannotJudgeError.
     """
-    return _ensure(client, [Layer("network-tools", folder=paths.FIXTURES / "network")], on_progress)
+    name = NETWORK_TOOLS.rpartition("/")[2]
+    return _ensure(client, [Layer(name, folder=paths.FIXTURES / "network")], on_progress)
 
 
 def derive_backend_image(
