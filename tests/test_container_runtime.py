@@ -11,9 +11,18 @@ import pytest
 from conformance.errors import CannotJudgeError, PreparationError
 from conformance.evidence.events import Kind
 from conformance.stage.container_runtime import ContainerRuntime
+from conformance.stage.edge_config import EdgePlan
+from conformance.stage.edge_variant import EdgeVariant
 from conformance.stage.engine_cleanup import run_containers
 from conformance.stage.labels import run_labels
-from conformance.stage.manifest import TargetManifest, load_backend, load_target, target_from_command
+from conformance.stage.manifest import (
+    TargetManifest,
+    known_edges,
+    load_backend,
+    load_edge,
+    load_target,
+    target_from_command,
+)
 from conformance.stage.networks import create_networks
 from conformance.stage.plan import Plan
 from conformance.stage.running_container import ContainerSpec, start_container
@@ -87,6 +96,44 @@ def test_killing_ends_it_at_once_and_its_exit_is_told():
     with engine_run() as (client, run_id, base):
         events = asyncio.run(drive(client, run_id, base))
     assert [data["code"] for kind, data in events if kind is Kind.PROCESS_EXIT] == [137]
+
+
+def test_a_paused_container_goes_on_where_it_was():
+    async def drive(client, run_id, base):
+        running, _, hello = await started(client, run_id, base, "sh", "-c", "sleep 2; echo hello; sleep 60")
+        await running.pause()
+        state = await asyncio.to_thread(lambda: client.containers.get(running.id).status)
+        await running.resume()
+        await asyncio.wait_for(hello.wait(), 20)
+        await running.stop()
+        return state
+
+    with engine_run() as (client, run_id, base):
+        assert asyncio.run(drive(client, run_id, base)) == "paused"
+
+
+@pytest.mark.parametrize("name", known_edges())
+def test_an_edge_runs_in_a_container_of_its_own(tmp_path, name):
+    edge = load_edge(name)
+    lines = []
+
+    async def drive(run_id, told):
+        plan = Plan(run_id=run_id, out=str(tmp_path), work=str(tmp_path), runtime="containers", cells=())
+        runtime = ContainerRuntime(plan, on_progress=lines.append)
+        await runtime.prepare(None, [])
+        version = await runtime.prepare_edge(edge)
+        nobody = TcpAddress(runtime.backend_tap_host, 9)
+        running = await runtime.start_edge(EdgePlan(edge, EdgeVariant(), (nobody,), "/mcp"), on_event=told)
+        async with httpx.AsyncClient(trust_env=False) as http:
+            answer = await http.post(f"http://{running.address}/mcp", json={})
+        await running.stop()
+        return version, answer
+
+    with engine_run() as (client, run_id, _):
+        version, answer = asyncio.run(drive(run_id, lambda *_: None))
+        assert run_containers(client, run_id) == []
+    assert any(digit.isdigit() for digit in version)
+    assert answer.status_code in {502, 503}
 
 
 def test_what_the_engine_refuses_is_said_and_leaves_nothing():

@@ -67,6 +67,7 @@ def test_every_replica_and_the_port_are_in_the_configuration(name: str) -> None:
         EdgeVariant(strips=("Last-Event-ID",)),
         EdgeVariant(replaces_errors=True),
         EdgeVariant(heeds_failures=False),
+        EdgeVariant(heeds_leaving=False),
     ],
     ids=lambda variant: " ".join(variant.features()),
 )

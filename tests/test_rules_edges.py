@@ -213,6 +213,21 @@ def test_a_stream_that_the_replica_ended() -> None:
     assert isinstance(verdict("MGC953", story), Pass)
 
 
+@pytest.mark.parametrize(("ended", "kind"), [(2.0, Pass), (None, Fail)])
+def test_a_stream_that_its_client_left(ended: float | None, kind: type[Verdict]) -> None:
+    story = Story()
+    back = story.exchange(edge=1, t=0.01, method="GET", sse=(), how=None)
+    story.leave(story.exchange("a", t=0.01, method="GET", sse=(), how=None), t=2.0)
+    if ended is not None:
+        story.leave(back, t=ended)
+    story.at(7.5).exchange("a", t=7.5, method="GET", status=409, response=error(1))
+    found = verdict("MGC965", story)
+    assert isinstance(found, kind)
+    if isinstance(found, Fail):
+        assert (found.charged_to, found.symptom) == (Hop.EDGE, "get-sse-409-stale")
+        assert "next GET was answered 409" in found.observed
+
+
 def quiet_call(**front: Any) -> Story:
     story = Story()
     story.stimulus("call.long", seconds=20.0)

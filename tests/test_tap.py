@@ -260,6 +260,24 @@ async def test_a_tap_told_to_refuse_dials_nobody_until_it_has_an_upstream_again(
 
 
 @asynchronous
+async def test_a_closed_port_refuses_and_is_opened_again_with_an_upstream(tmp_path: Path) -> None:
+    async with staged(tmp_path) as stage:
+        before, server = await stage.pair()
+        await stage.taps.close_port("tap")
+        await stage.taps.close_port("tap")
+        with pytest.raises(ConnectionRefusedError):
+            await stage.client()
+        await send(before, b"open before")
+        assert await receive(server) == b"open before"
+        await stage.taps.set_upstream("tap", TcpAddress(*stage.listener.getsockname()))
+        after, server = await stage.pair()
+        await send(after, b"again")
+        assert await receive(server) == b"again"
+        opened = await stage.records(RecordKind.OPEN)
+    assert [r.conn for r in opened] == [1, 2]
+
+
+@asynchronous
 async def test_upstream_is_dialled_anew_for_each_client(tmp_path: Path) -> None:
     other, address = listening()
     async with staged(tmp_path) as stage:

@@ -1,4 +1,4 @@
-"""Family edges, streams: what a replica sends passes the edge when it was sent, and to its end (MGC950 to 954).
+"""Family edges, streams: what a replica sends passes the edge when it was sent, and to its end (MGC950 to 954, MGC965).
 
 The tap behind the edge is held against the one before it. What the edge did is charged to the edge.
 """
@@ -49,6 +49,15 @@ def _left_alone(transcript: Transcript) -> tuple[Passage, ...]:
     return tuple(item for item in streams(transcript) if any(end > item.front.t for end in waits))
 
 
+def _left(transcript: Transcript) -> tuple[Passage, ...]:
+    """Return the GET streams that clients left, long enough before the end of the evidence."""
+    return tuple(
+        item
+        for item in streams(transcript)
+        if (t := transcript.left_at(item.front)) is not None and t + timing.RELAY_PROMPT <= transcript.end
+    )
+
+
 def _long_calls(transcript: Transcript) -> tuple[Passage, ...]:
     begun = [event.t for event in transcript.stimuli("call.long")]
     return tuple(item for item in calls(transcript) if any(t <= item.front.t for t in begun))
@@ -59,6 +68,7 @@ CALL_EVENTS: Final = edged(
 )
 GET: Final = edged("edge-get", "a GET that a replica behind an edge answered with a stream", streams)
 QUIET_GET: Final = edged("edge-quiet-get", "a GET stream behind an edge that was left alone", _left_alone)
+LEFT_STREAM: Final = edged("edge-left-stream", "a GET stream behind an edge that its client left", _left)
 QUIET_CALL: Final = edged("edge-quiet-call", "a call behind an edge that said nothing for long", _long_calls)
 
 
@@ -231,6 +241,44 @@ def _ended_first(through: Transcript, item: Passage) -> bool:
     back, end = item.back, item.front.t_end
     assert back is not None
     return cut_by_server(through, back) and (back.t_end or 0.0) <= (end if end is not None else through.end)
+
+
+@rule(
+    id="MGC965",
+    title="A stream that its client has left is ended towards the replica",
+    suite=SUITE,
+    level=Level.PRACTICE,
+    side=Side.SERVER,
+    requirements=("EDGE-16",),
+    when=LEFT_STREAM,
+    failure_classes=("get-sse-409-stale",),
+)
+def left_streams_end(inputs: Inputs) -> Verdict:
+    """Judge whether a replica learns that a client has left its stream.
+
+    What it checks: within 5 s after a client closed the connection of its GET stream the edge has ended it behind, too.
+    Why it matters: many servers allow one stream in a session; while the proxy holds on to the first one, a client that
+    comes back is refused with 409, and what is sent to it meanwhile is lost.
+    A failing exchange: the client leaves at 1.0 s; behind the edge the stream is open at 6.0 s, and a GET gets 409
+    A conforming exchange: the client leaves at 1.0 s, the edge ends the stream behind at 1.0 s
+    Known gaps: clients that vanish without closing their connection.
+    """
+    through = inputs.through
+    for item in _left(through):
+        left, back = end_of(through, item.front), item.back
+        assert back is not None
+        held = Silence(left, end_of(through, back))
+        if held.seconds >= timing.RELAY_PROMPT:
+            later = [get.status for get in through.client() if get.method == "GET" and get.t > left]
+            again = f"; the client's next GET was answered {later[0]}" if later else ""
+            return lagged(through, held, timing.RELAY_PROMPT - timing.PAUSE_NOTICED) or fail(
+                "the stream ends behind the edge when its client has left",
+                f"{title(through)} held it open for {held.seconds:.1f} s{again}",
+                *item.exchanges,
+                charged_to=Hop.EDGE,
+                symptom="get-sse-409-stale",
+            )
+    return Pass("the edge ended the stream behind it when its client had left", _left(through)[0].front.events)
 
 
 @rule(

@@ -78,6 +78,7 @@ class EdgeVariant:
     name of the group of replicas. forwards: whether X-Forwarded-For, -Proto and -Host are set. strips: request headers
     that are not passed on. replaces_errors: a page of the edge's own stands for what the gateway says with 400 or 404.
     heeds_failures: a replica that cannot be reached gets no requests for a while, and another one this request.
+    heeds_leaving: what a client has left is ended towards its replica, too.
     """
 
     affinity: Affinity = Affinity.NONE
@@ -93,6 +94,7 @@ class EdgeVariant:
     strips: tuple[str, ...] = ()
     replaces_errors: bool = False
     heeds_failures: bool = True
+    heeds_leaving: bool = True
 
     def features(self) -> Iterator[str]:
         """Return what the variant asks of an edge, in the words that manifests use under `[cannot]`."""
@@ -110,6 +112,7 @@ class EdgeVariant:
             "headers stripped": bool(self.strips),
             "errors replaced": self.replaces_errors,
             "failures ignored": not self.heeds_failures,
+            "leaving ignored": not self.heeds_leaving,
         }
         return (feature for feature, wanted in asked.items() if wanted)
 
@@ -144,7 +147,7 @@ FEATURES: Final = frozenset(
         *(EdgeVariant(buffering=buffering) for buffering in Buffering),
         EdgeVariant(gzip=True, idle_seconds=1.0, upstream_http="1.0", tls=Tls.PRIVATE_CA, path_prefix="/p"),
         EdgeVariant(slash_redirect=True, keeps_host=False, forwards=False, strips=("x",)),
-        EdgeVariant(replaces_errors=True, heeds_failures=False),
+        EdgeVariant(replaces_errors=True, heeds_failures=False, heeds_leaving=False),
     )
     for feature in variant.features()
 )

@@ -169,6 +169,22 @@ CASES: Final = (
         fault=True,
     ),
     Case(
+        "left-stream",
+        "meets a client that leaves its stream and comes back",
+        drives_traffic.left_stream,
+        ("edge-left-stream",),
+        seconds=timing.RELAY_PROMPT,
+    ),
+    Case(
+        "leaving-ignored",
+        "holds on to a stream that its client has left",
+        drives_traffic.left_stream,
+        ("edge-left-stream",),
+        _always(EdgeVariant(heeds_leaving=False)),
+        seconds=timing.RELAY_PROMPT,
+        fault=True,
+    ),
+    Case(
         "http-1.0",
         "speaks HTTP/1.0 to the gateway",
         drives_traffic.traffic,

@@ -83,6 +83,19 @@ def quiet_stream(seconds: float, *, coding: str = "identity") -> Drive:
     return drive
 
 
+async def left_stream(stage: Stage) -> None:
+    """Open a GET stream, leave it, and after a while open it again, as a client does whose network was away."""
+    client = await stage.connected()
+    async with client.listen() as stream:
+        stage.step("get.opened", status=stream.status)
+        await stage.wait(timing.PAUSE_NOTICED, "the stream is open")
+    stage.step("get.left")
+    await stage.wait(timing.RELAY_PROMPT, "the edge tells the replica that the client has left")
+    async with client.listen() as again:
+        stage.step("get.opened", status=again.status)
+    await client.delete()
+
+
 def quiet_call(seconds: float) -> Drive:
     """Return the drive that calls a tool which says nothing for `seconds` and then answers."""
 
