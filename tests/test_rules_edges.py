@@ -307,6 +307,34 @@ def test_a_redirect_to_elsewhere_is_another_matter() -> None:
     assert isinstance(verdict("MGC957", story), Pass)
 
 
+def respelled(**answer: Any) -> Story:
+    story = Story()
+    story.stimulus("endpoint.respelled", url="http://127.0.0.1:1/mcp/")
+    told = answer.pop("told", "https")
+    front = {"request": INITIALIZE, "headers": {"Host": "edge.test:8443"}, "target": "/mcp/", **answer}
+    passage(story, back={"headers": {"X-Forwarded-Proto": told} if told else {}}, **front)
+    return story
+
+
+@pytest.mark.parametrize("location", ["/mcp", "https://edge.test:8443/mcp"])
+def test_a_redirect_that_leads_back(location: str) -> None:
+    story = respelled(status=307, body="", response_headers={"Location": location})
+    assert isinstance(verdict("MGC966", story, tls="private-ca"), Pass)
+
+
+def test_a_spelling_that_is_served_leads_nowhere() -> None:
+    assert isinstance(verdict("MGC966", respelled(sse=[TOOLS]), tls="private-ca"), Pass)
+    assert isinstance(verdict("MGC966", respelled(sse=[TOOLS]), tls="none"), NotExercised)
+
+
+@pytest.mark.parametrize(("told", "hop"), [("https", Hop.GATEWAY), ("", Hop.EDGE)])
+@pytest.mark.parametrize("location", ["http://edge.test:8443/mcp", "https://127.0.0.1:9001/mcp"])
+def test_a_redirect_that_leads_elsewhere(location: str, told: str, hop: Hop) -> None:
+    story = respelled(status=307, body="", response_headers={"Location": location}, told=told)
+    found = failure("MGC966", story, tls="private-ca")
+    assert (found.charged_to, found.symptom) == (hop, "slash-redirect")
+
+
 def test_an_edge_that_answers_in_the_gateway_s_place() -> None:
     story = Story()
     passage(story, request=LIST, status=404, body="<html>", response_headers={"Content-Type": "text/html"})

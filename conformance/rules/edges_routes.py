@@ -1,4 +1,4 @@
-"""Family edges, routes: requests and answers pass the edge whole, under the right name (MGC956 to 961)."""
+"""Family edges, routes: requests and answers pass the edge whole, under the right name (MGC956 to 961, MGC966)."""
 
 from __future__ import annotations
 
@@ -29,11 +29,22 @@ _TLS_CLASSES: Final = {"has expired": "tls-certificate-expired", "issuer certifi
 """Failure classes by what OpenSSL says of a certificate that is not accepted (X509_verify_cert_error_string)."""
 
 
+def _respelled_over_tls(transcript: Transcript) -> tuple[Passage, ...]:
+    """Return what was posted to the endpoint's other spelling, where the client speaks TLS to the edge."""
+    if variant(transcript).get("tls") in (None, "none"):
+        return ()
+    begun = [event.t for event in transcript.stimuli("endpoint.respelled")]
+    return tuple(p for p in posts(transcript) if begun and p.front.t >= begun[0] and p.front.status is not None)
+
+
 def _refused(transcript: Transcript) -> tuple[Passage, ...]:
     return tuple(p for p in passages(transcript) if p.back is not None and p.back.status in range(400, 500))
 
 
 POSTS: Final = edged("edge-posts", "something that a client posted through an edge", posts)
+RESPELLED: Final = edged(
+    "edge-respelled", "the endpoint's other spelling, asked for at an edge that speaks TLS", _respelled_over_tls
+)
 HEADERS: Final = edged(
     "edge-headers", "a request that an edge passed on", lambda t: [p for p in passages(t) if p.back is not None]
 )
@@ -115,6 +126,43 @@ def endpoint_is_not_redirected(inputs: Inputs) -> Verdict:
 def _respelled(exchange: Exchange) -> bool:
     location = urljoin(exchange.target, exchange.response_headers.get("location", ""))
     return urlsplit(location).path.rstrip("/") == urlsplit(exchange.target).path.rstrip("/")
+
+
+@rule(
+    id="MGC966",
+    title="A redirect of the gateway's leads back through the edge",
+    suite=SUITE,
+    level=Level.PRACTICE,
+    side=Side.SERVER,
+    requirements=("EDGE-17",),
+    when=RESPELLED,
+    failure_classes=("slash-redirect",),
+)
+def redirects_lead_back(inputs: Inputs) -> Verdict:
+    """Judge the Location of redirects that the gateway answers with behind an edge that speaks TLS.
+
+    What it checks: an absolute Location has the scheme and the host by which the client knows the edge.
+    Why it matters: a gateway that takes itself for what it hears on sends clients to http; they follow without their
+    credentials, or reach a closed port, and report a failed sign-in or ECONNRESET.
+    A failing exchange: POST https://gw.example/mcp/ → 307, Location: http://gw.example/mcp
+    A conforming exchange: POST https://gw.example/mcp/ → 200; or 307, Location: /mcp
+    Known gaps: absolute URLs elsewhere in answers, such as those of metadata for sign-in.
+    """
+    asked = _respelled_over_tls(inputs.through)
+    for item in asked:
+        location = urlsplit(item.front.response_headers.get("location", ""))
+        own = ("https", item.front.headers.get("host", ""))
+        if item.front.status in REDIRECTS and location.scheme and (location.scheme, location.netloc) != own:
+            told = item.back is not None and item.back.headers.get("x-forwarded-proto") == "https"
+            return fail(
+                f"a Location at {own[0]}://{own[1]}, or without a host",
+                f"it is {location.geturl()}; the edge had {'' if told else 'not '}said X-Forwarded-Proto: https",
+                *item.exchanges,
+                charged_to=Hop.GATEWAY if told else Hop.EDGE,
+                symptom="slash-redirect",
+            )
+    ways = sorted({str(item.front.status) for item in asked})
+    return Pass(f"the other spelling was answered {', '.join(ways)}, and led nowhere else", asked[0].front.events)
 
 
 @rule(

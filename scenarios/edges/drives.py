@@ -246,6 +246,21 @@ CASES: Final = (
     _tls(Tls.WRONG_NAME, "presents a certificate for another name"),
     _tls(Tls.EXPIRED, "presents a certificate that has expired"),
     _tls(Tls.UNTRUSTED, "presents a certificate of an authority that its clients do not know"),
+    Case(
+        "spellings",
+        "speaks TLS, and is asked for the endpoint with a slash more or less",
+        drives_traffic.respelled,
+        ("edge-respelled",),
+        _always(EdgeVariant(tls=Tls.PRIVATE_CA)),
+    ),
+    Case(
+        "unforwarded",
+        "speaks TLS, and does not tell the gateway so",
+        drives_traffic.respelled,
+        ("edge-respelled",),
+        _always(EdgeVariant(tls=Tls.PRIVATE_CA, forwards=False)),
+        fault=True,
+    ),
     Case("replicas", "keeps sessions on their replicas", drives_replicas.routed, ROUTED, remedy, replicas=2),
     Case(
         "unrouted",

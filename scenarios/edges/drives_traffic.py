@@ -58,6 +58,15 @@ async def _refused(client: McpClient) -> None:
         await client.request("tools/list", {}, headers={"Mcp-Session-Id": UNKNOWN})
 
 
+async def respelled(stage: Stage) -> None:
+    """Connect at the endpoint's path, and ask at that with a slash more or less, following no redirect."""
+    await (await stage.connected()).tools()
+    other = await stage.client("other")
+    other.url = other.url[:-1] if other.url.endswith("/") else f"{other.url}/"
+    stage.step("endpoint.respelled", url=other.url)
+    await other.initialize()
+
+
 async def without_prefix(stage: Stage) -> None:
     """Connect at the gateway's own path, which the edge serves below another."""
     client = await stage.client()
