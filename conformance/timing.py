@@ -236,6 +236,17 @@ meets a gateway that stays silent dozens of times while it shrinks, so it does n
 CLOSE_NOTICED: Final = 0.3
 """How long the search waits after it closed a GET stream: what a server does because of it, it does within 0.05 s."""
 
+REGISTRATION_SHOWS: Final = 3.0
+"""How long a change of what is registered may take to show in lists: the gateways on record show it in the next one; a
+list that was kept for longer is what the search is to find."""
+
+REGISTRATION_LOOKS: Final = 4
+"""How often the lists are looked at in that time, the first one at once."""
+
+REGISTRATION_STEP: Final = 60.0
+"""Longest that one step of a search over registrations may take: its request (ANSWER), the looks, a call of each
+server (LIFECYCLE_ANSWER)."""
+
 CLIENT_STEP: Final = 30.0
 """How long a real client is given for one step. The slowest here, a command line program on Node that starts anew for
 each step, takes 2 s and on a loaded machine 10 s; the SDKs' own limit is 60 s."""

@@ -92,6 +92,37 @@ def test_a_target_may_spell_its_backends_names_in_its_own_way(tmp_path):
     assert target.tool_name("add_tool", "y_{tool}") == "y_add-tool"
 
 
+REGISTRY = """
+[registry]
+pattern = "{server}_{tool}"
+[registry.add]
+path = "/servers"
+body = { name = "{server}", url = "{server_url}" }
+[registry.remove]
+method = "DELETE"
+path = "/servers/{server_id}"
+"""
+
+
+def test_a_target_says_how_servers_are_registered(tmp_path):
+    target = load_target(write(tmp_path, HEAD + START + REGISTRY))
+    assert set(target.registry.changes) == {"add", "remove"}
+    assert target.registry.refused == (401, 403)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("{server}_{tool}", "{tool}", r"must hold \{server\} and \{tool\}"),
+        ("{server_url}", "{server}", r"\{server_url\} does not stand in registry\.add"),
+        ("{server_id}", "{sever_id}", r"did you mean \{server_id\}"),
+    ],
+)
+def test_what_is_wrong_with_a_registry_is_said(tmp_path, old, new, said):
+    with pytest.raises(UsageError, match=said):
+        load_target(write(tmp_path, HEAD + START + REGISTRY.replace(old, new)))
+
+
 VIA = """
 [tools.via]
 tool = "run"

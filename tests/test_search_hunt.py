@@ -4,9 +4,9 @@ import pytest
 
 from conformance.errors import CannotJudgeError
 from conformance.evidence.events import Hop
+from conformance.search.departure import Departure
 from conformance.search.hunt import Hunt
-from conformance.search.model import Departure
-from conformance.search.steps import LONGEST, Act, Step, sequences, without
+from conformance.search.steps import LONGEST, Act, Step, alphabet, without
 from conformance.spec.catalogue import Level
 
 
@@ -42,7 +42,7 @@ ended_served = departs_after("ended", Act.INITIALIZE, Act.DELETE, Act.LIST)
 
 def hunt(examine, **more):
     return Hunt(
-        **{"examine": examine, "sequences": sequences(calls=True), "seed": 1, "examples": 300, "seconds": 60} | more
+        **{"examine": examine, "alphabet": alphabet(calls=True), "seed": 1, "examples": 300, "seconds": 60} | more
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -17,7 +18,7 @@ from conformance.commands.runtime_choice import choose_runtime
 from conformance.errors import ExitCode, UsageError
 from conformance.evidence.events import JSON
 from conformance.progress import Record
-from conformance.search.child import OUTCOME, Asked
+from conformance.search.child import LIFECYCLE, OUTCOME, REGISTRATION, Asked
 from conformance.search.running import Quarry, run_search
 from conformance.spec.catalogue import Level
 from conformance.stage.manifest import target_from_command
@@ -32,6 +33,10 @@ EPILOG = teaching.epilog(
         "search --url https://gateway.example/mcp --header-env Authorization=GATEWAY_AUTH",
         "one that runs already; it is not replaced by a fresh one, so earlier sequences may have left their mark",
     ),
+    (
+        "search --target contextforge --over registration",
+        "servers registered, disabled, enabled and removed while sessions are open",
+    ),
     codes=(0, 1, 2, 3, 4),
 )
 _LEVELS: Final = {
@@ -39,6 +44,15 @@ _LEVELS: Final = {
     FailOn.SHOULD: (Level.MUST, Level.SHOULD, Level.MAY),
     FailOn.PRACTICE: (Level.MUST, Level.SHOULD, Level.MAY, Level.PRACTICE),
 }
+
+
+class Over(StrEnum):
+    """What is searched."""
+
+    LIFECYCLE = LIFECYCLE
+    REGISTRATION = REGISTRATION
+
+
 _TOLD_EVERY: Final = 25
 """Sequences between two lines of progress."""
 
@@ -55,6 +69,9 @@ def search(
     ] = None,
     backend: Annotated[str, typer.Option(metavar="NAME", help="MCP server behind the gateway")] = "witness",
     revision: Annotated[str, typer.Option(metavar="DATE", help="protocol revision")] = choosing.DEFAULT_REVISIONS[0],
+    over: Annotated[
+        Over, typer.Option(help="sequences of requests in sessions, or of changes of what is registered with it")
+    ] = Over.LIFECYCLE,
     seed: Annotated[
         int | None, typer.Option(metavar="N", help="draw the same sequences again; without it a new seed, printed")
     ] = None,
@@ -74,12 +91,18 @@ def search(
     Draws initialize, calls, GET streams, DELETE, ended and invented ids of several clients in any order, compares each
     answer with the lifecycle tables (docs/lifecycle.md), and shrinks what departs to the shortest sequence that does,
     one for each kind of departure. A departure counts when it comes again on a fresh instance of the gateway.
+
+    With --over registration servers are registered with it, enabled, disabled and removed instead, in any order and by
+    who may and who may not, as [registry] in its manifest says; what open and new sessions are shown and served is
+    compared with the model, in which a change made twice is as made once and nobody else's changes anything.
     """
+    if over is Over.REGISTRATION and target is None:
+        raise UsageError("--over registration needs --target: how it registers servers stands in its manifest.")
     quarry = _quarry(target, url, header_env or [], command, backend, revision, runtime)
     used = secrets.randbelow(1 << 32) if seed is None else seed
     say(f"seed: {used}  (--seed {used} draws the same sequences again)")
     levels = tuple(str(level) for level in _LEVELS[fail_on])
-    outcome = run_search(quarry, Asked(used, examples, seconds, levels), out, _progress())
+    outcome = run_search(quarry, Asked(over.value, used, examples, seconds, levels), out, _progress())
     if as_json:
         print_json(outcome)
     else:
@@ -131,8 +154,9 @@ def _progress() -> Callable[[Record], None]:
 
 def _print(outcome: dict[str, JSON], out: Path) -> None:
     for item in outcome["found"]:
-        print_line(f"{item['kind']}  ({item['level']}, {', '.join(item['requirements'])}; {item['source']})", "bold")
-        steps = "\n".join(f"{number}. {s['client']}: {s['act']}" for number, s in enumerate(item["steps"], start=1))
+        basis = "; ".join([", ".join([item["level"], *item["requirements"]]), item["source"]])
+        print_line(f"{item['kind']}  ({basis})", "bold")
+        steps = "\n".join(f"{number}. {step['says']}" for number, step in enumerate(item["steps"], start=1))
         print_section(f"shortest sequence, {len(item['steps'])} step(s)", steps)
         print_section("expected", item["expected"])
         print_section("observed", item["observed"])

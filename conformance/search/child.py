@@ -15,22 +15,26 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Generic
 
-from conformance.diagnosis.reproduce_sequence import reproduce_sequence
 from conformance.errors import HarnessError
 from conformance.evidence.events import JSON, Hop
 from conformance.evidence.redact import Redactor
 from conformance.evidence.transcript import Transcript
+from conformance.search.departure import Departure
+from conformance.search.experiment import Experiment, Step
 from conformance.search.hunt import Found, Hunt
-from conformance.search.model import Departure
-from conformance.search.steps import Steps, sequences, to_json
+from conformance.search.lifecycle import Lifecycle
+from conformance.search.registration import Registrations
 from conformance.search.subject import Subject
 from conformance.stage.manifest import load_backend, target_of
 from conformance.stage.plan import Plan
 from conformance.stage.runtimes import make_runtime
 from conformance.wire.tap import TapProcess
 
+LIFECYCLE: Final = "lifecycle"
+REGISTRATION: Final = "registration"
+"""What is searched over."""
 ASKED: Final = "search.json"
 """File in the run's work folder: what is asked for."""
 OUTCOME: Final = "search.json"
@@ -39,8 +43,9 @@ OUTCOME: Final = "search.json"
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the command asks for. levels: departures of other levels are left out."""
+    """What the command asks for. over: LIFECYCLE or REGISTRATION. levels: departures of other levels are left out."""
 
+    over: str
     seed: int
     examples: int
     seconds: float
@@ -58,10 +63,10 @@ class Asked:
 
 
 @dataclass(slots=True)
-class Search:
+class Search(Generic[Step]):
     """One search: the subject, what is asked, and what did not come again on a fresh instance."""
 
-    subject: Subject
+    subject: Subject[Step]
     asked: Asked
     loop: asyncio.AbstractEventLoop
     say: Callable[..., None]
@@ -70,11 +75,11 @@ class Search:
     """How often each kind of departure was the backend's own."""
     driven: int = 0
 
-    def examine(self, sequence: Steps, known: Collection[str]) -> tuple[Departure, ...]:
+    def examine(self, sequence: tuple[Step, ...], known: Collection[str]) -> tuple[Departure, ...]:
         """Drive a sequence from Hypothesis's thread; see `_examine`."""
         return asyncio.run_coroutine_threadsafe(self._examine(sequence, known), self.loop).result()
 
-    async def _examine(self, sequence: Steps, known: Collection[str]) -> tuple[Departure, ...]:
+    async def _examine(self, sequence: tuple[Step, ...], known: Collection[str]) -> tuple[Departure, ...]:
         """Return the departures of a sequence that hold: a new kind must come again on a fresh instance.
 
         Earlier sequences may have left the instance damaged, and then it is not this sequence that does it.
@@ -91,12 +96,12 @@ class Search:
         repeated = tuple(item for item in again if item.kind in {one.kind for one in first})
         missing = {item.kind for item in first} - {item.kind for item in again} - set(known)
         if missing and not repeated:
-            self.unrepeated.append({"steps": to_json(sequence), "kinds": sorted(missing)})
+            self.unrepeated.append({"steps": self._told(sequence), "kinds": sorted(missing)})
         elif repeated:
             self.say("departs", steps=len(sequence), kind=repeated[0].kind)
         return repeated
 
-    async def _on_fresh(self, sequence: Steps, file: Path) -> tuple[Departure, ...]:
+    async def _on_fresh(self, sequence: tuple[Step, ...], file: Path) -> tuple[Departure, ...]:
         await self.subject.fresh()
         return self._counted(await self.subject.observe(sequence, file, whole=True))
 
@@ -109,24 +114,27 @@ class Search:
             item for item in found if item.charged_to is not Hop.BACKEND and str(item.level) in self.asked.levels
         )
 
-    async def prove(self, number: int, found: Found) -> dict[str, JSON] | None:
+    def _told(self, sequence: tuple[Step, ...]) -> list[dict[str, JSON]]:
+        return self.subject.experiment.to_json(sequence)
+
+    async def prove(self, number: int, found: Found[Step]) -> dict[str, JSON] | None:
         """Drive what was found a last time on a fresh instance; return its record, None when it does not come again."""
         plan = self.subject.plan
         file = plan.evidence_dir / f"{self.subject.cell.slug}-{number}.jsonl"
         again = await self._on_fresh(found.sequence, file)
         same = next((item for item in again if item.kind == found.departure.kind), None)
         if same is None:
-            self.unrepeated.append({"steps": to_json(found.sequence), "kinds": [found.departure.kind]})
+            self.unrepeated.append({"steps": self._told(found.sequence), "kinds": [found.departure.kind]})
             return None
         return {
             **same.to_json(),
-            "steps": to_json(found.sequence),
-            "reproduction": list(reproduce_sequence(Transcript.read(file))),
+            "steps": self._told(found.sequence),
+            "reproduction": list(self.subject.experiment.reproduction(Transcript.read(file))),
             "evidence": str(file.relative_to(plan.out)),
         }
 
 
-async def search(plan: Plan, asked: Asked, say: Callable[..., None]) -> dict[str, JSON]:
+async def search(plan: Plan, asked: Asked, experiment: Experiment[Step], say: Callable[..., None]) -> dict[str, JSON]:
     """Search and return the outcome as JSON. Raises HarnessError when the gateway cannot be driven at all."""
     supplied = tuple(os.environ.get(name, "") for name in plan.secret_env)
     redactor = Redactor(supplied=tuple(value for value in supplied if value), foreign=plan.url is not None)
@@ -141,12 +149,12 @@ async def search(plan: Plan, asked: Asked, say: Callable[..., None]) -> dict[str
         runtime = make_runtime(plan, lambda line: say("installing", line=line))
         if backend is not None:
             await runtime.prepare(target, (backend,))
-        subject = Subject(plan, runtime, taps, redactor, target, backend)
+        subject = Subject(plan, runtime, taps, redactor, target, backend, experiment)
         work = Search(subject, asked, asyncio.get_running_loop(), say)
         try:
             await subject.look()
-            say("begun", issues_ids=subject.issues_ids)
-            hunt = Hunt(work.examine, sequences(calls=bool(subject.tool)), asked.seed, asked.examples, asked.seconds)
+            say("begun")
+            hunt = Hunt(work.examine, experiment.alphabet, asked.seed, asked.examples, asked.seconds)
             found = await asyncio.to_thread(hunt.run)
             proven = [await work.prove(number, item) for number, item in enumerate(found, start=1)]
         finally:
@@ -168,6 +176,12 @@ async def search(plan: Plan, asked: Asked, say: Callable[..., None]) -> dict[str
     }
 
 
+async def _searched(plan: Plan, asked: Asked, say: Callable[..., None]) -> dict[str, JSON]:
+    if asked.over == LIFECYCLE:
+        return await search(plan, asked, Lifecycle(), say)
+    return await search(plan, asked, Registrations(), say)
+
+
 def main() -> None:
     """Entry point."""
     plan = Plan.read(Path(sys.argv[1]))
@@ -181,7 +195,7 @@ def main() -> None:
             file.write(json.dumps({"what": what, **detail}) + "\n")
 
     try:
-        outcome = asyncio.run(search(plan, asked, say))
+        outcome = asyncio.run(_searched(plan, asked, say))
     except HarnessError as error:
         outcome = {"error": str(error), "exit_code": int(error.exit_code)}
     partial = Path(plan.out) / f"{OUTCOME}.partial"

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from conformance.evidence.events import JSON, Hop
+from conformance.evidence.events import Hop
 from conformance.evidence.transcript import Exchange, Transcript
 from conformance.rules.session_reuse_evidence import SESSION_HEADER, accepted, backend_knows, lagged, said
+from conformance.search.departure import Departure
 from conformance.spec.catalogue import Level
 from conformance.spec.lifecycle import LIFECYCLE, STREAMS, Answer, Event, Row, State, Stream, StreamRow
 
@@ -31,38 +32,6 @@ _BY_STATUS: Final = {
     503: Answer.BUSY,
 }
 _ALIVE: Final = (State.OPENED, State.READY)
-
-
-@dataclass(frozen=True, slots=True)
-class Departure:
-    """An answer that the tables do not know.
-
-    step: number of the step that brought it, from 1; 0 where no steps were recorded. events: the decisive exchange's,
-    as in a verdict.
-    """
-
-    kind: str
-    expected: str
-    observed: str
-    level: Level
-    rows: tuple[str, ...]
-    source: str
-    charged_to: Hop
-    events: tuple[int, ...]
-    step: int = 0
-
-    def to_json(self) -> dict[str, JSON]:
-        """Return the JSON object of a search's report."""
-        return {
-            "kind": self.kind,
-            "expected": self.expected,
-            "observed": self.observed,
-            "level": str(self.level),
-            "requirements": list(self.rows),
-            "source": self.source,
-            "charged_to": str(self.charged_to),
-            "events": list(self.events),
-        }
 
 
 @dataclass(slots=True)

@@ -17,7 +17,6 @@ from conformance.errors import CannotJudgeError, ExitCode, HarnessError, UsageEr
 from conformance.evidence.events import JSON
 from conformance.progress import Follower, Record
 from conformance.search.child import OUTCOME, Asked
-from conformance.search.subject import SCENARIO
 from conformance.stage.attached import UNSEEN, URL_TARGET
 from conformance.stage.manifest import BackendManifest, TargetManifest
 from conformance.stage.plan import Cell, Plan, RuntimeName, UrlTarget
@@ -37,12 +36,11 @@ class Quarry:
     revision: str
     secret_env: tuple[str, ...] = ()
 
-    @property
-    def cell(self) -> Cell:
-        """The cell that evidence and outcome name."""
+    def cell(self, over: str) -> Cell:
+        """Return the cell that evidence and outcome name; no suite has a scenario of its name."""
         target = self.target.name if self.target else URL_TARGET
         backend = self.backend.name if self.backend else UNSEEN
-        return Cell(target, self.runtime, backend, self.revision, self.revision, SCENARIO)
+        return Cell(target, self.runtime, backend, self.revision, self.revision, f"{over}-search")
 
 
 def run_search(quarry: Quarry, asked: Asked, out: Path, on_progress: Callable[[Record], None]) -> dict[str, JSON]:
@@ -54,7 +52,7 @@ def run_search(quarry: Quarry, asked: Asked, out: Path, on_progress: Callable[[R
     out = out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     (out / OUTCOME).unlink(missing_ok=True)
-    for old in (out / "evidence").glob(f"*__{SCENARIO}-*.jsonl"):
+    for old in (out / "evidence").glob(f"*__{quarry.cell(asked.over).scenario}-*.jsonl"):
         old.unlink()
     run_id = secrets.token_hex(6)
     work = Path(tempfile.mkdtemp(prefix=f"mcp-gateway-conformance-{run_id}-"))
@@ -64,7 +62,7 @@ def run_search(quarry: Quarry, asked: Asked, out: Path, on_progress: Callable[[R
         out=str(out),
         work=str(work),
         runtime=quarry.runtime,
-        cells=(quarry.cell,),
+        cells=(quarry.cell(asked.over),),
         targets={target.name: target.model_dump(mode="json")} if target else {},
         folders={target.name: str(target.folder)} if target and target.folder else {},
         url=quarry.url,

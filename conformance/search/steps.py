@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import permutations
 from typing import Final, TypeAlias
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from conformance.evidence.events import JSON
+from conformance.search.experiment import Alphabet
 
 CLIENTS: Final = ("a", "b", "c")
 LONGEST: Final = 14
@@ -72,6 +74,11 @@ _LIKELY: Final = ("a", "a", "a", "b", "b", "c")
 """Few clients in most of the steps, or none would come far."""
 
 
+def alphabet(*, calls: bool) -> Alphabet[Step]:
+    """Return the sequences there are. calls: whether to call tools."""
+    return Alphabet(sequences(calls=calls), without, renamed)
+
+
 def sequences(*, calls: bool) -> SearchStrategy[Steps]:
     """Return the strategy of sequences: fewer steps and plainer acts are smaller. calls: whether to call tools."""
     acts = [act for act in _WEIGHED if calls or act is not Act.CALL]
@@ -84,6 +91,13 @@ def sequences(*, calls: bool) -> SearchStrategy[Steps]:
 def without(sequence: Steps, position: int) -> Steps:
     """Return the sequence without one step, in its plain spelling."""
     return _plain([(step.client, step.act) for step in sequence[:position] + sequence[position + 1 :]])
+
+
+def renamed(sequence: Steps) -> Iterator[Steps]:
+    """Yield the sequence with each way to name its clients."""
+    for names in permutations(CLIENTS):
+        named = dict(zip(CLIENTS, names, strict=True))
+        yield tuple(Step(named[step.client], step.act) for step in sequence)
 
 
 def _plain(drawn: Sequence[tuple[str, Act | None]]) -> Steps:
@@ -116,4 +130,4 @@ _AFTER: Final = {Act.INITIALIZE: Act.INITIALIZED, Act.INITIALIZED: Act.LIST, Act
 
 def to_json(sequence: Sequence[Step]) -> list[dict[str, JSON]]:
     """Return the JSON form of a sequence."""
-    return [{"client": step.client, "act": str(step.act)} for step in sequence]
+    return [{"client": step.client, "act": str(step.act), "says": str(step)} for step in sequence]

@@ -7,18 +7,16 @@ import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Generic
 
-from conformance import timing
 from conformance.errors import CannotJudgeError
 from conformance.evidence.events import JSON
 from conformance.evidence.log import Observation, write_evidence
 from conformance.evidence.redact import Redactor
 from conformance.evidence.transcript import Transcript
 from conformance.evidence.window import within
-from conformance.search.drive import drive, look_around
-from conformance.search.model import Departure, departures
-from conformance.search.steps import Steps
+from conformance.search.departure import Departure
+from conformance.search.experiment import Experiment, Step
 from conformance.stage.instance import Instance, describe
 from conformance.stage.manifest import BackendManifest, TargetManifest
 from conformance.stage.plan import Cell, Plan
@@ -27,16 +25,12 @@ from conformance.stage.runtime import Runtime
 from conformance.stage.stage import Stage
 from conformance.wire.tap import TapProcess
 
-SCENARIO: Final = "lifecycle-search"
-"""Scenario name of its cells; no suite has one of this name."""
-_STEP: Final = timing.LIFECYCLE_ANSWER + timing.STREAM_END
-"""Longest that one step may take, in seconds."""
 SEQUENCE_GRACE: Final = 60.0
 """A sequence's deadline beyond its steps' own, in seconds: opening taps, reading them back."""
 
 
 @dataclass(slots=True)
-class Subject:
+class Subject(Generic[Step]):
     """A gateway and what stands around it. Use `look` once, then `observe` as often as wanted, then `stop`."""
 
     plan: Plan
@@ -45,10 +39,10 @@ class Subject:
     redactor: Redactor
     target: TargetManifest | None
     backend: BackendManifest | None
+    experiment: Experiment[Step]
     instance: Instance | None = None
-    issues_ids: bool = False
-    tool: str = ""
     starts: int = 0
+    _used: bool = False
 
     @property
     def cell(self) -> Cell:
@@ -67,32 +61,35 @@ class Subject:
             script="correct",
             recorder=Recorder(self.redactor),
             redactor=self.redactor,
+            registering=self.experiment.registering,
         )
         self.starts += 1
+        self._used = False
 
     async def look(self) -> None:
-        """Start the gateway and learn from one legal lifecycle what it does. Raises CannotJudgeError."""
+        """Start the gateway and learn what it does. Raises CannotJudgeError."""
         await self.fresh()
         stage = self._stage()
         try:
-            self.issues_ids, self.tool = await look_around(stage)
+            await self.experiment.look(stage)
         finally:
             await self._leave(stage)
 
-    async def observe(self, sequence: Steps, file: Path, *, whole: bool) -> tuple[Departure, ...]:
+    async def observe(self, sequence: tuple[Step, ...], file: Path, *, whole: bool) -> tuple[Departure, ...]:
         """Drive a sequence, write its evidence to `file` and judge it from there.
 
         whole: take the backend's side into the evidence too; reading it costs as much as the instance is old.
         """
-        if self.instance is None:
+        if self.instance is None or (self._used and not await self._clean()):
             await self.fresh()
+        self._used = True
         stage = self._stage()
         lag = asyncio.create_task(stage.recorder.watch_lag())
         try:
-            async with asyncio.timeout(len(sequence) * _STEP + SEQUENCE_GRACE):
-                await drive(stage, sequence, tool=self.tool, issues_ids=self.issues_ids)
+            async with asyncio.timeout(len(sequence) * self.experiment.step_seconds + SEQUENCE_GRACE):
+                await self.experiment.drive(stage, sequence)
             await stage.close()
-            seen = await self._collect(stage, whole=whole)
+            seen = await self._collect(stage, whole=whole or self.experiment.whole)
         except TimeoutError as error:
             raise CannotJudgeError(
                 "a sequence did not end within its steps' deadlines; is the machine frozen?"
@@ -101,13 +98,21 @@ class Subject:
             lag.cancel()
             await self._leave(stage)
         write_evidence(file, self._header(), seen, {"complete": True, "error": ""})
-        return departures(Transcript.read(file))
+        return self.experiment.departures(Transcript.read(file))
 
     async def stop(self) -> None:
         """Stop the instance."""
         if self.instance is not None:
             instance, self.instance = self.instance, None
             await instance.stop()
+
+    async def _clean(self) -> bool:
+        """Take back what the sequence before left; return whether the instance is as good as a fresh one."""
+        stage = self._stage()
+        try:
+            return await self.experiment.clean(stage)
+        finally:
+            await self._leave(stage)
 
     def _stage(self) -> Stage:
         assert self.instance is not None
@@ -140,6 +145,7 @@ class Subject:
             "backend_tapped": bool(instance.backend_tap or instance.stdio_collector),
             "client_tapped": True,
             "backend_face": "http",
+            "second_backend": "works" if instance.second else "",
             "sse_path": "",
             "meta_tool": asdict(self.target.meta_tool) if self.target and self.target.meta_tool else None,
             "tools_replaced": self.target.tools.replaced if self.target else {},

@@ -105,14 +105,18 @@ class Instance:
         any_start: bool = False,
         second_backend: SecondBackend | None = None,
         network: NetworkFault | None = None,
+        registering: bool = False,
         backend_face: ServedFace = "http",
         edge: EdgeSetup | None = None,
     ) -> Instance:
         """Start everything and wait until it answers; on failure stop what was started and raise CannotJudgeError.
 
-        recorder: gets what happens to the instance, also when it does not start.
+        recorder: gets what happens to the instance, also when it does not start. registering: nothing is registered,
+        and there are two backends that can be.
         """
-        if target is not None and second_backend is not None:
+        if target is not None and registering:
+            late_registration, second_backend = True, SecondBackend.WORKS
+        elif target is not None and second_backend is not None:
             target = target.before_two()
         self = cls(runtime, taps, target, backend, script, redactor, spin_up, recorder, backend_face)
         self.name = f"i{next(_numbers)}"
@@ -316,6 +320,11 @@ class Instance:
     def tool_names(self) -> ToolNames:
         """What clients find in place of the backend's names for tools."""
         return self.target.tool_names if self.target is not None else ToolNames()
+
+    @property
+    def told(self) -> dict[str, str | Sequence[str]]:
+        """What the placeholders of requests to the gateway stand for: addresses, and secrets made or saved."""
+        return {**self._values, **self._secrets, **(self.gateway.saved if self.gateway is not None else {})}
 
     @property
     def path(self) -> str:

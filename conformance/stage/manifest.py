@@ -26,6 +26,7 @@ from conformance.stage.attached import URL_TARGET
 from conformance.stage.client_manifest import ClientManifest
 from conformance.stage.edge_manifest import EdgeManifest
 from conformance.stage.manifest_errors import did_you_mean, first_problem
+from conformance.stage.manifest_registry import Registry
 from conformance.stage.manifest_tables import (
     Claims,
     Container,
@@ -79,6 +80,7 @@ class TargetManifest(Manifest):
     container: Container = Container()
     spin_up: SpinUp | None = None
     two_backends: Two | None = None
+    registry: Registry | None = None
 
     @property
     def fronts(self) -> tuple[Face, ...]:
@@ -137,6 +139,8 @@ class TargetManifest(Manifest):
             placeholders.check(text, placeholders.GATEWAY_PLACEHOLDERS | saved.union(self.secrets), "registration")
         for value in (*self.endpoint.headers.values(), *self.endpoint.other_headers.values()):
             placeholders.check(value, saved.union(self.secrets), "endpoint.headers")
+        for text in self.registry.texts() if self.registry else ():
+            placeholders.check(text, placeholders.REGISTRY_PLACEHOLDERS.union(self.secrets, saved), "registry")
         spun = self.spin_up.texts() if self.spin_up else ()
         for text in spun:
             placeholders.check(text, placeholders.SPIN_UP_PLACEHOLDERS.union(self.secrets), "spin_up")

@@ -147,8 +147,8 @@ class Before(Table):
     )
 
 
-class Request(Table):
-    """An HTTP request that the gateway is sent once its port accepts, at its own address: it is never judged."""
+class Sent(Table):
+    """An HTTP request that the gateway is sent, and the statuses of its success."""
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = Field(default="POST", description="HTTP method")
     path: UrlPath = Field(description="path and query")
@@ -157,6 +157,17 @@ class Request(Table):
     statuses: Annotated[tuple[Status, ...], Field(strict=False, min_length=1)] = Field(
         default=(200, 201, 202, 204), description="statuses of a success"
     )
+
+    def texts(self) -> Iterator[str]:
+        """Yield every string that may hold placeholders."""
+        yield self.path
+        yield from self.headers.values()
+        yield from placeholders.strings_in(self.body)
+
+
+class Request(Sent):
+    """One that is sent once the port accepts, at the gateway's own address: it is never judged."""
+
     repeat: bool = Field(
         default=False,
         description="send it again until it succeeds, within ready.seconds, as is right for a health check",
@@ -165,12 +176,6 @@ class Request(Table):
         default={},
         description="NAME = 'access_token': that member of the JSON answer (a.b: b of a) is a secret, used as {NAME}",
     )
-
-    def texts(self) -> Iterator[str]:
-        """Yield every string that may hold placeholders."""
-        yield self.path
-        yield from self.headers.values()
-        yield from placeholders.strings_in(self.body)
 
 
 class Start(Table):

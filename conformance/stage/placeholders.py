@@ -27,6 +27,9 @@ TWO_PLACEHOLDERS: Final = GATEWAY_PLACEHOLDERS | {"second_backend_url"}
 SPIN_UP_PLACEHOLDERS: Final = GATEWAY_PLACEHOLDERS | {"image"}
 """What a target's `spin_up.command` may use: also the backend's container image."""
 
+REGISTRY_PLACEHOLDERS: Final = frozenset({"server", "server_url", "server_id"})
+"""What the requests of `registry` may use beside the gateway's secrets: a server's name, URL and id."""
+
 BACKEND_PLACEHOLDERS: Final = frozenset(
     {"host", "port", "config_dir", "folder", "python", "node", "node_modules", "script"}
 )

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
+from urllib.parse import urljoin
 
 import httpx
 
@@ -128,11 +129,16 @@ class McpClient:
         self,
         method: str,
         *,
+        path: str | None = None,
+        body: JSON = None,
         headers: Mapping[str, str | None] | None = None,
         deadline: float = timing.ANSWER,
     ) -> Reply:
-        """Send a request without a body (DELETE, PUT, a GET whose whole answer is wanted)."""
-        return await self._within(deadline, method, self._send(method, self.headers(headers), None, None))
+        """Send what is no MCP message: a DELETE, a GET whose whole answer is wanted, a request to another `path`."""
+        content = None if body is None else json.dumps(body).encode()
+        sent = {**({} if content is None else {"Content-Type": "application/json"}), **self.headers(headers)}
+        url = self.url if path is None else urljoin(self.url, path)
+        return await self._within(deadline, method, self._send(method, sent, content, None, url))
 
     async def _within(self, deadline: float, what: str, sending: AsyncIterator[Reply]) -> Reply:
         reply = Reply()
@@ -163,9 +169,10 @@ class McpClient:
         headers: dict[str, str],
         content: bytes | None,
         wanted: JSON,
+        url: str = "",
     ) -> AsyncIterator[Reply]:
         """Yield the reply as it grows; stop when the answer to `wanted` came and its stream ended or lingers."""
-        async with self._http.stream(method, self.url, headers=headers, content=content) as response:
+        async with self._http.stream(method, url or self.url, headers=headers, content=content) as response:
             kept = {name.lower(): value for name, value in response.headers.items()}
             yield Reply(response.status_code, kept)
             if not kept.get("content-type", "").startswith("text/event-stream"):
