@@ -13,6 +13,7 @@ from conformance.evidence.events import JSON, Hop
 from conformance.expectations import NOT_THE_TARGET
 from conformance.paths import FIXTURES
 from conformance.progress import Record
+from conformance.stage.manifest import load_edge
 from conformance.stage.mutants import Base, Mutant
 from conformance.stage.scenario import NEEDS_CONTAINERS, SpinUp, scenarios
 
@@ -132,7 +133,7 @@ def _allowed(record: Record, allowed: Iterable[tuple[str, str, str]]) -> bool:
 
 
 def _lacks(record: Record) -> bool:
-    """Whether a result is missing because a healthy gateway's manifest lacks what the scenario needs.
+    """Whether a result is missing because a healthy gateway's manifest, or an edge, lacks what the scenario needs.
 
     Variants name no HTTP+SSE endpoint and no way to enable or revoke a backend, as the references do; of these the
     terminating one alone fronts two backends.
@@ -141,6 +142,8 @@ def _lacks(record: Record) -> bool:
     if scenario is None or record["verdict"] != "not-exercised":
         return False
     if scenario.network in NEEDS_CONTAINERS and record["runtime"] == "process":
+        return True
+    if scenario.edge is not None and load_edge(scenario.edge.name).lacks(scenario.edge.variant):
         return True
     variant = record["target"] not in REFERENCES
     managed = scenario.revokes or scenario.spin_up is SpinUp.NOT_ENABLED

@@ -1,5 +1,7 @@
 """What the mutants' results are taken to mean."""
 
+from dataclasses import replace
+
 import pytest
 
 from conformance import mutation
@@ -72,6 +74,9 @@ def test_a_healthy_gateway(monkeypatch, records, outcome):
         ("passthrough", "second-backend-down", "not-exercised", Outcome.CLEAN),
         ("mutant:variant", "second-backend-down", "not-exercised", Outcome.CLEAN),
         ("terminating", "second-backend-down", "not-exercised", Outcome.SLANDERED),
+        ("terminating", "edge-caddy-http-1.0", "not-exercised", Outcome.CLEAN),
+        ("terminating", "edge-nginx-traffic", "not-exercised", Outcome.SLANDERED),
+        ("terminating", "edge-nginx-traffic", "fail", Outcome.SLANDERED),
         ("terminating", "network-loopback", "not-exercised", Outcome.CLEAN),
         ("terminating", "network-none", "not-exercised", Outcome.SLANDERED),
     ],
@@ -119,3 +124,23 @@ def test_what_is_found_only_when_asked_for_is_driven_apart_and_so_are_the_health
         (batch,) = [item for item in batches if item.suites == (suite,)]
         assert batch.sound == ("passthrough",)
         assert all(rule_named(rule).suite == suite for item in batch.mutants for rule in item.rules)
+
+
+def test_what_an_edge_does_on_purpose_says_nothing_of_a_healthy_gateway():
+    records = [record(scenario="edge-nginx-traffic"), record(verdict="fail", scenario="edge-nginx-unrouted")]
+    assert judge_healthy("terminating", "healthy", records).outcome is Outcome.CLEAN
+
+
+@pytest.mark.parametrize(
+    ("found", "outcome"),
+    [
+        ({"verdict": "fail", "failure_class": "class-a", "charged_to": "edge"}, Outcome.CAUGHT),
+        ({"verdict": "pass"}, Outcome.MISSED),
+        ({"verdict": "not-exercised"}, Outcome.NOT_JUDGED),
+    ],
+)
+def test_the_fault_of_an_edge(found, outcome):
+    mutant = replace(MUTANT, scenario="edge-nginx-unrouted", own_target=False)
+    elsewhere = record("MGC2", "fail", "class-b", scenario="edge-nginx-slash")
+    assert judge_mutant(mutant, [record(scenario="edge-nginx-unrouted", **found), elsewhere]).outcome is outcome
+    assert (mutant.name, mutant.target) == ("mutant:m", "terminating")

@@ -311,7 +311,9 @@ def respelled(**answer: Any) -> Story:
     story = Story()
     story.stimulus("endpoint.respelled", url="http://127.0.0.1:1/mcp/")
     told = answer.pop("told", "https")
-    front = {"request": INITIALIZE, "headers": {"Host": "edge.test:8443"}, "target": "/mcp/", **answer}
+    connected = {"tap": "client:a", "conn": 77, "upstream": "127.0.0.1:8443", "host": "edge.test:8443"}
+    story.add(Point.CLIENT_TAP, Kind.CONN_CONNECTED, **connected)
+    front = {"request": INITIALIZE, "headers": {"Host": "127.0.0.1:1"}, "target": "/mcp/", "conn": 77, **answer}
     passage(story, back={"headers": {"X-Forwarded-Proto": told} if told else {}}, **front)
     return story
 

@@ -127,6 +127,14 @@ def edged(name: str, missing: str, holds: Callable[[Transcript], object]) -> Pre
     return Precondition(name, missing, lambda transcript: transcript.edge is not None and bool(holds(transcript)))
 
 
+def asked_host(transcript: Transcript, exchange: Exchange) -> str:
+    """Return the Host that a client's request reached the edge with: a tap that speaks TLS puts the edge's name in."""
+    for event in transcript.of(Kind.CONN_CONNECTED):
+        if (event.data["tap"], event.data["conn"]) == (exchange.tap, exchange.conn) and event.data.get("host"):
+            return str(event.data["host"])
+    return exchange.headers.get("host", "")
+
+
 def lost_header(item: Passage) -> str:
     """Return which header the edge dropped or changed, on its way to the replica or back; empty for none."""
     assert item.back is not None

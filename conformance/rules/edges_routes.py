@@ -12,6 +12,7 @@ from conformance.rules.edges_evidence import (
     REDIRECTS,
     SUITE,
     Passage,
+    asked_host,
     edged,
     handshake_failures,
     lost_header,
@@ -151,7 +152,7 @@ def redirects_lead_back(inputs: Inputs) -> Verdict:
     asked = _respelled_over_tls(inputs.through)
     for item in asked:
         location = urlsplit(item.front.response_headers.get("location", ""))
-        own = ("https", item.front.headers.get("host", ""))
+        own = ("https", asked_host(inputs.through, item.front))
         if item.front.status in REDIRECTS and location.scheme and (location.scheme, location.netloc) != own:
             told = item.back is not None and item.back.headers.get("x-forwarded-proto") == "https"
             return fail(
@@ -255,7 +256,7 @@ def host_is_accepted(inputs: Inputs) -> Verdict:
     for item in pairs:
         assert item.back is not None
         if item.back.status == 421:
-            before, now = item.front.headers.get("host", ""), item.back.headers.get("host", "")
+            before, now = asked_host(inputs.through, item.front), item.back.headers.get("host", "")
             rewritten = before != now
             return fail(
                 "a Host that the gateway accepts",
