@@ -7,15 +7,19 @@ from typing import Final
 
 from conformance import timing
 from conformance.replays.criteria import ALONE
+from conformance.stage.edge_variant import Buffering, EdgeSetup, EdgeVariant
 from conformance.stage.scenario import REPLAYS, ScenarioKind, scenario
 from conformance.stage.stage import Stage
 from conformance.wire.driver import McpClient
 from conformance.witness.manners_streams import LATE
+from scenarios.edges import drives_traffic
 from scenarios.get_sse.drives import get_in_session
 from scenarios.initialize_ordering.drives import names_listed
 from scenarios.isolation.drives_exposure import page_of_this_machine
 from scenarios.streaming.drives import spaced_events
 
+HOLDS: Final = EdgeVariant(buffering=Buffering.FORCED, upstream_http="1.0")
+"""nginx with proxy_buffering on, deaf to X-Accel-Buffering, as it is where that header is stripped on the way."""
 HANDSHAKES: Final = 1000
 PARTIES: Final = 8
 """Clients that make the handshakes, each one after the other."""
@@ -24,6 +28,8 @@ STREAMS_ALONE: Final = 3
 LOAD_CALL: Final = 6.0
 """How long each of the streams lasts by itself, in seconds: long enough that all of them are open before one ends."""
 LOAD_EVERY: Final = 0.5
+LOAD_SECONDS: Final = 400.0
+"""How long all of it may take, in seconds: two proxies side by side on a busy machine of two cores took 250."""
 LOAD_PATIENCE: Final = 120.0
 """How long a stream under load is waited for, in seconds."""
 
@@ -61,7 +67,7 @@ async def _stream(stage: Stage, client: McpClient, tool: str) -> None:
     suite=REPLAYS,
     kind=ScenarioKind.DESTRUCTIVE,
     brings=("initialize-sent",),
-    seconds=LOAD_PATIENCE,
+    seconds=LOAD_SECONDS,
     needs_witness=True,
     http_backend=True,
 )
@@ -113,3 +119,16 @@ r5_page = scenario(
 async def r5_first_answers(stage: Stage) -> None:
     """Connect and list the tools."""
     await names_listed(await stage.client())
+
+
+for _name, _variant in (("held", HOLDS), ("passed", EdgeVariant())):
+    scenario(
+        suite=REPLAYS,
+        name=f"r5-nginx-{_name}",
+        kind=ScenarioKind.DESTRUCTIVE,
+        brings=("edge-call-events",),
+        seconds=2 * timing.SPACED_CALL,
+        needs_witness=True,
+        edge=EdgeSetup("nginx", _variant),
+        sentinel=False,
+    )(drives_traffic.spaced_calls)
