@@ -19,6 +19,7 @@ from conformance.paths import FIXTURES, SCENARIOS
 from conformance.rules.all import rule_named
 from conformance.spec.rows import Row, read, refuse_duplicates
 from conformance.stage.manifest import TargetManifest, load_target
+from conformance.stage.manifest_tables import Container
 from conformance.stage.plan import Cell, RuntimeName
 
 REVISION: Final = "2025-11-25"
@@ -167,7 +168,7 @@ def _replay(file: Path) -> Replay:
 def _cause(replay: str, row: Row, folder: str) -> Cause:
     row.allow_only(
         "id", "title", "story", "scenario", "backend", "runtime", "rules", "failure_class", "hop", "also", "tempting",
-        "besides", "words", "load", "remedy", "target", "failing", "remedied",
+        "besides", "words", "load", "remedy", "target", "fault", "failing", "remedied",
     )  # fmt: skip
     rules = row.texts("rules")
     if unknown := [item for item in rules if rule_named(item) is None]:
@@ -212,8 +213,8 @@ def _named(row: Row) -> Named:
 
 
 def _topology(replay: str, row: Row, side: Side, folder: str) -> Topology:
-    """Return one side's topology: `target`, `backend` and `scenario` of the cause unless the side names its own."""
-    shared = ("target", "backend", "scenario")
+    """Return one side's topology: `target`, `backend`, `scenario`, `fault` of the cause unless the side has its own."""
+    shared = ("target", "backend", "scenario", "fault")
     cells: dict[str, Any] = {name: row.cells[name] for name in shared if name in row.cells}
     own = Row(f"{row.where}, {side}", {**cells, **dict(row.cells.get(side, {}))})
     own.allow_only(*shared, "arguments", "env")
@@ -226,5 +227,8 @@ def _topology(replay: str, row: Row, side: Side, folder: str) -> Topology:
             "env": {**base.start.env, **own.cells.get("env", {})},
         }
     )
+    fault = {"fault": own.text("fault")} if "fault" in own.cells else {}
+    container = Container.model_validate({**base.container.model_dump(), "built_as": base.name, **fault})
     name = f"{replay.lower()}{row.text('id')}-{side}"
-    return Topology(base.model_copy(update={"name": name, "start": start}), own.text("backend"), own.text("scenario"))
+    changed = {"name": name, "start": start, "container": container}
+    return Topology(base.model_copy(update=changed), own.text("backend"), own.text("scenario"))

@@ -350,6 +350,8 @@ def one_container_for_a_session(inputs: Inputs) -> Verdict:
     trigger = client_trigger(inputs.through)
     if trigger is None or not started(inputs.through):
         return NOTHING_STARTED
+    if why_not_served(inputs.through):
+        return SERVES_NOBODY
     sessions = [item for item in inputs.through.client() if item.rpc_method == "initialize"]
     shared = len(shared_containers(inputs.through))
     own = [item for item in spun_up(inputs.through) if item.since >= trigger.t]

@@ -87,7 +87,7 @@ def layer_of(manifest: TargetManifest | BackendManifest, *, sources: bool) -> La
     folder = manifest.folder
     lock = _lock_files(folder)
     own_build = folder if folder and (folder / dockerfile_name(manifest)).is_file() else None
-    return Layer(_slug(manifest.name), install.pypi, install.npm, lock, own_build if sources else None, sources)
+    return Layer(_image_name(manifest), install.pypi, install.npm, lock, own_build if sources else None, sources)
 
 
 def edge_layer(edge: EdgeManifest) -> Layer:
@@ -113,7 +113,7 @@ def dockerfile_name(manifest: TargetManifest | BackendManifest) -> str:
 
 def python_of(manifest: TargetManifest | BackendManifest) -> str:
     """Return the interpreter, inside an image, that has the manifest's packages."""
-    name = _slug(manifest.name) if manifest.install.pypi else OWN
+    name = _image_name(manifest) if manifest.install.pypi else OWN
     return f"{ROOT}/{name}/venv/bin/python"
 
 
@@ -259,6 +259,11 @@ def _package_file(name: str) -> bytes:
 def _ca_bundle() -> bytes:
     """Return this machine's trusted authorities (SSL_CERT_FILE, else OpenSSL's default, else Mozilla's)."""
     return Path(ssl.get_default_verify_paths().cafile or certifi.where()).read_bytes()
+
+
+def _image_name(manifest: TargetManifest | BackendManifest) -> str:
+    built_as = manifest.container.built_as if isinstance(manifest, TargetManifest) else ""
+    return _slug(built_as or manifest.name)
 
 
 def _slug(name: str) -> str:

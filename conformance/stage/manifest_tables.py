@@ -324,6 +324,9 @@ class Container(Table):
         description="in suite spin_up the gateway gets the engine's socket, tapped: it can do anything on this engine",
     )
     spin_up: bool = Field(default=False, description="the gateway can start its backend as a container itself")
+    built_as: str = Field(
+        default="", description="name of its image among those built here, where several targets are started from one"
+    )
     fault: Literal["engine-missing", "engine-forbidden", "engine-read-only", "command-missing"] | None = Field(
         default=None, description="what is wrong with this deployment, on purpose, wherever it starts containers"
     )

@@ -1,0 +1,1 @@
+"""R2: a container that is to appear while everybody watches, and does not."""
