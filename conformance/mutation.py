@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from conformance.diagnosis.failure_classes import failure_classes
 from conformance.errors import CannotJudgeError
 from conformance.evidence.events import JSON, Hop
 from conformance.expectations import NOT_THE_TARGET
@@ -81,7 +82,7 @@ def judge_mutant(mutant: Mutant, records: Sequence[Record]) -> Finding:
     """Return the outcome of a mutant with a fault. records: of its target; where it names a scenario, those of that."""
     if mutant.scenario:
         records = [record for record in records if record["scenario"] == mutant.scenario]
-    failing = _failing(records, by_edge=bool(mutant.scenario))
+    failing = _failing(records, _ELSEWHERE - _own_hops(mutant))
     found = {rule: ", ".join(sorted(classes)) for rule, classes in failing.items()}
 
     def finding(outcome: Outcome, detail: str = "") -> Finding:
@@ -158,9 +159,19 @@ def _fault_on_purpose(record: Record) -> bool:
     return scenario is not None and scenario.edge is not None and scenario.edge.fault
 
 
-def _failing(records: Iterable[Record], *, by_edge: bool = False) -> dict[str, set[str]]:
-    """Return the failure classes by the rules that fail. by_edge: the fault looked for is the edge's."""
-    elsewhere = _ELSEWHERE - {str(Hop.EDGE)} if by_edge else _ELSEWHERE
+def _own_hops(mutant: Mutant) -> frozenset[str]:
+    """Return the hops at which a mutant's fault may be charged beside the gateway: an edge, or a wrong configuration.
+
+    One that configures its own backend wrongly is charged as a deployment is that does so.
+    """
+    known = {item.id: item.hops for item in failure_classes()}
+    configured = Hop.CONFIGURATION in known.get(mutant.failure_class or "", ())
+    hops = ((Hop.EDGE, bool(mutant.scenario)), (Hop.CONFIGURATION, configured))
+    return frozenset(str(hop) for hop, own in hops if own)
+
+
+def _failing(records: Iterable[Record], elsewhere: frozenset[str] = _ELSEWHERE) -> dict[str, set[str]]:
+    """Return the failure classes by the rules that fail. elsewhere: hops whose failures do not count."""
     found: dict[str, set[str]] = {}
     for record in records:
         if record["verdict"] == "fail" and record["charged_to"] not in elsewhere:

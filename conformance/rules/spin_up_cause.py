@@ -224,6 +224,8 @@ def _let_go(transcript: Transcript, item: SpunUp) -> bool:
         closed = [e for e in transcript.of(Kind.STDIO_EOF) if e.data.get("process") == item.process.process]
         if asked and any(e.data.get("dir") == "up" and e.t <= end for e in closed):
             return True
+    if any(request.method == "DELETE" and request.t <= end for request in transcript.client()):
+        return True
     steps = ("session.end", "gateway.stop", "gateway.kill", "containers.kill")
     return any(step.t <= end for name in steps for step in transcript.stimuli(name))
 
