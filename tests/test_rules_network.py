@@ -154,6 +154,15 @@ def test_what_is_no_error_fails(rule_id: str, kind: str, answer: dict[str, Any],
     assert (failure_class, hop) == (expected, Hop.GATEWAY)
 
 
+def test_a_gateway_s_own_tool_may_say_it_in_words() -> None:
+    tool = {"name": "run", "arguments": {"of": "{tool}", "with": "{arguments}"}, "text_in": "result"}
+    for text, expected in (("no tool of that name", Pass), ("n-1", Fail)):
+        story = tried("port-closed", **connected())
+        asked = request("tools/call", 1, name="run", arguments={"of": "echo", "with": {"nonce": "n-1"}})
+        story.exchange("a", request=asked, sse=[result(1, content=[{"type": "text", "text": text}])])
+        assert isinstance(verdict("MGC982", story, network_fault="port-closed", meta_tool=tool), expected)
+
+
 def test_a_gateway_that_has_ended_has_told_an_error() -> None:
     story = Story()
     probe(story, **SEEN["port-closed"])

@@ -7,7 +7,7 @@ from typing import Final
 
 from conformance.evidence.events import Event, Kind, Point
 from conformance.evidence.network import Facts, made_by_probes, probes, sent_by_gateway, standpoint
-from conformance.evidence.transcript import Exchange, Transcript
+from conformance.evidence.transcript import Exchange, Message, Transcript
 from conformance.rules.base import Precondition
 from conformance.rules.spin_up_start import said
 
@@ -86,7 +86,7 @@ def told(transcript: Transcript) -> Told:
     last = asked[-1]
     answer = last.answer()
     if answer is not None and answer.result is not None:
-        failed = bool(answer.result.get("isError"))
+        failed = bool(answer.result.get("isError")) or _in_words(transcript, last, answer)
         how, what = ("error", "a result that tells of an error") if failed else ("success", "a result")
         return Told(how, f"{last.rpc_method} was answered with {what}", last)
     if answer is None and last.how in ("open", "abandoned") and last.status in (None, 200):
@@ -96,6 +96,17 @@ def told(transcript: Transcript) -> Told:
         return Told("empty", f"{last.rpc_method} was answered with {said(last)}, and the response ended", last)
     took = (last.t_end if last.t_end is not None else transcript.end) - last.t
     return Told("error", f"{last.rpc_method} was answered with {said(last)} after {took:.1f} s", last)
+
+
+def _in_words(transcript: Transcript, call: Exchange, answer: Message) -> bool:
+    """Whether a gateway's own tool, through which a backend's is called, gave a text of its own in place of the result.
+
+    What is in such a text is that tool's business; the backend's result would hold the call's nonce.
+    """
+    if transcript.meta_tool is None or call.rpc_method != "tools/call":
+        return False
+    sent = call.request["params"].get("arguments") or {}
+    return str(sent.get("nonce")) not in str(answer.result)
 
 
 def _unasked(transcript: Transcript, ended: list[Event]) -> Told:
