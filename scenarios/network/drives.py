@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Final
 
 from conformance import timing
@@ -12,20 +13,25 @@ SUITE: Final = "network"
 
 
 async def _use(stage: Stage, patience: float) -> None:
-    """Try the way to the backend, then use it through the gateway until something is not answered with a result."""
+    """Try the way to the backend, then use it through the gateway until something is not answered with a result.
+
+    patience: seconds that one request may take; all of them together may take twice that.
+    """
     await stage.probe_backend()
     client = await stage.client()
     stage.step("trigger")
+    until = time.monotonic() + 2 * patience
     reply = await client.initialize(deadline=patience)
     if reply.result(client.last_id) is None:
         return
     await client.initialized()
-    listed = await client.request("tools/list", {}, deadline=patience)
+    listed = await client.request("tools/list", {}, deadline=min(patience, until - time.monotonic()))
     if listed.result(client.last_id) is None:
         return
     # By the name that the manifest claims: a gateway with other backends lists only those of them that it reaches.
     tool = stage.instance.target.tool_name("echo") if stage.instance.target else "echo"
-    await client.call(tool, {"nonce": stage.nonce(), "text": tool}, deadline=patience)
+    left = min(patience, until - time.monotonic())
+    await client.call(tool, {"nonce": stage.nonce(), "text": tool}, deadline=left)
 
 
 def _register(
