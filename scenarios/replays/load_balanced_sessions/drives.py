@@ -110,6 +110,17 @@ for _name, _variant in (
         seconds=timing.EDGE_QUIET + timing.RELAY_PROMPT,
     )
 
+for _name, _heeds in (("kept", False), ("dropped", True)):
+    _before(
+        f"r4-lost-task-{_name}",
+        drives_replicas.killed_newcomers,
+        BALANCER,
+        EdgeVariant(heeds_failures=_heeds),
+        brings=("edge-replica-lost",),
+        seconds=timing.EDGE_NOTICES,
+        replicas=2,
+    )
+
 r4_restart = scenario(
     suite=REPLAYS,
     name="r4-restart",
