@@ -83,7 +83,13 @@ async def test_requests_go_to_the_replicas_in_turn(edge: str, tmp_path: Path) ->
 @asynchronous
 async def test_what_happens_to_a_replica(edge: str, tmp_path: Path) -> None:
     async with behind(EdgeSetup(edge, EdgeVariant(affinity=Affinity.COOKIE), replicas=2), tmp_path) as stage:
-        assert (await (await stage.connected("before")).tools()) != ()
+        before = await stage.connected("before")
+        assert (await before.tools()) != ()
+        issuer = await stage.replicas.issuer(before.session)
+        await stage.replicas.kill(issuer)
+        assert (await before.request("tools/list", {})).status == 404  # the other one does not know the session
+        await stage.replicas.restart(issuer)
+        assert await stage.replicas.issuer("nobody's") == 1
         await stage.replicas.kill(1)
         for number in range(3):  # the second of two in turn is the one that is gone
             assert (await (await stage.client(f"after-{number}")).initialize()).result(1) is not None
@@ -94,6 +100,7 @@ async def test_what_happens_to_a_replica(edge: str, tmp_path: Path) -> None:
         told = [str(event.data["name"]) for event in stage.recorder.observations if event.kind is Kind.STIMULUS]
         header = stage.instance.edge.header() if stage.instance.edge else {}
     assert [name for name in told if name.startswith("replica.")] == [
+        *("replica.kill", "replica.killed", "replica.start", "replica.ready"),
         *("replica.kill", "replica.killed", "replica.start", "replica.ready", "replica.pause", "replica.resumed"),
     ]
     assert [one["tap"] for one in header["running"]] == ["edge:1", "edge:2"]

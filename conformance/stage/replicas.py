@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from conformance.evidence.events import Kind
 from conformance.stage.edge_side import EdgeSide, Replica
 from conformance.stage.recorder import Recorder
 from conformance.stage.runtime import Running
@@ -22,6 +23,15 @@ class Replicas:
     def numbers(self) -> tuple[int, ...]:
         """The number of every replica."""
         return tuple(replica.number for replica in self.edge.replicas)
+
+    async def issuer(self, session: str | None) -> int:
+        """Return the number of the replica that issued a session; the first's where none did."""
+        for replica in self.edge.replicas:
+            for seen in await replica.reading.collect():
+                headers = seen.data["headers"] if seen.kind is Kind.HTTP_RESPONSE else ()
+                if any(name.lower() == "mcp-session-id" and value == session for name, value in headers):
+                    return replica.number
+        return self.numbers[0]
 
     async def stop(self, number: int) -> None:
         """Stop a replica in order; connections to it are then refused."""

@@ -22,9 +22,6 @@ ROUTED: Final = 8
 REQUESTS: Final = 5
 """Requests of each of these, each on a TCP connection of its own: in turn, half of them land elsewhere."""
 
-LOST: Final = 1
-"""Number of the replica that something happens to."""
-
 
 async def routed(stage: Stage) -> None:
     """Use sessions with many requests, each on a connection of its own."""
@@ -50,7 +47,7 @@ async def rolling_restart(stage: Stage) -> None:
 async def killed(stage: Stage) -> None:
     """Kill a replica under open sessions; go on with each, and let others come."""
     clients = await _sessions(stage)
-    await _kill(stage)
+    await _kill(stage, await stage.replicas.issuer(clients[0].session))
     for client in clients:
         await _go_on(stage, client)
     await _newcomers(stage)
@@ -58,26 +55,28 @@ async def killed(stage: Stage) -> None:
 
 async def killed_newcomers(stage: Stage) -> None:
     """Kill a replica, and let clients come."""
-    await _kill(stage)
+    await _kill(stage, stage.replicas.numbers[0])
     await _newcomers(stage)
 
 
 async def paused(stage: Stage) -> None:
     """Keep a replica from running under open sessions, and go on with all of them at once."""
     clients = await _sessions(stage)
-    await stage.replicas.pause(LOST)
+    lost = await stage.replicas.issuer(clients[0].session)
+    await stage.replicas.pause(lost)
     await _all_at_once(clients)
-    await stage.replicas.resume(LOST)
+    await stage.replicas.resume(lost)
 
 
 async def cut_off(stage: Stage) -> None:
     """Let everything vanish between the edge and a replica under open sessions; go on with all of them at once."""
     clients = await _sessions(stage)
-    await stage.replicas.toxics(LOST, [Blackhole(Direction.UP), Blackhole(Direction.DOWN)])
-    stage.step("replica.cut-off", replica=LOST, tap=f"edge:{LOST}")
+    lost = await stage.replicas.issuer(clients[0].session)
+    await stage.replicas.toxics(lost, [Blackhole(Direction.UP), Blackhole(Direction.DOWN)])
+    stage.step("replica.cut-off", replica=lost, tap=f"edge:{lost}")
     await _all_at_once(clients)
-    await stage.replicas.toxics(LOST, [])
-    stage.step("replica.reachable", replica=LOST, tap=f"edge:{LOST}")
+    await stage.replicas.toxics(lost, [])
+    stage.step("replica.reachable", replica=lost, tap=f"edge:{lost}")
 
 
 async def _sessions(stage: Stage, count: int = SESSIONS) -> Sequence[McpClient]:
@@ -100,8 +99,8 @@ async def _go_on(stage: Stage, client: McpClient) -> None:
     await _ask(client)
 
 
-async def _kill(stage: Stage) -> None:
-    await stage.replicas.kill(LOST)
+async def _kill(stage: Stage, number: int) -> None:
+    await stage.replicas.kill(number)
     await stage.wait(timing.EDGE_NOTICES, "the edge finds out that the replica is gone")
 
 
