@@ -241,7 +241,9 @@ def lost_sessions_are_refused(inputs: Inputs) -> Verdict:
             charged_to=hop,
             symptom=WRONG_STATUS if hop is Hop.GATEWAY else IN_ROTATION,
         )
-    return Pass(f"{len(uses)} requests in lost sessions were refused or served; {anew} clients began anew", ())
+    lost = len({one.id for one, _ in uses})
+    said = f"{len(uses)} requests in {lost} lost sessions were refused with 404 or served; {anew} clients began anew"
+    return Pass(said, uses[0][1].front.events)
 
 
 def _same_status(use: Passage) -> bool:

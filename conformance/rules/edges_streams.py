@@ -26,9 +26,6 @@ BUFFERS: Final = "proxy-buffers-sse"
 FEWEST: Final = 3
 """Events of a call whose arrival is compared with their departure: two gaps at least."""
 
-_QUIET: Final = timing.EDGE_CUT
-"""How long a call, or a stream, was open at least to have been a quiet one, in seconds."""
-
 
 def _spaced(transcript: Transcript) -> tuple[Passage, ...]:
     """Return the calls that a replica answered with several events on a stream, apart in time."""
