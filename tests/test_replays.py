@@ -25,7 +25,7 @@ from conformance.report.records import Moment
 from conformance.report.replays import render_replay, write_replay
 from conformance.report.sequence import sequence
 from conformance.rules.all import rule_named
-from conformance.rules.verdicts import Fail, HarnessFault, NotExercised, Pass, Verdict
+from conformance.rules.verdicts import Fail, HarnessFault, Inconclusive, NotExercised, Pass, Verdict
 from conformance.running import cells_of
 from conformance.stage.manifest import known_backends
 from conformance.stage.scenario import REPLAYS, scenarios
@@ -112,6 +112,7 @@ def test_both_sides_of_a_cause_are_driven(cause: Cause) -> None:
         (driven(failed(), failed("MGC101", "wrong-route-html")), GOOD, ["pass", "fail", "pass"]),
         (BAD, driven(judged(Pass("")), failed("MGC101", "wrong-route-html")), ["pass", "pass", "fail"]),
         (BAD, driven(judged(NotExercised("it"))), ["pass", "pass", "fail"]),
+        (BAD, driven(judged(Inconclusive("it"))), ["pass", "pass", "harness-error"]),
         (driven(judged(HarnessFault("it"))), GOOD, ["harness-error", "harness-error", "pass"]),
         (driven(), GOOD, ["harness-error", "harness-error", "pass"]),
     ],

@@ -17,7 +17,7 @@ from conformance.evidence.transcript import Transcript
 from conformance.judging import Judgement
 from conformance.replays.catalogue import Cause
 from conformance.replays.criteria import Criterion
-from conformance.rules.verdicts import Fail, HarnessFault, NotExercised, Pass
+from conformance.rules.verdicts import Fail, HarnessFault, Inconclusive, NotExercised, Pass
 
 _ANSWERS = (
     *(Kind.HTTP_RESPONSE, Kind.HTTP_RESPONSE_BODY, Kind.SSE_EVENT, Kind.STIMULUS),
@@ -102,7 +102,7 @@ def measured_assertion(table: Sequence[Criterion]) -> Asserted:
 
 
 def _unjudged(assertion: Assertion, cause: Cause, side: Driven) -> Asserted | None:
-    """Return why nothing can be asserted: a rule of the cause was not exercised, or the harness failed."""
+    """Return why nothing can be asserted: the harness failed or lagged too far, or nothing was driven."""
     for rule in cause.rules:
         found = side.verdict(rule)
         if found is None:
@@ -113,6 +113,8 @@ def _unjudged(assertion: Assertion, cause: Cause, side: Driven) -> Asserted | No
             )
         if isinstance(found.verdict, HarnessFault):
             return Asserted(assertion, State.TROUBLE, found.verdict.error)
+        if isinstance(found.verdict, Inconclusive):
+            return Asserted(assertion, State.TROUBLE, f"{rule} is inconclusive: {found.verdict.why}")
     if why := str(side.transcript.footer.get("not_exercised") or ""):
         return Asserted(assertion, State.NOT_EXERCISED, why)
     return None
