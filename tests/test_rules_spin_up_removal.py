@@ -8,7 +8,7 @@ from conformance import timing
 from conformance.evidence.events import Hop, Kind, Point
 from conformance.rules.verdicts import Fail, Inconclusive, NotExercised, Pass, Verdict
 from tests.evidence_builder import Story
-from tests.spin_up_stories import container, ended, failure, gateway, gone, used, verdict
+from tests.spin_up_stories import TRIGGER, container, ended, failure, gateway, gone, used, verdict
 
 
 def test_506_a_container_that_outlives_its_session_is_a_leak() -> None:
@@ -93,3 +93,13 @@ def test_507_a_server_that_had_not_started_could_not_read_that_it_is_to_end(
     story.add(Point.STDIO_TAP, Kind.STDIO_EOF, 15.1, tap="stdio:main", process="process of c-1", dir="up")
     story.stimulus("removal.watched", t=15.0 + timing.REMOVED_AFTER + 1.0)
     assert isinstance(verdict("MGC507", story), wanted)
+
+
+def test_507_orphans_are_counted() -> None:
+    story = killed(watched=20.0)
+    container(story, "c-2", t=TRIGGER + 0.2)
+    container(story, "c-3", t=TRIGGER + 0.3)
+    gone(story, "c-2", 15.5)
+    found = verdict("MGC507", story)
+    assert isinstance(found, Fail)
+    assert "2 of 3 are left" in found.observed

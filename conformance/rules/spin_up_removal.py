@@ -84,11 +84,13 @@ def _deleted(transcript: Transcript) -> bool:
 
 def removal(transcript: Transcript, containers: Iterable[SpunUp], after: Event, what: str) -> Verdict:
     """Judge whether each container is removed within the limit after an event."""
-    latest, events = 0.0, [after.seq]
-    for item in containers:
+    watched, latest, events = tuple(containers), 0.0, [after.seq]
+    for item in watched:
         took = (item.removed.t if item.removed is not None else transcript.end) - after.t
         if item.removed is None or took > timing.REMOVED_AFTER:
-            return _undecided(transcript, item, took, after) or _left(item, took, what, after)
+            orphans = [one for one in watched if one.removed is None or one.removed.t - after.t > timing.REMOVED_AFTER]
+            many = f"{len(orphans)} of {len(watched)} are left"
+            return _undecided(transcript, item, took, after) or _left(item, took, what, after, many)
         latest = max(latest, took)
         events.append(item.removed.seq)
     return Pass(f"all removed {latest:.3f} s after {what}" if latest > 0 else f"none was left at {what}", tuple(events))
@@ -110,12 +112,12 @@ def _undecided(transcript: Transcript, item: SpunUp, took: float, after: Event) 
     return None
 
 
-def _left(item: SpunUp, took: float, what: str, after: Event) -> Fail:
-    """Return the failure of a container that was still there `took` seconds after an event."""
+def _left(item: SpunUp, took: float, what: str, after: Event, many: str) -> Fail:
+    """Return the failure of a container that was still there `took` seconds after an event; many: how many were."""
     state = "had ended but was not removed" if _ended_in_time(item, after) else "still ran"
     return fail(
         f"the container is removed within {timing.REMOVED_AFTER} s of {what}",
-        f"container {item.id[:12]} {state} {timing.REMOVED_AFTER} s after it; it was watched for {took:.1f} s",
+        f"container {item.id[:12]} {state} {timing.REMOVED_AFTER} s after it; it was watched for {took:.1f} s; {many}",
         events=(after.seq, item.created.seq),
         symptom="container-leak-or-storm",
     )
