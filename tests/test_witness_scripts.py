@@ -197,6 +197,14 @@ def test_html_500_after_the_tool_ran() -> None:
         assert client.answer("tools/list")["result"]["tools"]
 
 
+def test_a_proxy_s_page_is_all_there_is() -> None:
+    with http_witness("proxy_page") as client:
+        for method in ("initialize", "ping"):
+            response = client.request(method)
+            assert (response.status_code, response.headers["content-type"]) == (502, "text/html")
+            assert response.headers["via"]
+
+
 def test_call_500_json() -> None:
     with http_witness("call_500_json") as client:
         client.open()
@@ -321,6 +329,7 @@ def message_from(text: str) -> dict[str, Any]:
         for name, script in SCRIPTS.items()
         if Face.HTTP in script.faces
         and name not in {"hang_on_initialize", "silent", "exits_at_once", "slow_start", "slow_initialize"}
+        and not script.page
         and script.answers_version is None
     ],
 )
