@@ -17,7 +17,7 @@ import time
 import traceback
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -27,12 +27,13 @@ from conformance.evidence.log import Observation, write_evidence
 from conformance.evidence.redact import Redactor
 from conformance.evidence.window import within
 from conformance.stage.attached import UNSEEN, URL_TARGET
+from conformance.stage.cell_header import begun, cell_facts, instance_facts
 from conformance.stage.edge_side import EDGE_MB
 from conformance.stage.engine_cleanup import sweep_dead_runs
 from conformance.stage.engine_log import EngineLog
 from conformance.stage.engine_probe import engine_answers
 from conformance.stage.engine_vigil import ENGINE_LOST, EngineVigil
-from conformance.stage.instance import Instance, describe
+from conformance.stage.instance import Instance
 from conformance.stage.lacking import lacks
 from conformance.stage.lanes import lanes
 from conformance.stage.manifest import BackendManifest, TargetManifest, load_backend, load_client, load_edge, target_of
@@ -387,40 +388,13 @@ class Engine:
     def _header(
         self, cell: Cell, scenario: Scenario, instance: Instance | None, observations: Sequence[Observation] = ()
     ) -> dict[str, JSON]:
-        now_ns = time.monotonic_ns()
-        first_ns = min((item.t_ns for item in observations), default=now_ns)
-        target, backend = self.targets.get(cell.target), instance.backend if instance else None
         return {
-            "cell": cell.id,
             "run": self.plan.run_id,
-            "suite": scenario.suite,
-            "scenario": scenario.name,
-            "revision": cell.revision,
-            "backend_revision": cell.backend_revision,
-            "runtime": cell.runtime,
-            "witness_script": scenario.witness_script,
-            "control": cell.target == DIRECT,
+            **cell_facts(cell, scenario, self.targets.get(cell.target)),
+            **instance_facts(scenario, instance),
             "spin_up": str(self._deployed(cell) or ""),
-            "image": instance.engine.image if instance and instance.engine else "",
-            "backend_tapped": bool(instance and (instance.backend_tap or instance.stdio_collector)),
-            "client_tapped": True,
-            "backend_face": scenario.backend_face,
-            "second_backend": str(scenario.second_backend) if scenario.second_backend else "",
-            "network_fault": str(scenario.network) if scenario.network and not scenario.untold else "",
-            "client": scenario.client,
-            "client_version": load_client(scenario.client).version if scenario.client else "",
-            "sse_path": (target.endpoint.sse_path or "") if target else "",
-            "meta_tool": asdict(target.meta_tool) if target and target.meta_tool else None,
-            "not_enabled_log": target.spin_up.not_enabled_log if target and target.spin_up else "",
-            "tools_replaced": target.tools.replaced if target else {},
-            "claims": target.claims.model_dump() if target else {"sessions": "stateful"},
-            "target_version": target.version if target else "",
-            "backend_version": backend.version if backend else "",
-            "gateway": describe(instance.gateway) if instance else {},
-            "edge": _edge(scenario, instance),
-            "backend": describe(instance.server) if instance else {},
             "redaction": "foreign" if self.redactor.foreign else "supplied",
-            "started": time.time() - (now_ns - first_ns) / 1e9,
+            "started": begun(observations),
         }
 
     def not_exercised(self, cell: Cell, why: str) -> None:
@@ -477,13 +451,6 @@ async def drive(plan: Plan) -> None:
                 engine.failed(cell, error)
     finally:
         await taps.stop()
-
-
-def _edge(scenario: Scenario, instance: Instance | None) -> JSON:
-    """Return what the evidence's header says of the edge, None where none was asked for."""
-    if instance is not None and instance.edge is not None:
-        return instance.edge.header()
-    return {**scenario.edge.to_json(), "title": load_edge(scenario.edge.name).title} if scenario.edge else None
 
 
 def main() -> None:
