@@ -10,8 +10,9 @@ from typing import Final
 
 import psutil
 
-BUDGET_MB: Final = 7200
-"""Most memory of all gateways and backends alive at one time, in MB: some thirty of the light instances."""
+BUDGET_MB: Final = 3600
+"""Most memory of all gateways and backends alive at one time, in MB: eighteen of the light instances, which keep two
+cores busy; with twice as many, start-ups and deadlines suffer."""
 SHARE: Final = 0.5
 """Most of the memory that is available when a run begins; the harness, its judging and the engine need some too."""
 BACKEND_MB: Final = 50
