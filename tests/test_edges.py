@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import os
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -80,6 +82,15 @@ async def test_requests_go_to_the_replicas_in_turn(edge: str, tmp_path: Path) ->
         assert await requests_by_replica(stage) == {"edge:1": 2, "edge:2": 2}
 
 
+async def taken_back(stage: Stage, replica: int) -> None:
+    """Connect anew until the edge gives a client to a replica that failed before: it looks again every 2 s."""
+    async with asyncio.timeout(30):
+        for number in itertools.count():
+            if await stage.replicas.issuer((await stage.connected(f"looks-{number}")).session) == replica:
+                return
+            await asyncio.sleep(0.2)
+
+
 @asynchronous
 async def test_what_happens_to_a_replica(edge: str, tmp_path: Path) -> None:
     async with behind(EdgeSetup(edge, EdgeVariant(affinity=Affinity.COOKIE), replicas=2), tmp_path) as stage:
@@ -89,6 +100,7 @@ async def test_what_happens_to_a_replica(edge: str, tmp_path: Path) -> None:
         await stage.replicas.kill(issuer)
         assert (await before.request("tools/list", {})).status == 404  # the other one does not know the session
         await stage.replicas.restart(issuer)
+        await taken_back(stage, issuer)
         assert await stage.replicas.issuer("nobody's") == 1
         await stage.replicas.kill(1)
         for number in range(3):  # the second of two in turn is the one that is gone

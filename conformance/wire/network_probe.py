@@ -8,6 +8,7 @@ nothing is opened or kept because of it.
 from __future__ import annotations
 
 import base64
+import contextlib
 import errno
 import json
 import socket
@@ -123,7 +124,7 @@ class _Try:
         context = ssl.create_default_context(cadata=self.authority)
         context.set_alpn_protocols(["http/1.1"])
         try:
-            wrapped = context.wrap_socket(sock, server_hostname=self.facts["host"])
+            wrapped = _wrapped(context, sock, self.facts["host"])
         except ssl.SSLCertVerificationError as error:
             why = {"error": "certificate", "code": error.verify_code, "why": error.verify_message}
             self.facts["tls"] = {"ok": False, "version": None, **why}
@@ -163,7 +164,7 @@ class _Try:
         if sock is None:
             return None
         try:
-            with sock, context.wrap_socket(sock, server_hostname=self.facts["host"]) as wrapped:
+            with _wrapped(context, sock, self.facts["host"]) as wrapped:
                 return wrapped.getpeercert(binary_form=True)
         except OSError:
             return None  # no TLS here, which is the answer to the question
@@ -183,6 +184,24 @@ class _Try:
             f"Content-Length: {len(_PING)}",
         )
         return "\r\n".join((*lines, "", "")).encode() + _PING
+
+
+def _wrapped(context: ssl.SSLContext, sock: socket.socket, host: str) -> ssl.SSLSocket:
+    """Return the socket with TLS on it, after the handshake; it is closed where that fails, which raises OSError.
+
+    What is reset before the handshake is found out here: `wrap_socket` takes the socket over and leaves it open then.
+    """
+    with contextlib.ExitStack() as closing:
+        closing.callback(sock.close)
+        try:
+            sock.getpeername()
+        except OSError as error:
+            raise ConnectionResetError(errno.ECONNRESET, "reset before the handshake") from error
+        wrapped = context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+        closing.push(wrapped)
+        wrapped.do_handshake()
+        closing.pop_all()
+        return wrapped
 
 
 def _read_answer(sock: socket.socket, request: bytes, facts: Facts) -> None:
