@@ -102,6 +102,7 @@ def cancel_is_passed_on(inputs: Inputs) -> Verdict:
             item.call,
             item.cancel,
             events=item.events,
+            symptom="cancel-not-propagated",
         )
     if not prompt:
         return Inconclusive("the backend was done with every call before it could hear of the cancel")
