@@ -51,6 +51,8 @@ class Replicas:
         """SIGKILL a replica; connections to it are then refused."""
         self._step("replica.kill", number)
         await self._running(number).kill()
+        # Also done when its end is noticed, which may come after the next request: who dials is refused from here on.
+        await self.edge.taps.close_port(self._replica(number).tap)
         self._step("replica.killed", number)
 
     async def pause(self, number: int) -> None:
