@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import urljoin, urlsplit
 
 from conformance.diagnosis import facts_http_sse as http_sse
-from conformance.diagnosis.failure import Failure, ended, has_result, listed
+from conformance.diagnosis.failure import Failure, has_result, listed
 from conformance.evidence.events import Kind
 from conformance.evidence.links import nonce_of
 from conformance.evidence.transcript import Exchange
@@ -39,7 +39,7 @@ def initialized_was_accepted(failure: Failure) -> bool | None:
         return None
     told = (i for i in failure.through.client() if i.tap == subject.tap and i.t < subject.t)
     return any(
-        i.rpc_method == "notifications/initialized" and _accepted(i) and ended(i, failure.through) <= subject.t
+        i.rpc_method == "notifications/initialized" and _accepted(i) and failure.through.end_of(i) <= subject.t
         for i in told
     )
 

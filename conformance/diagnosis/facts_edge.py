@@ -77,8 +77,7 @@ def cut_without_excuse(failure: Failure) -> bool | None:
     subject = failure.subject
     if subject is None or subject.t_response is None:
         return None
-    until = subject.t_end if subject.t_end is not None else failure.until
-    return bool(subject.beats) or until - subject.t_response < timing.KEEPALIVE_PERIOD
+    return bool(subject.beats) or failure.until - subject.t_response < timing.KEEPALIVE_PERIOD
 
 
 def open_or_missed_a_beat(failure: Failure) -> bool | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from typing import Final
 
-from conformance.diagnosis.failure import Failure, ended
+from conformance.diagnosis.failure import Failure
 from conformance.rules.isolation_credentials import invalid_credential, of_another, without_credential
 from conformance.rules.isolation_exposure import SOCKETS
 from conformance.rules.transparency_cancellation_evidence import named_requests
@@ -23,7 +23,7 @@ def another_client_cancelled(failure: Failure) -> bool | None:
         item.rpc_method == _CANCELLED
         and item.tap != subject.tap
         and item.request.get("params", {}).get("requestId") == wanted
-        and subject.t < item.t < ended(subject, failure.through)
+        and subject.t < item.t < failure.through.end_of(subject)
         for item in failure.through.client()
     )
 
@@ -85,7 +85,7 @@ def subject_met_another(failure: Failure) -> bool | None:
     return any(
         item.tap != subject.tap
         and item.rpc_method is not None
-        and item.t < ended(subject, failure.through)
-        and subject.t < ended(item, failure.through)
+        and item.t < failure.through.end_of(subject)
+        and subject.t < failure.through.end_of(item)
         for item in failure.through.client()
     )

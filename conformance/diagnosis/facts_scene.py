@@ -10,7 +10,7 @@ from conformance import timing
 from conformance.diagnosis import facts_behind as behind
 from conformance.diagnosis import facts_client as client
 from conformance.diagnosis import facts_edge as edge
-from conformance.diagnosis.failure import Fact, Failure, answered_at, ended, has_result, listed
+from conformance.diagnosis.failure import Fact, Failure, answered_at, has_result, listed
 from conformance.evidence.events import Kind
 from conformance.evidence.transcript import Beat, Exchange
 from conformance.spec.revisions import Revision, is_legacy
@@ -186,7 +186,7 @@ def silent_get(failure: Failure) -> bool | None:
     if failure.subject is not None and failure.subject.method != "GET":
         return False
     gets = [i for i in failure.through.client() if i.method == "GET" and (i.is_stream or i.status is None)]
-    silent = [ended(item, failure.through) - item.t for item in gets if not item.beats]
+    silent = [failure.through.end_of(item) - item.t for item in gets if not item.beats]
     if any(seconds > timing.HEADERS_PROMPT for seconds in silent):
         return True
     return None if silent else False
@@ -228,7 +228,7 @@ def came_late(failure: Failure) -> bool | None:
 
 
 def _headers_late(subject: Exchange, source: Exchange, failure: Failure) -> bool:
-    came = subject.t_response if subject.t_response is not None else ended(subject, failure.through)
+    came = subject.t_response if subject.t_response is not None else failure.through.end_of(subject)
     return source.t_response is not None and came - source.t_response > timing.PAUSE_NOTICED
 
 
@@ -378,7 +378,7 @@ def _refused(item: Exchange) -> bool:
 
 
 def _in_flight(one: Exchange, other: Exchange, failure: Failure) -> bool:
-    return other.t < ended(one, failure.through) and one.t < ended(other, failure.through)
+    return other.t < failure.through.end_of(one) and one.t < failure.through.end_of(other)
 
 
 def _overlap(items: list[Exchange], failure: Failure) -> bool:

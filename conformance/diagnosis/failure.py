@@ -54,7 +54,7 @@ class Failure:
     def until(self) -> float:
         """When the failing exchange was over: its end, else the last decisive event, else the end of the evidence."""
         if self.subject is not None:
-            return ended(self.subject, self.through)
+            return self.through.end_of(self.subject)
         return self.decisive[-1].t if self.decisive else self.through.end
 
     @cached_property
@@ -112,11 +112,6 @@ def answered_at(exchange: Exchange) -> float:
     """Return when the posted request was answered, in seconds; infinity when it was not."""
     answer = exchange.answer()
     return answer.t if answer is not None else float("inf")
-
-
-def ended(exchange: Exchange, transcript: Transcript) -> float:
-    """Return when an exchange was over, at the latest with the evidence, in seconds."""
-    return exchange.t_end if exchange.t_end is not None else transcript.end
 
 
 def listed(exchange: Exchange) -> list[object] | None:

@@ -6,7 +6,6 @@ on the harness's nonce in the arguments of a tools/call, or on the exchange havi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -39,8 +38,7 @@ def links(transcript: Transcript) -> tuple[Link, ...]:
     exchanges = {item.id: item for item in transcript.backend}
     sent = [message for message in transcript.backend_messages if message.direction == "up" and message.method]
     found: list[Link] = []
-    clients = transcript.client()
-    for client in clients:
+    for client in transcript.client():
         nonce = nonce_of(client)
         if nonce is not None:
             found += [
@@ -48,11 +46,11 @@ def links(transcript: Transcript) -> tuple[Link, ...]:
                 for message in sent
                 if message.nonce == nonce
             ]
-        elif client.rpc_method is not None and _alone(client, clients, transcript.end):
+        elif client.rpc_method is not None and _alone(transcript, client):
             found += [
                 Link(client, message, Basis.SOLE_IN_FLIGHT, exchanges.get(message.exchange or ""))
                 for message in sent
-                if message.method == client.rpc_method and client.t <= message.t <= (client.t_end or transcript.end)
+                if message.method == client.rpc_method and client.t <= message.t <= transcript.end_of(client)
             ]
     return tuple(found)
 
@@ -67,9 +65,9 @@ def linked_exchange(transcript: Transcript, client: Exchange) -> Exchange | None
     by_message = [link.exchange for link in links(transcript) if link.client.id == client.id and link.exchange]
     if client.rpc_method is not None:
         return by_message[0] if len(by_message) == 1 else None
-    if not _alone(client, transcript.client(), transcript.end):
+    if not _alone(transcript, client):
         return None
-    until = _answered(client, transcript.end)
+    until = _answered(transcript, client)
     same = [item for item in transcript.backend if item.method == client.method and client.t <= item.t <= until]
     return same[0] if len(same) == 1 else None
 
@@ -79,20 +77,17 @@ def nonce_of(exchange: Exchange) -> str | None:
     return Message(exchange.seq, exchange.t, "up", exchange.request, "post", exchange.tap, None).nonce
 
 
-def _alone(exchange: Exchange, others: Iterable[Exchange], end: float) -> bool:
+def _alone(transcript: Transcript, exchange: Exchange) -> bool:
     """Whether no other client's request was unanswered while this one waited; open streams do not count."""
-    until = _answered(exchange, end)
+    until = _answered(transcript, exchange)
     return not any(
-        other.id != exchange.id
-        and other.method != "GET"
-        and other.t < until
-        and (other.t_end if other.t_end is not None else end) > exchange.t
-        for other in others
+        other.id != exchange.id and other.method != "GET" and other.t < until and transcript.end_of(other) > exchange.t
+        for other in transcript.client()
     )
 
 
-def _answered(exchange: Exchange, end: float) -> float:
+def _answered(transcript: Transcript, exchange: Exchange) -> float:
     """Return until when a request was in flight, in seconds: a GET until its headers, others until their end."""
     if exchange.method == "GET" and exchange.t_response is not None:
         return exchange.t_response
-    return exchange.t_end if exchange.t_end is not None else end
+    return transcript.end_of(exchange)

@@ -342,6 +342,15 @@ class Transcript:
                 return event.t
         return None
 
+    def end_of(self, exchange: Exchange) -> float:
+        """Return when an exchange was over, at the latest with the evidence, in seconds."""
+        return exchange.t_end if exchange.t_end is not None else self.end
+
+    def over_for_client(self, exchange: Exchange) -> float:
+        """Return when an exchange was over for its client, in seconds: it left, the response or the recording ended."""
+        ends = (self.left_at(exchange), exchange.t_end)
+        return min((end for end in ends if end is not None), default=self.end)
+
     @property
     def sees_backend(self) -> bool:
         """Whether a backend-side tap stood in this cell at all."""

@@ -110,14 +110,14 @@ def _streams(transcript: Transcript) -> Streams:
     alone = [item for item in transcript.client(ALONE) if item.rpc_method == "tools/call"]
     calls = [item for item in transcript.client() if item.rpc_method == "tools/call" and item not in alone]
     chunks = _chunks(transcript)
-    carried = [_carried(call, chunks, transcript.end) for call in calls]
+    carried = [_carried(call, chunks, transcript.end_of(call)) for call in calls]
     return Streams(
         start=tuple(call.beats[0].t - call.t for call in alone if call.beats),
-        duration=tuple((call.t_end or transcript.end) - call.t for call in calls),
+        duration=tuple(transcript.end_of(call) - call.t for call in calls),
         bytes=tuple(sum(lengths) for lengths in carried),
         chunks=tuple(len(lengths) for lengths in carried),
         completed=sum(1 for call in calls if call.answer() is not None),
-        concurrent=_most_at_once(calls, transcript.end),
+        concurrent=_most_at_once([(call.t, transcript.end_of(call)) for call in calls]),
         ended=dict(Counter(call.how for call in calls)),
     )
 
@@ -132,14 +132,13 @@ def _chunks(transcript: Transcript) -> dict[tuple[str, int], list[tuple[float, i
     return found
 
 
-def _carried(call: Exchange, chunks: dict[tuple[str, int], list[tuple[float, int]]], end: float) -> list[int]:
-    until = call.t_end or end
+def _carried(call: Exchange, chunks: dict[tuple[str, int], list[tuple[float, int]]], until: float) -> list[int]:
     return [length for t, length in chunks.get((call.tap, call.conn), ()) if call.t <= t <= until]
 
 
-def _most_at_once(calls: Sequence[Exchange], end: float) -> int:
-    """Return the most calls that were under way at one time."""
-    steps = sorted([(call.t, 1) for call in calls] + [(call.t_end or end, -1) for call in calls])
+def _most_at_once(calls: Sequence[tuple[float, float]]) -> int:
+    """Return the most calls that were under way at one time. calls: begin and end of each, in seconds."""
+    steps = sorted([(begin, 1) for begin, _ in calls] + [(end, -1) for _, end in calls])
     most = now = 0
     for _, step in steps:
         now += step

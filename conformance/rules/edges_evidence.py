@@ -13,7 +13,6 @@ from typing import Final
 from conformance.evidence.events import JSON, Event, Kind, Point
 from conformance.evidence.transcript import Exchange, Transcript
 from conformance.rules.base import Precondition
-from conformance.rules.keep_alive_evidence import end_of
 
 SUITE: Final = "edges"
 SESSION: Final = "mcp-session-id"
@@ -50,7 +49,7 @@ def passages(transcript: Transcript) -> tuple[Passage, ...]:
     free = list(transcript.behind_edge)
     found = []
     for front in transcript.client():
-        until = end_of(transcript, front)
+        until = transcript.over_for_client(front)
         mine = [item for item in free if _same(front, item) and front.t <= item.t <= until]
         named = [item for item in mine if item.headers.get(SESSION) == front.headers.get(SESSION)]
         chosen = tuple(named or mine[:1])

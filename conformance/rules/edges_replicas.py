@@ -27,7 +27,6 @@ from conformance.rules.edges_evidence import (
     steps,
     title,
 )
-from conformance.rules.keep_alive_evidence import end_of
 from conformance.rules.verdicts import Inconclusive, NotApplicable, NotExercised, Pass, Verdict
 
 AFFINITY: Final = "replica-affinity-missing"
@@ -291,6 +290,6 @@ def _left_waiting(through: Transcript, exchange: Exchange) -> bool:
 
     A little less counts: it is the client that leaves.
     """
-    end = end_of(through, exchange)
+    end = through.over_for_client(exchange)
     unanswered = exchange.t_response is None or exchange.t_response >= end
     return unanswered and end - exchange.t >= timing.EDGE_ANSWERS - timing.PAUSE_NOTICED

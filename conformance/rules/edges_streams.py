@@ -16,7 +16,6 @@ from conformance.rules.keep_alive_evidence import (
     LONGEST_SILENCE,
     Silence,
     cut_by_server,
-    end_of,
     lagged,
     longest_silence,
 )
@@ -140,7 +139,7 @@ def head_passes_at_once(inputs: Inputs) -> Verdict:
         back = item.back
         assert back is not None
         assert back.t_response is not None
-        came = item.front.t_response if item.front.t_response is not None else end_of(through, item.front)
+        came = item.front.t_response if item.front.t_response is not None else through.over_for_client(item.front)
         late = Silence(back.t_response, came)
         if late.seconds > timing.HEADERS_PROMPT:
             never = "" if item.front.t_response is not None else " and had not passed it on when the client left"
@@ -177,7 +176,7 @@ def heartbeats_pass(inputs: Inputs) -> Verdict:
     for item in _left_alone(through):
         back = item.back
         assert back is not None
-        end = end_of(through, item.front)
+        end = through.over_for_client(item.front)
         due = [beat for beat in back.beats if beat.t + timing.RELAY_PROMPT <= end]
         beaten += len(due)
         for number, beat in enumerate(due):
@@ -222,7 +221,7 @@ def quiet_stream_lives(inputs: Inputs) -> Verdict:
         if not cut_by_server(through, front) or _ended_first(through, item):
             continue
         began = back.t_response if back.t_response is not None else back.t
-        cut = front.t_end if front.t_end is not None else through.end
+        cut = through.end_of(front)
         silence = longest_silence(through, back, began)
         missed = silence.seconds > LONGEST_SILENCE
         heard = f"{len(back.beats)} beats behind the edge, {len(front.beats)} before it"
@@ -266,9 +265,9 @@ def left_streams_end(inputs: Inputs) -> Verdict:
     """
     through = inputs.through
     for item in _left(through):
-        left, back = end_of(through, item.front), item.back
+        left, back = through.over_for_client(item.front), item.back
         assert back is not None
-        held = Silence(left, end_of(through, back))
+        held = Silence(left, through.over_for_client(back))
         if held.seconds >= timing.RELAY_PROMPT:
             later = [get.status for get in through.client() if get.method == "GET" and get.t > left]
             again = f"; the client's next GET was answered {later[0]}" if later else ""
@@ -306,7 +305,7 @@ def quiet_call_is_answered(inputs: Inputs) -> Verdict:
         front, back = item.front, item.back
         assert back is not None
         answer = back.answer()
-        ended = front.t_end if front.t_end is not None else end_of(through, front)
+        ended = front.t_end if front.t_end is not None else through.over_for_client(front)
         if front.answer() is not None or (answer is not None and answer.t <= ended) or _ended_first(through, item):
             continue
         how = f"answered {front.status} itself" if back.status is None and front.status else "ended the response"

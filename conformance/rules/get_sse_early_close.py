@@ -160,6 +160,6 @@ def _fronts(transcript: Transcript) -> Iterator[Exchange]:
 def _session_ended(transcript: Transcript, get: Exchange) -> bool:
     """Whether the client had ended the session of this stream before the stream did."""
     return any(
-        item.method == "DELETE" and item.tap == get.tap and item.t <= (get.t_end or transcript.end)
+        item.method == "DELETE" and item.tap == get.tap and item.t <= transcript.end_of(get)
         for item in transcript.client()
     )

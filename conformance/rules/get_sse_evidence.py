@@ -59,7 +59,7 @@ BESIDE = Precondition(
     lambda transcript: (
         _any(first_gets(transcript) and not open_streams(transcript))
         or any(
-            item.t > stream.t and item.t < (stream.t_end or transcript.end) and item.answer() is not None
+            item.t > stream.t and item.t < transcript.end_of(stream) and item.answer() is not None
             for stream in first_gets(transcript)
             for item in transcript.client()
             if item.tap == stream.tap and item.method == "POST"
@@ -146,7 +146,7 @@ def headers_waited(transcript: Transcript, get: Exchange) -> float:
     """Return how long a GET waited for its response headers, in seconds; for ones that never came, until it ended."""
     if get.t_response is not None:
         return get.t_response - get.t
-    return (get.t_end if get.t_end is not None else transcript.end) - get.t
+    return transcript.end_of(get) - get.t
 
 
 def said(exchange: Exchange) -> str:

@@ -103,7 +103,7 @@ def leads_through(transcript: Transcript, session: OldSession) -> bool:
 
 def watched(transcript: Transcript, session: OldSession, t: float) -> float:
     """Return how long a stream was watched from time t on, in seconds."""
-    end = session.stream.t_end if session.stream.t_end is not None else transcript.end
+    end = transcript.end_of(session.stream)
     return end - t
 
 
@@ -125,8 +125,8 @@ def pairs(transcript: Transcript) -> tuple[tuple[OldSession, OldSession], ...]:
         for one in calling
         for other in calling
         if one.stream.tap != other.stream.tap
-        and one.stream.t < (other.stream.t_end or transcript.end)
-        and other.stream.t < (one.stream.t_end or transcript.end)
+        and one.stream.t < transcript.end_of(other.stream)
+        and other.stream.t < transcript.end_of(one.stream)
     )
 
 

@@ -142,7 +142,7 @@ def missed_messages_come(inputs: Inputs) -> Verdict:
             continue
         if any(item.messages() for item in chain):
             continue  # of another stream: MGC322 and MGC323 judge that
-        until = chain[-1].t_end if chain[-1].t_end is not None else inputs.through.end
+        until = inputs.through.end_of(chain[-1])
         if inputs.through.lag(get.t, until) > timing.RELAY_PROMPT * timing.LAG_SHARE:
             return Inconclusive("the harness itself lagged while the missed messages were awaited")
         return fail(

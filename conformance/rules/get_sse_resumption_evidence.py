@@ -151,7 +151,7 @@ def at_once(transcript: Transcript) -> tuple[Exchange, ...]:
     found: list[Exchange] = []
     for item in transcript.client():
         if item.rpc_method == "tools/call" and (
-            not found or item.tap != found[0].tap or item.t < (found[0].t_end or transcript.end)
+            not found or item.tap != found[0].tap or item.t < transcript.end_of(found[0])
         ):
             found.append(item)
     return tuple(item for item in found if sum(other.tap == item.tap for other in found) > 1)

@@ -242,7 +242,7 @@ def initialize_is_answered(inputs: Inputs) -> Verdict:
     """
     sent = sound_initializes(inputs.through)
     for item in sent:
-        until = item.t_end if item.t_end is not None else inputs.through.end
+        until = inputs.through.end_of(item)
         if item.answer() is not None or (item.status or 0) >= 400:
             if _impatient(inputs, item):
                 return fail(

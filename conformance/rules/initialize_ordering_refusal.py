@@ -223,7 +223,7 @@ def malformed_initialize_is_answered(inputs: Inputs) -> Verdict:
     for item in faulty:
         if _settled(item) and (item.status or 0) < 500:
             continue
-        until = item.t_end if item.t_end is not None else inputs.through.end
+        until = inputs.through.end_of(item)
         if item.status is None and item.how in ("abandoned", "open") and lagged(inputs.through, item.t, until):
             return Inconclusive("the harness itself lagged while the answer was awaited")
         ended = item.is_stream and item.how == "complete"

@@ -50,9 +50,7 @@ def crowded(transcript: Transcript) -> tuple[Exchange, ...]:
         item
         for item in alone
         if any(
-            other.id != item.id
-            and other.t < (item.t_end or transcript.end)
-            and item.t < (other.t_end or transcript.end)
+            other.id != item.id and other.t < transcript.end_of(item) and item.t < transcript.end_of(other)
             for other in alone
         )
     )

@@ -6,7 +6,6 @@ from conformance import timing
 from conformance.evidence.transcript import Exchange, Transcript
 from conformance.rules.base import Inputs, Level, Precondition, Side, fail, rule
 from conformance.rules.initialize_ordering_evidence import SUITE, handshakes, lagged, posted
-from conformance.rules.keep_alive_evidence import end_of
 from conformance.rules.verdicts import Inconclusive, NotApplicable, Pass, Verdict
 
 
@@ -49,12 +48,12 @@ def silence_is_given_up(inputs: Inputs) -> Verdict:
     through = inputs.through
     asked = posted(through, "initialize")[0]
     if _was_answered(asked):
-        took = end_of(through, asked) - asked.t
+        took = through.over_for_client(asked) - asked.t
         return Pass(f"the client's initialize was answered {asked.status} after {took:.1f} s", asked.events)
     claimed = through.header.get("claims", {}).get("request_timeout")
     if claimed is None:
         return NotApplicable("the target claims no request_timeout, so no time is too long")
-    waited = end_of(through, asked) - asked.t
-    if waited < claimed + timing.CLAIM_TOLERANCE or lagged(through, asked.t, end_of(through, asked)):
+    waited = through.over_for_client(asked) - asked.t
+    if waited < claimed + timing.CLAIM_TOLERANCE or lagged(through, asked.t, through.over_for_client(asked)):
         return Inconclusive(f"initialize was watched for {waited:.1f} s; the target claims {claimed:.0f} s")
     return fail(f"an answer within {claimed:.0f} s, as the target claims", f"none came in {waited:.1f} s", asked)

@@ -131,7 +131,7 @@ def _harmless(transcript: Transcript) -> Verdict:
     for item, wanted, wrong in seen:
         if not wrong:
             continue
-        until = item.t_end if item.t_end is not None else transcript.end
+        until = transcript.end_of(item)
         if item.answer() is None and lagged(transcript, item.t, until):
             return Inconclusive("the harness itself lagged while an answer was awaited")
         return fail(wanted, wrong, item, symptom=ONE_BAD)

@@ -36,7 +36,7 @@ def beside(transcript: Transcript, *, same_session: bool) -> tuple[Exchange, ...
     slow = slow_call(transcript)
     if slow is None:
         return ()
-    until = slow.t_end if slow.t_end is not None else transcript.end
+    until = transcript.end_of(slow)
     return tuple(
         item
         for item in posted(transcript, "tools/call")
@@ -49,7 +49,7 @@ def took(item: Exchange, transcript: Transcript) -> float:
     answer = item.answer()
     if answer is not None:
         return answer.t - item.t
-    return (item.t_end if item.t_end is not None else transcript.end) - item.t
+    return transcript.end_of(item) - item.t
 
 
 OWN = Precondition(
@@ -182,8 +182,7 @@ def witnesses(transcript: Transcript, kind: str) -> tuple[Exchange, ...]:
         found += [
             item
             for item in posted(transcript)
-            if item.tap != f"client:{harm.data.get('client')}"
-            and harm.t < (item.t_end if item.t_end is not None else transcript.end) <= until
+            if item.tap != f"client:{harm.data.get('client')}" and harm.t < transcript.end_of(item) <= until
         ]
     return tuple(found)
 
@@ -288,7 +287,7 @@ def _bystanders(inputs: Inputs, kind: str, what: str) -> Verdict:
 
 def _failed_by_itself(transcript: Transcript, theirs: Exchange) -> bool:
     """Whether a backend gave no result though the gateway neither left nor ended the session meanwhile."""
-    until = theirs.t_end if theirs.t_end is not None else transcript.end
+    until = transcript.end_of(theirs)
     ended = any(
         item.method == "DELETE" and item.session == theirs.session and item.t <= until for item in transcript.backend
     )

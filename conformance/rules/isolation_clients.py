@@ -77,7 +77,7 @@ def equal_ids_lose_no_answer(inputs: Inputs) -> Verdict:
     for item in asked:
         if item.answer() is not None:
             continue
-        until = item.t_end if item.t_end is not None else inputs.through.end
+        until = inputs.through.end_of(item)
         if item.how in ("abandoned", "open"):
             if until - item.t < timing.LOST_ANSWER:
                 continue
@@ -187,7 +187,7 @@ def cancel_spares_others(inputs: Inputs) -> Verdict:
             continue
         if ids_cross(inputs.through):
             return Inconclusive("answers to equal ids go astray without any cancel")
-        until = item.t_end if item.t_end is not None else inputs.through.end
+        until = inputs.through.end_of(item)
         if item.how in ("abandoned", "open") and lagged(inputs.through, item.t, until):
             return Inconclusive("the harness itself lagged while the answer was awaited")
         return fail(

@@ -60,7 +60,7 @@ def cancels(transcript: Transcript) -> tuple[tuple[Exchange, Exchange], ...]:
         for item in posted(transcript, "tools/call")
         if item.tap != cancel.tap
         and same_id(item.request["id"], cancel.request.get("params", {}).get("requestId"))
-        and item.t < cancel.t < (item.t_end if item.t_end is not None else transcript.end)
+        and item.t < cancel.t < transcript.end_of(item)
     )
 
 

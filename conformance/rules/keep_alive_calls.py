@@ -14,7 +14,6 @@ from conformance.rules.keep_alive_evidence import (
     Silence,
     backend_answer,
     calls,
-    end_of,
     lagged,
     links_of,
     primed,
@@ -74,34 +73,27 @@ def ping_is_answered(inputs: Inputs) -> Verdict:
     """
     through = inputs.through
     for ping in _pings(through):
-        trouble = _ping_trouble(ping, through.end)
+        trouble = _ping_trouble(through, ping)
         if not trouble:
             continue
-        late = Silence(ping.t, _answered(ping, through.end))
+        late = Silence(ping.t, _answer_or_end(through, ping))
         if late.seconds > timing.PING_PROMPT and (unsure := lagged(through, late, timing.PING_PROMPT)):
             return unsure
         return fail(
             f"an empty result within {timing.PING_PROMPT:.0f} s",
             trouble,
             ping,
-            charged_to=charge(inputs, ping, lambda item: bool(_ping_trouble(item, through.end))),
+            charged_to=charge(inputs, ping, lambda item: bool(_ping_trouble(through, item))),
         )
-    answered = [_answered(ping, through.end) - ping.t for ping in _pings(through)]
+    answered = [_answer_or_end(through, ping) - ping.t for ping in _pings(through)]
     return Pass(f"{len(answered)} ping(s), the slowest answered after {max(answered):.3f} s", _pings(through)[0].events)
 
 
-def _answered(ping: Exchange, end: float) -> float:
-    answer = ping.answer()
-    if answer is not None:
-        return answer.t
-    return ping.t_end if ping.t_end is not None else end
-
-
-def _ping_trouble(ping: Exchange, end: float) -> str:
+def _ping_trouble(transcript: Transcript, ping: Exchange) -> str:
     """Return what is wrong with the answer to a ping, empty when nothing is."""
     answer = ping.answer()
     if answer is None:
-        return f"no answer in {_answered(ping, end) - ping.t:.1f} s, HTTP status {ping.status}"
+        return f"no answer in {_answer_or_end(transcript, ping) - ping.t:.1f} s, HTTP status {ping.status}"
     if answer.result is None:
         return f"it was answered with the error {(answer.error or {}).get('code')}"
     if set(answer.result) - {"_meta"}:
@@ -191,7 +183,7 @@ def _own(answer: Message | None) -> bool:
 
 def _answer_or_end(transcript: Transcript, call: Exchange) -> float:
     answer = call.answer()
-    return answer.t if answer is not None else end_of(transcript, call)
+    return answer.t if answer is not None else transcript.over_for_client(call)
 
 
 def _got(call: Exchange) -> str:
@@ -235,7 +227,7 @@ def fault_is_passed_on(inputs: Inputs) -> Verdict:
             took = _answer_or_end(through, call) - fault.t_end
             seen.append(f"{heard} {max(took, 0):.2f} s after the backend's {_ended(fault)}")
             continue
-        watched = Silence(fault.t_end, end_of(through, call))
+        watched = Silence(fault.t_end, through.over_for_client(call))
         if not heard and watched.seconds < timing.HANG_OBSERVATION:
             return Inconclusive(f"the client left {watched.seconds:.1f} s after the backend's {_ended(fault)}")
         return fail(

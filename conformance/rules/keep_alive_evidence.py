@@ -36,18 +36,12 @@ class Silence:
         return self.end - self.start
 
 
-def end_of(transcript: Transcript, exchange: Exchange) -> float:
-    """Return when an exchange was over for its client: it left, the response ended, or the recording did."""
-    ends = (transcript.left_at(exchange), exchange.t_end)
-    return min((end for end in ends if end is not None), default=transcript.end)
-
-
 def longest_silence(transcript: Transcript, exchange: Exchange, start: float) -> Silence:
     """Return the longest time from `start` to the exchange's end in which no byte came down.
 
     Bytes count, not events: what idle timers of clients and intermediaries see is bytes.
     """
-    end = end_of(transcript, exchange)
+    end = transcript.over_for_client(exchange)
     times = [
         event.t
         for event in transcript.of(Kind.CHUNK)
@@ -73,7 +67,9 @@ def get_streams(transcript: Transcript) -> tuple[Exchange, ...]:
 
 def open_for(transcript: Transcript, exchange: Exchange) -> float:
     """Return how long a response was open, in seconds."""
-    return end_of(transcript, exchange) - (exchange.t_response if exchange.t_response is not None else exchange.t)
+    return transcript.over_for_client(exchange) - (
+        exchange.t_response if exchange.t_response is not None else exchange.t
+    )
 
 
 def cut_by_server(transcript: Transcript, exchange: Exchange) -> bool:
@@ -97,7 +93,7 @@ def upstream_of(transcript: Transcript, exchange: Exchange) -> Exchange | None:
     A call is linked by its nonce. A GET stream is linked to the sole GET that the gateway began before it answered.
     """
     if exchange.method == "GET":
-        until = exchange.t_response if exchange.t_response is not None else end_of(transcript, exchange)
+        until = exchange.t_response if exchange.t_response is not None else transcript.over_for_client(exchange)
         found = [item for item in transcript.backend if item.method == "GET" and exchange.t <= item.t <= until]
     else:
         found = [link.exchange for link in links_of(transcript, exchange) if link.exchange is not None]
@@ -133,7 +129,7 @@ def calls(transcript: Transcript) -> tuple[Exchange, ...]:
 
 def waited(transcript: Transcript, exchange: Exchange) -> float:
     """Return how long a request was under way: to its end, in seconds."""
-    return end_of(transcript, exchange) - (exchange.t_sent if exchange.t_sent is not None else exchange.t)
+    return transcript.over_for_client(exchange) - (exchange.t_sent if exchange.t_sent is not None else exchange.t)
 
 
 def succeeded(exchange: Exchange) -> bool:
@@ -213,7 +209,7 @@ def after_pause(transcript: Transcript, least: float) -> Iterator[tuple[Exchange
         busy_until, pause = items[0].t, 0.0
         for item in items:
             pause = max(pause, item.t - busy_until)
-            busy_until = max(busy_until, end_of(transcript, item))
+            busy_until = max(busy_until, transcript.over_for_client(item))
             if pause >= least and item.rpc_method is not None:
                 yield item, pause
                 if item.status is not None:

@@ -18,7 +18,6 @@ from conformance.rules.keep_alive_evidence import (
     calls,
     client_progress,
     cut_by_server,
-    end_of,
     first_gets,
     get_streams,
     lagged,
@@ -94,7 +93,7 @@ def _beats_behind(transcript: Transcript, exchange: Exchange) -> str:
     behind = upstream_of(transcript, exchange)
     if behind is None or not behind.is_stream:
         return ""
-    return f"; the backend's own stream carried {beats_in(behind, exchange.t, end_of(transcript, exchange))}"
+    return f"; the backend's own stream carried {beats_in(behind, exchange.t, transcript.over_for_client(exchange))}"
 
 
 def _silent_too(transcript: Transcript, exchange: Exchange) -> Hop:
@@ -232,7 +231,7 @@ def idle_get_survives(inputs: Inputs) -> Verdict:
         behind = upstream_of(through, get)
         backend_first = behind is not None and cut_by_server(through, behind) and _before(behind, get)
         last = max((beat.t for beat in get.beats), default=get.t_response or get.t)
-        end = end_of(through, get)
+        end = through.over_for_client(get)
         return fail(
             "the GET stream stays open as long as its client holds it",
             f"the {'backend' if backend_first else 'gateway'} ended it ({get.how}) at an age of "
@@ -252,7 +251,7 @@ def _before(behind: Exchange, get: Exchange) -> bool:
 def _ended_by_delete(transcript: Transcript, get: Exchange) -> bool:
     """Whether the client had ended the session: its streams end with it."""
     return any(
-        item.method == "DELETE" and item.session == get.session and item.t <= end_of(transcript, get)
+        item.method == "DELETE" and item.session == get.session and item.t <= transcript.over_for_client(get)
         for item in transcript.client()
     )
 
@@ -423,6 +422,6 @@ def progress_is_prompt(inputs: Inputs) -> Verdict:
 def _listens_during(transcript: Transcript, call: Exchange) -> bool:
     """Whether the call's client had a GET stream open from before the call to after it."""
     return any(
-        get.tap == call.tap and get.t <= call.t and end_of(transcript, get) >= end_of(transcript, call)
+        get.tap == call.tap and get.t <= call.t and transcript.over_for_client(get) >= transcript.over_for_client(call)
         for get in get_streams(transcript)
     )

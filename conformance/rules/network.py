@@ -183,7 +183,7 @@ def silence_of_tcp_is_given_up(inputs: Inputs) -> Verdict:
     if what.how == "error":
         return Pass(f"no answer to TCP: {what.what}", what.seen)
     if what.how == "hang" and what.exchange is not None:
-        end = what.exchange.t_end if what.exchange.t_end is not None else inputs.through.end
+        end = inputs.through.end_of(what.exchange)
         if end - what.exchange.t < timing.CLAIM_OBSERVED:
             return Inconclusive(f"it was watched for {end - what.exchange.t:.0f} s only")
     return fail(

@@ -90,11 +90,11 @@ def told(transcript: Transcript) -> Told:
         how, what = ("error", "a result that tells of an error") if failed else ("success", "a result")
         return Told(how, f"{last.rpc_method} was answered with {what}", last)
     if answer is None and last.how in ("open", "abandoned") and last.status in (None, 200):
-        seconds = (last.t_end if last.t_end is not None else transcript.end) - last.t
+        seconds = transcript.end_of(last) - last.t
         return Told("hang", f"{last.rpc_method} had no answer in {seconds:.1f} s", last)
     if answer is None and last.status is not None and last.status < 400:
         return Told("empty", f"{last.rpc_method} was answered with {said(last)}, and the response ended", last)
-    took = (last.t_end if last.t_end is not None else transcript.end) - last.t
+    took = transcript.end_of(last) - last.t
     return Told("error", f"{last.rpc_method} was answered with {said(last)} after {took:.1f} s", last)
 
 

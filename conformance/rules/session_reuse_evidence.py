@@ -248,7 +248,7 @@ def _same(one: JSON, other: JSON) -> bool:
 
 
 def _in_flight(transcript: Transcript, one: Exchange, other: Exchange) -> bool:
-    ends = [item.t_end if item.t_end is not None else transcript.end for item in (one, other)]
+    ends = [transcript.end_of(item) for item in (one, other)]
     return max(one.t, other.t) < min(ends)
 
 

@@ -261,7 +261,7 @@ def _strained(item: SpunUp) -> bool:
 def _watched(transcript: Transcript, item: SpunUp) -> float:
     """Return for how many seconds a container ran while its client waited."""
     trigger = client_trigger(transcript)
-    waited = [i.t_end if i.t_end is not None else transcript.end for i in transcript.client()] if trigger else []
+    waited = [transcript.end_of(i) for i in transcript.client()] if trigger else []
     end = min(max(waited, default=transcript.end), item.died.t if item.died is not None else transcript.end)
     return end - (item.started.t if item.started is not None else end)
 

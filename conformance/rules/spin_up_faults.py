@@ -67,10 +67,10 @@ def told_of(transcript: Transcript) -> Told:
         listed = f"{len(tools)} tools" if isinstance(tools, list) else "a result"
         return Told("success", f"{method} was answered with {listed}", last)
     if answer is not None or (last.status is not None and last.status >= 400):
-        took = f" after {(last.t_end or transcript.end) - last.t:.2f} s"
+        took = f" after {transcript.end_of(last) - last.t:.2f} s"
         return Told("error", f"{method} was answered with {said(last)}{took}", last)
     if last.how in {"open", "abandoned"}:
-        seconds = (last.t_end if last.t_end is not None else transcript.end) - last.t
+        seconds = transcript.end_of(last) - last.t
         return Told("hang", f"{method} had no answer in {seconds:.1f} s ({said(last)})", last)
     if last.status is None:
         return Told("error", f"the connection was closed on {method}{_exit(ended)}", last)

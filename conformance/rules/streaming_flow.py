@@ -18,7 +18,6 @@ from conformance.rules.keep_alive_evidence import (
     calls,
     client_progress,
     cut_by_server,
-    end_of,
     lagged,
     links_of,
     primed,
@@ -180,7 +179,7 @@ def streams_end_with_the_answer(inputs: Inputs) -> Verdict:
     if not answered:
         return NotApplicable("no request was answered on a stream")
     for item, answer in answered:
-        after = Silence(answer.t, end_of(through, item))
+        after = Silence(answer.t, through.over_for_client(item))
         if cut_by_server(through, item) or after.seconds < timing.STREAM_END:
             continue
         return fail(
@@ -194,7 +193,7 @@ def streams_end_with_the_answer(inputs: Inputs) -> Verdict:
 
 def _lingers(transcript: Transcript, exchange: Exchange) -> bool:
     answer = exchange.answer()
-    return answer is not None and end_of(transcript, exchange) - answer.t >= timing.STREAM_END
+    return answer is not None and transcript.over_for_client(exchange) - answer.t >= timing.STREAM_END
 
 
 @rule(
@@ -293,7 +292,7 @@ def unread_streams_hold_up_nobody(inputs: Inputs) -> Verdict:
         answer = call.answer()
         if answer is not None and answer.result is not None:
             continue
-        waited = Silence(call.t, end_of(through, call))
+        waited = Silence(call.t, through.over_for_client(call))
         said = "was not answered" if answer is None else f"was answered with the error {answer.error}"
         return lagged(through, waited, timing.RELAY_PROMPT / 2) or fail(
             "an answer while the other client reads nothing", f"it {said} in {waited.seconds:.1f} s", call

@@ -75,7 +75,7 @@ class Call:
         """Return when the client had its answer, or the call's response ended, in seconds."""
         if self.answer is not None:
             return self.answer.t
-        return self.client.t_end if self.client.t_end is not None else transcript.end
+        return transcript.end_of(self.client)
 
 
 def calls(transcript: Transcript) -> tuple[Call, ...]:

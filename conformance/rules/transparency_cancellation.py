@@ -24,7 +24,6 @@ from conformance.rules.transparency_cancellation_evidence import (
     call_of,
     cancelled,
     cancels,
-    end_of,
     in_a_crowd,
     known_over,
     lagged,
@@ -225,7 +224,7 @@ def cancelled_call_ends(inputs: Inputs) -> Verdict:
         if over is not None and over - item.cancel.t <= patience:
             took.append(over - item.cancel.t)
             continue
-        until = over if over is not None else end_of(through, item.call)
+        until = over if over is not None else through.end_of(item.call)
         if until - item.cancel.t < patience or lagged(through, item.cancel.t, until):
             return Inconclusive("the end of a cancelled call was not watched for long enough, or the harness lagged")
         return fail(

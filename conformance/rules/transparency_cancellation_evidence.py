@@ -27,11 +27,6 @@ def same(one: JSON, other: JSON) -> bool:
     return type(one) is type(other) and bool(one == other)
 
 
-def end_of(transcript: Transcript, exchange: Exchange) -> float:
-    """Return when an exchange was over, at the latest with the evidence, in seconds."""
-    return exchange.t_end if exchange.t_end is not None else transcript.end
-
-
 def over_at(transcript: Transcript, call: Exchange) -> float | None:
     """Return when a call was answered or its response ended by the server, in seconds; None when neither was seen."""
     answer = call.answer()
@@ -78,7 +73,7 @@ def requests(transcript: Transcript, beside: Exchange) -> tuple[Exchange, ...]:
 def under_way(transcript: Transcript, exchange: Exchange, t: float) -> bool:
     """Whether a request had been sent and not been answered at a time, in seconds."""
     answer = exchange.answer()
-    over = answer.t if answer is not None else end_of(transcript, exchange)
+    over = answer.t if answer is not None else transcript.end_of(exchange)
     return exchange.t < t < over
 
 
@@ -102,7 +97,7 @@ def lost(transcript: Transcript, exchange: Exchange) -> bool:
     if not without_result(exchange):
         return False
     ended = exchange.answer() is not None or exchange.how in ("complete", "fin", "rst")
-    return ended or end_of(transcript, exchange) - exchange.t >= timing.LOST_ANSWER
+    return ended or transcript.end_of(exchange) - exchange.t >= timing.LOST_ANSWER
 
 
 def named_requests(transcript: Transcript) -> tuple[Exchange, ...]:
@@ -206,7 +201,7 @@ def beside(transcript: Transcript, cancel: Exchange) -> tuple[Exchange, ...]:
     """Return the requests of a cancel's session that were under way then or came later and that no cancel names."""
     given_up = {item.id for item in named_requests(transcript)}
     return tuple(
-        item for item in requests(transcript, cancel) if item.id not in given_up and end_of(transcript, item) > cancel.t
+        item for item in requests(transcript, cancel) if item.id not in given_up and transcript.end_of(item) > cancel.t
     )
 
 
@@ -246,7 +241,7 @@ def cut_off(transcript: Transcript) -> tuple[Link, ...]:
 def _unanswered(transcript: Transcript, exchange: Exchange, left: float) -> bool:
     """Whether a request had no answer yet when its client left, which may be what ended it."""
     answer = exchange.answer()
-    return end_of(transcript, exchange) >= left and (answer is None or answer.t > left)
+    return transcript.end_of(exchange) >= left and (answer is None or answer.t > left)
 
 
 def told_about(transcript: Transcript, request: Message) -> Message | None:

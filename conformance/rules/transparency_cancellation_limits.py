@@ -20,7 +20,6 @@ from conformance.rules.transparency_cancellation_evidence import (
     beside,
     cancels_of_initialize,
     cut_off,
-    end_of,
     is_malformed,
     lost,
     strays,
@@ -185,7 +184,7 @@ def _late_at(transcript: Transcript, item: Cancelled) -> float:
     """Return when the backend answered, or its gateway had gone, in seconds."""
     if item.answered is not None:
         return item.answered.t
-    return end_of(transcript, item.link.exchange) if item.link.exchange is not None else item.cancel.t
+    return transcript.end_of(item.link.exchange) if item.link.exchange is not None else item.cancel.t
 
 
 def _carries(exchange: Exchange, nonce: str | None) -> bool:

@@ -15,7 +15,7 @@ from conformance.evidence.events import JSON, Hop, Kind
 from conformance.evidence.links import nonce_of
 from conformance.evidence.transcript import Exchange, Message, Transcript
 from conformance.rules.base import Inputs, Level, Precondition, Side, fail, rule
-from conformance.rules.keep_alive_evidence import backend_answer, calls, end_of, links_of, succeeded
+from conformance.rules.keep_alive_evidence import backend_answer, calls, links_of, succeeded
 from conformance.rules.transparency_messages_evidence import arguments_of, texts_of
 from conformance.rules.verdicts import Inconclusive, Pass, Verdict
 
@@ -122,7 +122,7 @@ def _undecided(transcript: Transcript, large: Large) -> bool:
 
     Of a text on its way from a stdio backend nothing is seen until its line ends.
     """
-    call, end = large.call, end_of(transcript, large.call)
+    call, end = large.call, transcript.over_for_client(large.call)
     if call.how not in ("abandoned", "open") or call.answer() is not None:
         return False
     for link in links_of(transcript, call)[-1:]:

@@ -11,7 +11,7 @@ from conformance import timing
 from conformance.evidence.links import Link
 from conformance.evidence.transcript import Exchange, Transcript
 from conformance.rules.base import Inputs, Level, Precondition, Side, fail, rule
-from conformance.rules.keep_alive_evidence import backend_answer, calls, end_of, links_of, succeeded
+from conformance.rules.keep_alive_evidence import backend_answer, calls, links_of, succeeded
 from conformance.rules.verdicts import Inconclusive, Pass, Verdict
 
 SUITE: Final = "transparency"
@@ -33,7 +33,7 @@ def _silent(transcript: Transcript, call: Exchange, link: Link) -> bool:
     if exchange is None or exchange.t_end is None or exchange.how in ("open", "abandoned"):
         return True
     cancels = [m.t for m in transcript.backend_messages if m.method == "notifications/cancelled" and m.t >= exchange.t]
-    return exchange.t_end >= min([end_of(transcript, call), *cancels])
+    return exchange.t_end >= min([transcript.over_for_client(call), *cancels])
 
 
 SILENT = Precondition(
@@ -71,7 +71,7 @@ def silence_is_timed_out(inputs: Inputs) -> Verdict:
             return Inconclusive("no timeout is claimed, and no call beside the unanswered one shows that others go on")
         return Pass("no timeout is claimed; a call beside the unanswered one was answered", beside[0].events)
     answer = call.answer()
-    waited = (answer.t if answer is not None else end_of(through, call)) - call.t
+    waited = (answer.t if answer is not None else through.over_for_client(call)) - call.t
     limit = claimed + timing.CLAIM_TOLERANCE
     over = answer is not None or call.how in ("complete", "fin", "rst")
     if over and waited <= limit:

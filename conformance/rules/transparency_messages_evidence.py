@@ -73,7 +73,7 @@ def lag_decided(transcript: Transcript, exchange: Exchange) -> bool:
     """Whether the harness's own lag could be why nothing came for a request that was given up or never ended."""
     if exchange.how not in ("open", "abandoned"):
         return False
-    until = exchange.t_end if exchange.t_end is not None else transcript.end
+    until = transcript.end_of(exchange)
     return transcript.lag(exchange.t, until) > (until - exchange.t) * timing.LAG_SHARE
 
 

@@ -163,7 +163,7 @@ def _passed_on(transcript: Transcript, session: BackendSession, message: Message
     answer = session.response_to(message)
     until = transcript.end if answer is None else answer.t
     return any(
-        item.rpc_method == message.method and item.t <= until and (item.t_end or transcript.end) >= message.t
+        item.rpc_method == message.method and item.t <= until and transcript.end_of(item) >= message.t
         for item in transcript.client()
     )
 

@@ -163,7 +163,7 @@ def _blame(transcript: Transcript, item: Exchange, state: State, answer: Answer)
     One step follows another, so what passes between gateway and backend meanwhile is the request's doing. A gateway
     that serves who has no session in a live session of the backend has itself to blame.
     """
-    until = item.t_end if item.t_end is not None else transcript.end
+    until = transcript.end_of(item)
     same = (
         event_of(theirs) is event_of(item) and answer_of(theirs) is answer
         for theirs in transcript.backend
