@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
@@ -100,6 +100,8 @@ class Failure:
 Fact: TypeAlias = Callable[[Failure], bool | None]
 """Reads one statement off the evidence: true, false, or None when nothing that could tell was observed. The docstring
 is the statement."""
+Separations: TypeAlias = Mapping[str, Mapping[str, tuple[Fact, bool]]]
+"""The fact and its value that tell a failure class (the first name) from a neighbour of it (the second)."""
 
 
 def has_result(exchange: Exchange) -> bool:
