@@ -10,8 +10,7 @@ from conformance.diagnosis.failure import Failure
 from conformance.rules.all import rule_named
 from conformance.rules.base import Inputs, judge
 from conformance.rules.verdicts import Fail
-from tests.evidence_builder import Story
-from tests.test_rules_edges import (
+from tests.edge_stories import (
     INITIALIZE,
     LIST,
     REFUSED,
@@ -24,6 +23,7 @@ from tests.test_rules_edges import (
     passage,
     streamed,
 )
+from tests.evidence_builder import Story
 
 
 def found(rule_id: str, story: Story, **variant: object) -> tuple[Classified, Failure]:
