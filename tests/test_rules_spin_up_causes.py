@@ -345,6 +345,13 @@ def test_523_otherwise_it_fails(between: dict[str, Any], after: dict[str, Any], 
     assert found.symptom == expected
 
 
+def test_523_says_that_a_result_told_of_an_error() -> None:
+    unwell = {"sse": [result(4, content=[], isError=True)]}
+    found = verdict("MGC523", restarted(between={"sse": [error(1)]}, after=unwell, started=False))
+    assert isinstance(found, Fail)
+    assert found.observed == "its last request got a result that tells of an error"
+
+
 def revoked(*, call: dict[str, Any], removed: float | None, later: bool = False) -> Story:
     """A session is served; its backend is revoked at 16 s."""
     story = gateway()

@@ -154,7 +154,10 @@ def unreachable_is_an_error(inputs: Inputs) -> Verdict:
     if reached is not None and what.how == "success":
         return Inconclusive("the gateway reached its backend in spite of the fault")
     return fail(
-        "an error", f"{fault(through)}: {what.what}", events=_since_trigger(inputs, what.seen), symptom=_symptom(inputs)
+        "an error",
+        f"{fault(through)}: {what.what}",
+        events=_since_trigger(inputs, what.seen),
+        symptom=what.symptom("silent-partial-aggregate"),
     )
 
 
@@ -190,7 +193,7 @@ def silence_of_tcp_is_given_up(inputs: Inputs) -> Verdict:
         f"an error within {timing.CLAIM_OBSERVED:.0f} s",
         what.what,
         events=_since_trigger(inputs, what.seen),
-        symptom=_symptom(inputs),
+        symptom=what.symptom("silent-partial-aggregate"),
     )
 
 
@@ -230,12 +233,3 @@ def bad_certificate_is_refused(inputs: Inputs) -> Verdict:
 
 def _since_trigger(inputs: Inputs, events: tuple[int, ...]) -> tuple[int, ...]:
     return (inputs.through.stimuli(TRIGGER)[0].seq, *events)
-
-
-def _symptom(inputs: Inputs) -> str:
-    """Return the failure class of a way of not telling an error."""
-    what = told(inputs.through)
-    if what.how == "hang":
-        first = what.exchange is None or what.exchange.rpc_method == "initialize"
-        return "initialize-hang" if first else "hang-on-upstream-error"
-    return {"empty": "empty-200-stream", "success": "silent-partial-aggregate"}[what.how]

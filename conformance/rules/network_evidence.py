@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from conformance.evidence.events import Event, Kind, Point
 from conformance.evidence.network import Facts, made_by_probes, probes, sent_by_gateway, standpoint
-from conformance.evidence.transcript import Exchange, Message, Transcript
+from conformance.evidence.transcript import Exchange, Transcript
 from conformance.rules.base import Precondition
-from conformance.rules.spin_up_start import said
+from conformance.rules.faults_told import Told, told_of
 
 SUITE: Final = "network"
 TRIGGER: Final = "trigger"
@@ -62,62 +61,9 @@ FRONT_PROBED: Final = Precondition(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What a client was told. how: `error`, `hang`, `empty` (a response that ended without an answer) or `success`."""
-
-    how: str
-    what: str
-    exchange: Exchange | None = None
-    events: tuple[int, ...] = ()
-
-    @property
-    def seen(self) -> tuple[int, ...]:
-        """The events that it rests on."""
-        return (*(self.exchange.events if self.exchange is not None else ()), *self.events)
-
-
 def told(transcript: Transcript) -> Told:
     """Return what came of the last of the client's initialize, tools/list and tools/call."""
-    ended = [event for event in transcript.of(Kind.PROCESS_EXIT) if event.data.get("name") == "gateway"]
-    asked = [item for item in transcript.client() if item.rpc_method in _ASKED]
-    if not asked:
-        return _unasked(transcript, ended)
-    last = asked[-1]
-    answer = last.answer()
-    if answer is not None and answer.result is not None:
-        failed = bool(answer.result.get("isError")) or _in_words(transcript, last, answer)
-        how, what = ("error", "a result that tells of an error") if failed else ("success", "a result")
-        return Told(how, f"{last.rpc_method} was answered with {what}", last)
-    if answer is None and last.how in ("open", "abandoned") and last.status in (None, 200):
-        seconds = transcript.end_of(last) - last.t
-        return Told("hang", f"{last.rpc_method} had no answer in {seconds:.1f} s", last)
-    if answer is None and last.status is not None and last.status < 400:
-        return Told("empty", f"{last.rpc_method} was answered with {said(last)}, and the response ended", last)
-    took = transcript.end_of(last) - last.t
-    return Told("error", f"{last.rpc_method} was answered with {said(last)} after {took:.1f} s", last)
-
-
-def _in_words(transcript: Transcript, call: Exchange, answer: Message) -> bool:
-    """Whether a gateway's own tool, through which a backend's is called, gave a text of its own in place of the result.
-
-    What is in such a text is that tool's business; the backend's result would hold the call's nonce.
-    """
-    if transcript.meta_tool is None or call.rpc_method != "tools/call":
-        return False
-    sent = call.request["params"].get("arguments") or {}
-    return str(sent.get("nonce")) not in str(answer.result)
-
-
-def _unasked(transcript: Transcript, ended: list[Event]) -> Told:
-    """Return what a client was told that could not even send its request."""
-    failed = tuple(event.seq for event in transcript.of(Kind.CONN_FAILED) if event.point is Point.CLIENT_TAP)
-    if ended:
-        what = f"the gateway had ended with status {ended[0].data.get('code')} and refuses connections"
-        return Told("error", what, events=(ended[0].seq, *failed))
-    if failed:
-        return Told("error", "the gateway does not listen, though it runs", events=failed)
-    return Told("hang", "the client's connection was accepted and its request never read")
+    return told_of(transcript, _ASKED)
 
 
 def served_all_the_same(transcript: Transcript) -> Exchange | None:

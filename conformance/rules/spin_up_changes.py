@@ -7,10 +7,10 @@ from typing import Final
 
 from conformance.evidence.events import Event
 from conformance.evidence.transcript import Exchange, Transcript
-from conformance.rules.answers import without_good_result
+from conformance.rules.answers import said, without_good_result
 from conformance.rules.base import Inputs, Level, Precondition, Side, fail, rule
 from conformance.rules.spin_up_removal import removal
-from conformance.rules.spin_up_start import SUITE, said
+from conformance.rules.spin_up_start import SUITE
 from conformance.rules.spin_up_times import SpunUp, client_trigger, shared_containers, spun_up
 from conformance.rules.verdicts import Inconclusive, NotExercised, Pass, Verdict
 

@@ -8,10 +8,10 @@ from typing import Final
 
 from conformance.evidence.events import Event, Kind
 from conformance.evidence.transcript import Exchange, Transcript
-from conformance.rules.answers import without_result
+from conformance.rules.answers import said, without_result
 from conformance.rules.base import Inputs, Level, Precondition, Side, fail, rule
 from conformance.rules.spin_up_removal import removal
-from conformance.rules.spin_up_start import NOTHING_STARTED, SUITE, said, started
+from conformance.rules.spin_up_start import NOTHING_STARTED, SUITE, started
 from conformance.rules.spin_up_times import GATEWAY, SpunUp, client_trigger, shared_containers, spun_up
 from conformance.rules.verdicts import Inconclusive, Pass, Verdict
 

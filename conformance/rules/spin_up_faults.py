@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
-from conformance.evidence.events import Event, Kind
-from conformance.evidence.transcript import Exchange, Transcript
+from conformance.evidence.events import Event
+from conformance.evidence.transcript import Transcript
 from conformance.rules.base import Inputs, Level, Precondition, Side, fail, rule
+from conformance.rules.faults_told import Told, told_of
 from conformance.rules.spin_up_cause import unreachable
-from conformance.rules.spin_up_start import SUITE, said
-from conformance.rules.spin_up_times import GATEWAY, engine_requests, spun_up
+from conformance.rules.spin_up_start import SUITE
+from conformance.rules.spin_up_times import engine_requests, spun_up
 from conformance.rules.verdicts import Inconclusive, NotExercised, Pass, Verdict
 
 _MISSING: Final = "image-missing"
@@ -44,52 +44,9 @@ ENGINE_UNUSABLE = Precondition(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What a client was told. how: `error`, `hang`, `empty` (a stream that ended without an answer), `success`."""
-
-    how: str
-    what: str
-    exchange: Exchange | None = None
-    events: tuple[int, ...] = ()
-
-
-def told_of(transcript: Transcript) -> Told:
-    """Return what came of the first client's initialize and, where that had a result, of its tools/list."""
-    ended = [event for event in transcript.of(Kind.PROCESS_EXIT) if event.data.get("name") == GATEWAY]
-    requests = [item for item in transcript.client() if item.rpc_method in {"initialize", "tools/list"}]
-    if not requests:
-        return _refused(transcript, ended)
-    last = requests[-1]
-    method, answer = last.rpc_method, last.answer()
-    if answer is not None and answer.result is not None:
-        tools = answer.result.get("tools")
-        listed = f"{len(tools)} tools" if isinstance(tools, list) else "a result"
-        return Told("success", f"{method} was answered with {listed}", last)
-    if answer is not None or (last.status is not None and last.status >= 400):
-        took = f" after {transcript.end_of(last) - last.t:.2f} s"
-        return Told("error", f"{method} was answered with {said(last)}{took}", last)
-    if last.how in {"open", "abandoned"}:
-        seconds = transcript.end_of(last) - last.t
-        return Told("hang", f"{method} had no answer in {seconds:.1f} s ({said(last)})", last)
-    if last.status is None:
-        return Told("error", f"the connection was closed on {method}{_exit(ended)}", last)
-    return Told("empty", f"{method} was answered with {said(last)}, and the response ended", last)
-
-
-def _refused(transcript: Transcript, ended: list[Event]) -> Told:
-    """Return what a client was told that could not even send its request."""
-    failed = tuple(event.seq for event in transcript.of(Kind.CONN_FAILED))
-    if ended:
-        events = (*(event.seq for event in ended), *failed)
-        return Told("error", f"the gateway refuses connections{_exit(ended)}", events=events)
-    if failed:
-        return Told("error", "the gateway refuses connections, though it still runs", events=failed)
-    return Told("hang", "the client's connection was accepted and its request never read")
-
-
-def _exit(ended: list[Event]) -> str:
-    return f": it had ended with status {ended[0].data.get('code')}" if ended else ""
+def told(transcript: Transcript) -> Told:
+    """Return what came of the clients' last initialize or tools/list."""
+    return told_of(transcript, ("initialize", "tools/list"))
 
 
 def _ended_unheard(transcript: Transcript) -> Iterator[Event]:
@@ -100,18 +57,12 @@ def _ended_unheard(transcript: Transcript) -> Iterator[Event]:
             yield item.died
 
 
-def verdict_on(transcript: Transcript, told: Told, fault: str, symptoms: dict[str, str]) -> Verdict:
-    """Judge what a client was told of a fault; symptoms: the failure class of each way other than an error."""
-    if told.how == "error":
-        exchange = told.exchange.events if told.exchange is not None else ()
-        return Pass(f"{fault}: {told.what}", (*exchange, *told.events))
-    return fail(
-        f"an error where {fault}",
-        told.what,
-        *((told.exchange,) if told.exchange is not None else ()),
-        events=(transcript.stimuli("trigger")[0].seq, *told.events),
-        symptom=symptoms[told.how],
-    )
+def verdict_on(transcript: Transcript, what: Told, fault: str, symptom: str) -> Verdict:
+    """Judge what a client was told of a fault; symptom: the failure class where no error was told."""
+    if what.how == "error":
+        return Pass(f"{fault}: {what.what}", what.seen)
+    events = (transcript.stimuli("trigger")[0].seq, *what.seen)
+    return fail(f"an error where {fault}", what.what, events=events, symptom=symptom)
 
 
 @rule(
@@ -137,18 +88,11 @@ def missing_image_is_an_error(inputs: Inputs) -> Verdict:
     answered = [item for item in engine_requests(inputs.through) if item.status is not None and item.status >= 400]
     if not any(item.status == 404 for item in answered):
         return NotExercised("an image that the engine was asked for and said it does not have")
-    told = told_of(inputs.through)
+    what = told(inputs.through)
     pull = next((item for item in engine_requests(inputs.through, "/images/create") if item.how == "open"), None)
-    if told.how == "hang" and pull is not None:
+    if what.how == "hang" and pull is not None:
         return Inconclusive(f"the engine itself had not answered the pull after {inputs.through.end - pull.t:.1f} s")
-    return verdict_on(inputs.through, told, "the image is missing", symptoms_of(told))
-
-
-def symptoms_of(told: Told) -> dict[str, str]:
-    """Return the failure class of each way of not telling an error, for a fault of the backend's start."""
-    first = told.exchange is None or told.exchange.rpc_method == "initialize"
-    hang = "initialize-hang" if first else "hang-on-upstream-error"
-    return {"hang": hang, "empty": "empty-200-stream", "success": "enabled-but-not-started"}
+    return verdict_on(inputs.through, what, "the image is missing", what.symptom("enabled-but-not-started"))
 
 
 @rule(
@@ -172,8 +116,8 @@ def exit_at_once_is_an_error(inputs: Inputs) -> Verdict:
     """
     ends = tuple(_ended_unheard(inputs.through))
     fault = f"the container exits at once (code {ends[0].data.get('exit_code')}, started {len(ends)} time(s))"
-    told = told_of(inputs.through)
-    return verdict_on(inputs.through, told, fault, {**symptoms_of(told), "success": "dead-child-zombie"})
+    what = told(inputs.through)
+    return verdict_on(inputs.through, what, fault, what.symptom("dead-child-zombie"))
 
 
 @rule(
@@ -197,13 +141,11 @@ def unusable_engine_is_an_error(inputs: Inputs) -> Verdict:
     """
     kind = str(inputs.through.header.get("spin_up"))
     missing = kind != "engine-denied"
-    told = told_of(inputs.through)
+    what = told(inputs.through)
     asked = any(item.method == "POST" for item in engine_requests(inputs.through))
-    if not asked and (not missing or told.how == "success"):
+    if not asked and (not missing or what.how == "success"):
         # Without a socket nobody sees whether the gateway tried; a gateway that never does is MGC501's to judge.
         return NotExercised("a request of the gateway to the engine")
     found = unreachable(inputs.through)
     fault = f"{_UNUSABLE[kind]} ({found.what})" if found is not None else _UNUSABLE[kind]
-    return verdict_on(
-        inputs.through, told, fault, dict.fromkeys(("hang", "empty", "success"), "docker-socket-unusable")
-    )
+    return verdict_on(inputs.through, what, fault, "docker-socket-unusable")

@@ -8,11 +8,11 @@ from typing import Final
 from conformance.evidence.events import Hop
 from conformance.evidence.transcript import Transcript
 from conformance.rules import spin_up_cause as why
-from conformance.rules.answers import without_good_result
+from conformance.rules.answers import said, without_good_result
 from conformance.rules.base import Inputs, Level, Precondition, Side, fail, rule
 from conformance.rules.spin_up_cause import Cause
-from conformance.rules.spin_up_faults import symptoms_of, told_of, tried, verdict_on
-from conformance.rules.spin_up_start import SUITE, said, started
+from conformance.rules.spin_up_faults import told, tried, verdict_on
+from conformance.rules.spin_up_start import SUITE, started
 from conformance.rules.spin_up_times import spun_up
 from conformance.rules.verdicts import NotExercised, Pass, Verdict
 
@@ -53,9 +53,9 @@ def _told_an_error(inputs: Inputs, found: Cause | None, missing: str) -> Verdict
     """Judge whether a client was told an error where the evidence shows that the mishap has happened."""
     if found is None:
         return NotExercised(missing)
-    told = told_of(inputs.through)
-    symptoms = {**symptoms_of(told), "success": "dead-child-zombie"}
-    return verdict_on(inputs.through, told, f"{found.what} [{found.failure_class}]", symptoms)
+    what = told(inputs.through)
+    fault = f"{found.what} [{found.failure_class}]"
+    return verdict_on(inputs.through, what, fault, what.symptom("dead-child-zombie"))
 
 
 @rule(
@@ -161,14 +161,10 @@ def known_is_not_enabled(inputs: Inputs) -> Verdict:
         return fail("no container of an entry that is not enabled", f"{len(created)} were created", events=events)
     calls = [item for item in through.client() if item.rpc_method == "tools/call"]
     if not calls:
-        told = told_of(through)
-        return verdict_on(through, told, "the entry is not enabled", dict.fromkeys(_OTHERWISE, "entry-not-enabled"))
+        return verdict_on(through, told(through), "the entry is not enabled", "entry-not-enabled")
     last = calls[-1]
     told_error = last.status is not None and last.how not in ("open", "abandoned") and without_good_result(last)
     empty = last.answer() is None and (last.status or 0) < 400
     if told_error and not empty:
         return Pass(f"nothing is started, and a call is answered with {said(last)}", last.events)
     return fail("a call of a backend that is not enabled ends in an error", f"it got {said(last)}", last)
-
-
-_OTHERWISE: Final = ("hang", "empty", "success")

@@ -13,10 +13,10 @@ from typing import Final
 from conformance import timing
 from conformance.evidence.links import links
 from conformance.evidence.transcript import Exchange, Transcript
-from conformance.rules.answers import without_good_result
+from conformance.rules.answers import said, without_good_result
 from conformance.rules.base import Inputs, Level, Precondition, Side, fail, rule
 from conformance.rules.spin_up_cause import why_not_served
-from conformance.rules.spin_up_start import NOTHING_STARTED, SERVES_NOBODY, SUITE, lagged, said, started
+from conformance.rules.spin_up_start import NOTHING_STARTED, SERVES_NOBODY, SUITE, lagged, started
 from conformance.rules.spin_up_times import (
     SpinUpTimes,
     SpunUp,

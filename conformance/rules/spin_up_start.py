@@ -11,6 +11,7 @@ from typing import Final
 from conformance import timing
 from conformance.evidence.events import Hop, Kind, Point
 from conformance.evidence.transcript import Exchange, Transcript
+from conformance.rules.answers import said
 from conformance.rules.base import Inputs, Level, Precondition, Side, fail, rule
 from conformance.rules.spin_up_cause import mount_note, why_not_served, why_not_started
 from conformance.rules.spin_up_times import (
@@ -49,18 +50,6 @@ def started(transcript: Transcript) -> tuple[SpunUp, ...]:
 def lagged(transcript: Transcript, start: float, seconds: float, limit: float) -> bool:
     """Whether the harness's own lag could have made `seconds` from `start` exceed `limit`."""
     return transcript.lag(start, start + seconds) > (seconds - limit) * timing.LAG_SHARE
-
-
-def said(exchange: Exchange) -> str:
-    """Return in a few words how a request was answered."""
-    answer = exchange.answer()
-    if answer is not None and answer.error is not None:
-        return f"JSON-RPC error {answer.error.get('code')} ({str(answer.error.get('message'))[:80]})"
-    if answer is not None:
-        return "a result"
-    if exchange.status is None:
-        return "nothing"
-    return f"{exchange.status} without an answer"
 
 
 @rule(
