@@ -78,6 +78,11 @@ def replicas(transcript: Transcript) -> int:
     return int((transcript.edge or {}).get("replicas", 0))
 
 
+def passed_on(transcript: Transcript) -> tuple[Passage, ...]:
+    """Return the passages of requests that reached a replica."""
+    return tuple(item for item in passages(transcript) if item.back is not None)
+
+
 def posts(transcript: Transcript) -> tuple[Passage, ...]:
     """Return the passages of what clients posted."""
     return tuple(item for item in passages(transcript) if item.front.method == "POST")
@@ -85,13 +90,13 @@ def posts(transcript: Transcript) -> tuple[Passage, ...]:
 
 def streams(transcript: Transcript) -> tuple[Passage, ...]:
     """Return the passages of GETs that a replica answered with an event stream."""
-    gets = (item for item in passages(transcript) if item.front.method == "GET")
+    gets = (item for item in passed_on(transcript) if item.front.method == "GET")
     return tuple(item for item in gets if item.back is not None and item.back.status == 200 and item.back.is_stream)
 
 
 def calls(transcript: Transcript) -> tuple[Passage, ...]:
     """Return the passages of calls that reached a replica."""
-    return tuple(item for item in posts(transcript) if item.front.rpc_method == "tools/call" and item.back is not None)
+    return tuple(item for item in passed_on(transcript) if item.front.rpc_method == "tools/call")
 
 
 def handshake_failures(transcript: Transcript) -> tuple[Event, ...]:

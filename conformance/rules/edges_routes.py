@@ -17,6 +17,7 @@ from conformance.rules.edges_evidence import (
     handshake_failures,
     lost_header,
     passages,
+    passed_on,
     posts,
     refusal,
     served,
@@ -39,18 +40,16 @@ def _respelled_over_tls(transcript: Transcript) -> tuple[Passage, ...]:
 
 
 def _refused(transcript: Transcript) -> tuple[Passage, ...]:
-    return tuple(p for p in passages(transcript) if p.back is not None and p.back.status in range(400, 500))
+    return tuple(p for p in passed_on(transcript) if p.back is not None and p.back.status in range(400, 500))
 
 
 POSTS: Final = edged("edge-posts", "something that a client posted through an edge", posts)
 RESPELLED: Final = edged(
     "edge-respelled", "the endpoint's other spelling, asked for at an edge that speaks TLS", _respelled_over_tls
 )
-HEADERS: Final = edged(
-    "edge-headers", "a request that an edge passed on", lambda t: [p for p in passages(t) if p.back is not None]
-)
+HEADERS: Final = edged("edge-headers", "a request that an edge passed on", passed_on)
 ANSWERS: Final = edged("edge-answers", "a request that a replica behind an edge refused", _refused)
-HOST: Final = edged("edge-host", "a request that an edge passed on", lambda t: [p for p in passages(t) if p.back])
+HOST: Final = edged("edge-host", "a request that an edge passed on", passed_on)
 TLS: Final = edged("edge-tls", "an edge that speaks TLS", lambda t: variant(t).get("tls") not in (None, "none"))
 
 
@@ -219,7 +218,7 @@ def headers_pass(inputs: Inputs) -> Verdict:
     A conforming exchange: the same header with the same value on both sides
     Known gaps: headers that were not sent in this exchange.
     """
-    pairs = [item for item in passages(inputs.through) if item.back is not None]
+    pairs = passed_on(inputs.through)
     for item in pairs:
         if changed := lost_header(item):
             return fail(
@@ -252,7 +251,7 @@ def host_is_accepted(inputs: Inputs) -> Verdict:
     A conforming exchange: Host: gw.example on both sides → 200
     Known gaps: gateways that refuse a Host with another status are met by other rules.
     """
-    pairs = [item for item in passages(inputs.through) if item.back is not None]
+    pairs = passed_on(inputs.through)
     for item in pairs:
         assert item.back is not None
         if item.back.status == 421:

@@ -11,7 +11,7 @@ from conformance.stage.scenario import REPLAYS, Drive, NetworkFault, ScenarioKin
 from conformance.stage.stage import Stage
 from scenarios.clients.drives import LASTING, TRIES, lasting
 from scenarios.edges import drives_clients, drives_replicas, drives_traffic
-from scenarios.initialize_ordering.drives import names_listed
+from scenarios.replays.ways import on_the_way, reached
 
 CLIENT: Final = "typescript-sdk-1"
 BALANCER: Final = "haproxy"
@@ -55,21 +55,11 @@ async def restart_under_a_real_client(stage: Stage) -> None:
 async def registered(stage: Stage) -> None:
     """Register an address with a gateway that connects to it, try the way there, and list the tools."""
     await stage.register_backend()
-    await stage.probe_backend()
-    await names_listed(await stage.client("a"))
+    await reached(stage)
 
 
-for _name, _network in (("filtered", NetworkFault.FILTERED), ("open", NetworkFault.NONE)):
-    scenario(
-        suite=REPLAYS,
-        name=f"r4-port-{_name}",
-        kind=ScenarioKind.DESTRUCTIVE,
-        brings=("network-probed",),
-        seconds=timing.ANSWER,
-        network=_network,
-        untold=True,
-        late_registration=True,
-    )(registered)
+on_the_way("r4-port-filtered", NetworkFault.FILTERED, registered, late_registration=True)
+on_the_way("r4-port-open", NetworkFault.NONE, registered, late_registration=True)
 
 for _tls in (Tls.WRONG_NAME, Tls.PRIVATE_CA):
     _before(f"r4-tls-{_tls}", drives_traffic.handshake, BALANCER, EdgeVariant(tls=_tls), brings=("edge-tls",))

@@ -9,20 +9,12 @@ from conformance.stage.scenario import REPLAYS, NetworkFault, ScenarioKind, scen
 from conformance.stage.stage import Stage
 from scenarios.get_sse.drives import get_in_session
 from scenarios.initialize_ordering.drives import look_for_tools, names_listed
+from scenarios.replays.ways import on_the_way
 
 _HANDSHAKE: Final = ("initialize-sent", "initialize-answered", "backend-handshake", "backend-session-named")
 
 
-@scenario(
-    suite=REPLAYS,
-    kind=ScenarioKind.DESTRUCTIVE,
-    brings=("late-backend", *_HANDSHAKE),
-    seconds=timing.RELAY_PROMPT,
-    control=False,
-    late_backend=True,
-    late_registration=True,
-)
-async def r1_registered_before_ready(stage: Stage) -> None:
+async def before_ready(stage: Stage) -> None:
     """Register a server whose port is open and which does not serve yet; start it; look for its tools."""
     await stage.register_backend()
     await names_listed(await stage.client("early"))
@@ -30,21 +22,25 @@ async def r1_registered_before_ready(stage: Stage) -> None:
     await look_for_tools(stage)
 
 
-@scenario(
-    suite=REPLAYS,
-    kind=ScenarioKind.DESTRUCTIVE,
-    brings=("late-backend", *_HANDSHAKE),
-    seconds=timing.RELAY_PROMPT,
-    control=False,
-    late_backend=True,
-    late_registration=True,
-)
-async def r1_registered_after_first_list(stage: Stage) -> None:
+async def after_first_list(stage: Stage) -> None:
     """List the tools of a gateway that knows no server; start and register one; look for its tools."""
     await names_listed(await stage.client("early"))
     await stage.start_backend()
     await stage.register_backend()
     await look_for_tools(stage)
+
+
+for _name, _drive in (("before-ready", before_ready), ("after-first-list", after_first_list)):
+    scenario(
+        suite=REPLAYS,
+        name=f"r1-registered-{_name}",
+        kind=ScenarioKind.DESTRUCTIVE,
+        brings=("late-backend", *_HANDSHAKE),
+        seconds=timing.RELAY_PROMPT,
+        control=False,
+        late_backend=True,
+        late_registration=True,
+    )(_drive)
 
 
 @scenario(
@@ -60,23 +56,8 @@ async def r1_registered_when_ready(stage: Stage) -> None:
     await names_listed(await stage.client("a"))
 
 
-async def reached(stage: Stage) -> None:
-    """Try the way to the server from where the gateway stands, then list the tools through the gateway."""
-    await stage.probe_backend()
-    await names_listed(await stage.client("a"))
-
-
-for _name, _network in (("localhost", NetworkFault.LOOPBACK), ("reachable", NetworkFault.NONE)):
-    scenario(
-        suite=REPLAYS,
-        name=f"r1-registered-{_name}",
-        kind=ScenarioKind.DESTRUCTIVE,
-        brings=("network-probed",),
-        seconds=timing.ANSWER,
-        network=_network,
-        untold=True,
-    )(reached)
-
+on_the_way("r1-registered-localhost", NetworkFault.LOOPBACK)
+on_the_way("r1-registered-reachable", NetworkFault.NONE)
 
 r1_stream_opened = scenario(
     suite=REPLAYS,
