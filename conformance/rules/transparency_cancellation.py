@@ -17,8 +17,6 @@ from conformance.rules.session_reuse_evidence import accepted, answered_nonces, 
 from conformance.rules.transparency_cancellation_evidence import (
     SUITE,
     Cancelled,
-    after_stray,
-    after_unsent,
     all_sent,
     beside,
     call_of,
@@ -28,10 +26,13 @@ from conformance.rules.transparency_cancellation_evidence import (
     known_over,
     lagged,
     lost,
+    may_be_one_of,
     meant,
     named_requests,
     over_at,
     sent_cancels,
+    strays,
+    unsent,
 )
 from conformance.rules.verdicts import Fail, Inconclusive, NotApplicable, NotExercised, Pass, Verdict
 
@@ -134,42 +135,43 @@ def cancel_names_its_call(inputs: Inputs) -> Verdict:
     sent = tuple(all_sent(through))
     if not sent:
         return NotApplicable("the gateway sent its backend no cancel; that it should is judged by MGC741")
-    judged = [(session, item) for session, item in sent if not _may_be_of_nothing(through, session, item)]
+    of_nothing, of_unsent = strays(through), unsent(through)
+    judged = [
+        (session, item)
+        for session, item in sent
+        if not may_be_one_of(item, of_nothing) and (meant(session, item) or not may_be_one_of(item, of_unsent))
+    ]
     if not judged:
         return Inconclusive(
             "each of its cancels may be of nothing that it had asked, as its client's cancel just before"
         )
+    given_up = cancelled(through)
     for session, item in judged:
-        trouble = _misses(through, session, item) or _hits_another(through, session, item)
+        trouble = _misses(through, session, item, given_up) or _hits_another(session, item, given_up)
         if trouble:
-            return _missed(through, item, trouble)
+            return _missed(item, trouble, given_up)
     return Pass(f"{len(judged)} cancel(s), each of a request under way", tuple(item.seq for _, item in judged))
 
 
-def _may_be_of_nothing(transcript: Transcript, session: BackendSession, cancel: Message) -> bool:
-    """Whether a cancel may rightly name nothing, because of what a client had cancelled just before."""
-    return after_stray(transcript, cancel) or (meant(session, cancel) is None and after_unsent(transcript, cancel))
-
-
-def _misses(transcript: Transcript, session: BackendSession, cancel: Message) -> str:
-    """Return in words why a cancel names nothing under way, empty when it does not."""
+def _misses(transcript: Transcript, session: BackendSession, cancel: Message, given_up: tuple[Cancelled, ...]) -> str:
+    """Return in words why a cancel names nothing under way, empty when it does not. given_up: by clients."""
     request = meant(session, cancel)
     if request is None:
         return f"{cancel.params.get('requestId')!r} is the id of no request in that session"
     over = known_over(transcript, session, request)
     # A client's own cancel that was in time may be handed on late: it is the client who believed the call under way.
-    handed_on = any(item.link.backend.seq == request.seq for item in cancelled(transcript))
+    handed_on = any(item.link.backend.seq == request.seq for item in given_up)
     if over is not None and not handed_on and cancel.t - over > timing.CANCEL_RACE:
         return f"the request it names had been over for {cancel.t - over:.1f} s"
     return ""
 
 
-def _hits_another(transcript: Transcript, session: BackendSession, cancel: Message) -> str:
+def _hits_another(session: BackendSession, cancel: Message, given_up: tuple[Cancelled, ...]) -> str:
     """Return in words that a cancel names another call than the one that a client had just cancelled."""
     request = meant(session, cancel)
     recent = [
         item
-        for item in cancelled(transcript)
+        for item in given_up
         if item.session.key == session.key and item.cancel.t <= cancel.t <= item.cancel.t + timing.CANCEL_PROMPT
     ]
     wanted = {item.link.backend.seq for item in recent}
@@ -179,8 +181,8 @@ def _hits_another(transcript: Transcript, session: BackendSession, cancel: Messa
     return f"the client cancelled the request {missed[0].link.backend.id!r}, and {request.id!r} was named"
 
 
-def _missed(transcript: Transcript, cancel: Message, trouble: str) -> Fail:
-    near = [item for item in cancelled(transcript) if item.cancel.t <= cancel.t]
+def _missed(cancel: Message, trouble: str, given_up: tuple[Cancelled, ...]) -> Fail:
+    near = [item for item in given_up if item.cancel.t <= cancel.t]
     where = (near[-1].call, near[-1].cancel) if near else ()
     return fail(
         "the id of the gateway's own request that is to end",

@@ -6,7 +6,7 @@ with its own requests. What belongs together across the gateway is told by the n
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -168,27 +168,23 @@ def strays(transcript: Transcript) -> tuple[Exchange, ...]:
     return tuple(item for item in cancels(transcript) if call_of(transcript, item) is None)
 
 
-def after_stray(transcript: Transcript, message: Message) -> bool:
-    """Whether what the gateway told its backend may be a client's own cancel of nothing, handed on."""
-    return any(item.t <= message.t <= _known(item) + timing.CANCEL_PROMPT for item in strays(transcript))
+def unsent(transcript: Transcript) -> tuple[Exchange, ...]:
+    """Return the clients' cancels of calls under way that the backend was never asked.
 
-
-def _known(cancel: Exchange) -> float:
-    """Return by when the gateway knew of a client's cancel: it had answered it. A busy one takes its time to read."""
-    return cancel.t if cancel.t_response is None else cancel.t_response
-
-
-def after_unsent(transcript: Transcript, message: Message) -> bool:
-    """Whether what the gateway told its backend may be the cancel of a call that it was about to send, and never did.
-
-    Its client gave that call up shortly before, and the backend was never asked it. The gateway had given it an id.
+    The gateway may have been about to send such a call, had given it an id, and hands its cancel on.
     """
     asked = {link.client.id for link in links(transcript) if link.basis is Basis.NONCE}
-    return any(
-        cancel.t <= message.t <= _known(cancel) + timing.CANCEL_PROMPT and call.id not in asked
-        for cancel in cancels(transcript)
-        if (call := call_of(transcript, cancel)) is not None
-    )
+    pairs = ((cancel, call_of(transcript, cancel)) for cancel in cancels(transcript))
+    return tuple(cancel for cancel, call in pairs if call is not None and call.id not in asked)
+
+
+def may_be_one_of(message: Message, cancels: Iterable[Exchange]) -> bool:
+    """Whether what the gateway told its backend may be one of some clients' cancels, handed on.
+
+    A busy gateway takes its time to read one: when it knew of it is told by its answer to it.
+    """
+    known = ((item.t, item.t if item.t_response is None else item.t_response) for item in cancels)
+    return any(sent <= message.t <= read + timing.CANCEL_PROMPT for sent, read in known)
 
 
 def is_malformed(cancel: Exchange) -> bool:
