@@ -81,7 +81,7 @@ def plan_matrix(selection: Selection, parts: int) -> Matrix:
         backends=tuple(_product(item) for item in selection.backends),
         clients=tuple(_clients(chosen)),
         driven_by={item.name: item.client for item in scenarios().values() if item.client},
-        driven_once=tuple(_driven_once(selection)),
+        driven_once=_driven_once(selection, chosen),
         standard=is_standard(selection),
     )
     return Matrix(selection, plan, shares)
@@ -116,11 +116,12 @@ def excerpts(report: Report, out: Path) -> Mapping[str, Sequence[Mapping[str, JS
     return {name: pieces for name, pieces in found if pieces}
 
 
-def _driven_once(selection: Selection) -> Iterator[str]:
-    """Yield the names of the scenarios that are driven on one revision though several were asked for."""
-    for item in scenarios().values():
-        if selection.harm_once and item.kind is ScenarioKind.DESTRUCTIVE:
-            yield item.name
+def _driven_once(selection: Selection, chosen: Iterable[Cell]) -> tuple[str, ...]:
+    """Return the names of the chosen cells' scenarios that are driven on one revision though several were asked for."""
+    if not selection.harm_once or len(selection.revisions) == 1:
+        return ()
+    names = {cell.scenario for cell in chosen}
+    return tuple(sorted(name for name in names if scenarios()[name].kind is ScenarioKind.DESTRUCTIVE))
 
 
 def _product(item: TargetManifest | BackendManifest | ClientManifest, fronts: Iterable[str] = ()) -> Product:

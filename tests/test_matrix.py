@@ -63,6 +63,14 @@ def test_every_machine_plans_alike():
     assert first.plan.digest != plan_matrix(selected(revisions=REVISIONS[:1]), 2).plan.digest
 
 
+def test_what_does_harm_is_driven_once_where_several_revisions_are_asked_for():
+    once = plan_matrix(selected(harm_once=True), 2).plan.driven_once
+    assert once
+    assert {scenarios()[name].kind for name in once} == {ScenarioKind.DESTRUCTIVE}
+    assert not plan_matrix(selected(), 2).plan.driven_once
+    assert not plan_matrix(selected(harm_once=True, revisions=REVISIONS[:1]), 2).plan.driven_once
+
+
 def test_other_expectations_are_another_plan():
     known = Expectations((Known("passthrough", "MGC301", "x", "seen", "not reported"),))
     changed = plan_matrix(selected(expectations=known), 2).plan
