@@ -29,13 +29,14 @@ from conformance.report.progress import LiveProgress
 from conformance.report.records import Header, Run
 from conformance.report.records import Selection as SelectionRecord
 from conformance.report.terminal import make_console, render
+from conformance.resuming import manifest_digest
 from conformance.rules.all import rule_named
 from conformance.rules.spin_up_start import SUITE as SPIN_UP_SUITE
 from conformance.rules.verdicts import HarnessFault, NotExercised
 from conformance.running import Judged, Selection, begin, cells_of, drive_and_judge
 from conformance.spec.revisions import Revision
 from conformance.stage.engine import connect
-from conformance.stage.manifest import BackendManifest, TargetManifest, load_client
+from conformance.stage.manifest import load_client
 from conformance.stage.plan import Cell
 from conformance.stage.scenario import DEFAULT_SUITES, scenarios
 
@@ -171,21 +172,10 @@ def is_standard(selection: Selection) -> bool:
 
 
 def _digests(selection: Selection) -> dict[str, JSON]:
-    """Return SHA-256 of what decides a run: the evidence schema, and each manifest folder with its lock files."""
-    found: dict[str, JSON] = {"evidence-schema": _sha256([SCHEMAS / "evidence.schema.json"])}
-    manifests: tuple[TargetManifest | BackendManifest, ...] = (*selection.targets, *selection.backends)
-    for item in manifests:
-        if item.folder is not None:
-            files = sorted(path for path in item.folder.iterdir() if path.suffix in {".toml", ".txt", ".json", ".py"})
-            found[item.name] = _sha256(files)
-    return found
-
-
-def _sha256(files: Sequence[Path]) -> str:
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
+    """Return SHA-256 of what decides a run: the evidence schema, and each manifest with what lies beside it."""
+    schema = hashlib.sha256((SCHEMAS / "evidence.schema.json").read_bytes()).hexdigest()
+    manifests = (*selection.targets, *selection.backends)
+    return {"evidence-schema": schema, **{item.name: manifest_digest(item) for item in manifests}}
 
 
 def _engine_version() -> str:

@@ -24,6 +24,7 @@ from conformance.paths import FIXTURES, SCENARIOS
 from conformance.report.records import Run
 from conformance.stage.client_manifest import ClientManifest
 from conformance.stage.manifest import BackendManifest, TargetManifest
+from conformance.stage.manifest_tables import Manifest
 from conformance.stage.plan import Cell
 
 PLAN: Final = "plan.json"
@@ -113,7 +114,7 @@ def plan_digest(parts: Mapping[str, str]) -> str:
     return _digest(*(f"{name}={digest}" for name, digest in sorted(parts.items())))
 
 
-def manifest_digest(item: TargetManifest | BackendManifest | ClientManifest) -> str:
+def manifest_digest(item: Manifest) -> str:
     """Return the SHA-256 of a manifest and of what lies beside it: lock files, programs, Dockerfile."""
     files = sorted(path for path in item.folder.iterdir() if path.is_file()) if item.folder else []
     return _digest(item.model_dump_json(), *(file.read_bytes() for file in files if file.name != _NOT_DRIVING))

@@ -8,6 +8,7 @@ import pytest
 from conformance.errors import ExitCode
 from conformance.execution import PROFILED, _terminated_like_interrupted, exit_code, header_of
 from conformance.expectations import Known, Unmet
+from conformance.resuming import manifest_digest
 from conformance.running import Judged, Selection
 from conformance.spec.profiles import profile
 from conformance.stage.manifest import load_backend, load_target
@@ -118,3 +119,4 @@ def test_what_decided_the_run_is_named_by_digest():
     digests = header().digests
     assert set(digests) == {"evidence-schema", "passthrough", "witness", "everything"}
     assert all(len(str(digest)) == 64 for digest in digests.values())
+    assert digests["passthrough"] == manifest_digest(load_target("passthrough"))
