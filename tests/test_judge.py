@@ -131,10 +131,7 @@ def test_what_a_rate_limit_may_have_decided_is_neither_failed_nor_passed():
         (None, {}, Inconclusive),
         (9.0, {}, Inconclusive),
         (7.0, {}, Fail),
-        (9.0, {"witness_script": "slow_initialize"}, Fail),
-        (9.0, {"spin_up": "works"}, Fail),
-        (None, {"second_backend": "silent"}, Fail),
-        (None, {"second_backend": "works"}, Inconclusive),
+        (9.0, {"about_start": True}, Fail),
     ],
 )
 def test_an_error_while_the_backend_starts_slowly_decides_nothing(answered, header, wanted):

@@ -202,3 +202,9 @@ def test_harm_is_done_once_on_the_newest_revision_and_before_the_witness():
     assert len(done) == len({cell.scenario for cell in done}) == len(names(every, "terminating") & harmful)
     assert {cell.revision for cell in done} == {"2025-11-25"}
     assert "everything" not in {cell.backend for cell in done}
+
+
+def test_a_scenario_says_whether_it_is_about_a_start():
+    about = {name for name, item in scenarios().items() if item.about_start}
+    assert {"spin-up-session", "second-backend-silent"} <= about
+    assert not {"get-in-session", "tools-of-two-backends"} & about

@@ -217,11 +217,10 @@ def _undecided(through: Transcript, verdict: Verdict) -> str:
 def _backend_starts(through: Transcript, verdict: Fail) -> bool:
     """Whether a decisive exchange ended in an error while its backend had long left an initialize unanswered.
 
-    What a gateway says of a backend that takes its time to start tells nothing of what other rules judge; where such a
-    start is what the cell is about, by script, in suite spin_up or as the silence of a second backend, it does.
+    What a gateway says of a backend that takes its time to start tells nothing of what rules judge, unless such a start
+    is what the cell is about.
     """
-    header = through.header
-    if header.get("witness_script") != "correct" or header.get("spin_up") or header.get("second_backend") == "silent":
+    if through.header.get("about_start"):
         return False
     starts = [
         (request.t + timing.BACKEND_START, answer.t if answer else inf)

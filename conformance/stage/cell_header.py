@@ -24,6 +24,7 @@ def cell_facts(cell: Cell, scenario: Scenario, target: TargetManifest | None) ->
         "backend_revision": cell.backend_revision,
         "runtime": cell.runtime,
         "witness_script": scenario.witness_script,
+        "about_start": scenario.about_start,
         "control": cell.target == DIRECT,
         "client_tapped": True,
         "backend_face": scenario.backend_face,

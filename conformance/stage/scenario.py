@@ -179,6 +179,15 @@ class Scenario:
     drive: Drive = field(repr=False)
 
     @property
+    def about_start(self) -> bool:
+        """Whether it is about how a backend starts: by script, as a container, or as a second one that is silent.
+
+        Elsewhere what a gateway says of a backend that takes its time tells nothing of what is judged.
+        """
+        silent = self.second_backend is SecondBackend.SILENT
+        return self.witness_script != "correct" or self.spin_up is not None or silent
+
+    @property
     def doc(self) -> str:
         """The first paragraph of the drive's docstring."""
         return (inspect.getdoc(self.drive) or "").partition("\n\n")[0]
