@@ -238,6 +238,7 @@ def _header(changes: Mapping[str, Any]) -> dict[str, Any]:
         "client_tapped": True,
         "spin_up": "",
         "claims": {"sessions": "stateful"},
+        "about_start": bool(changes.get("spin_up")) or changes.get("witness_script", "correct") != "correct",
     }
     return usual | dict(changes)
 
