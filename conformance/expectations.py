@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
@@ -96,20 +96,32 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Unmet:
-    """A baseline entry that a run did not bear out.
+    """A baseline entry that a run did not bear out, as the report's footer holds it.
 
     state: `stale` (nothing that could fail so is left: it counts as unexpected), or `unchecked` (the run did not
     drive or could not judge what it speaks of). why: in a clause.
     """
 
-    entry: Known
-    state: Literal["stale", "unchecked"]
+    target: str
+    rule: str
+    failure_class: str
+    issue: str
+    state: str
     why: str
 
+    @classmethod
+    def of(cls, entry: Known, state: Literal["stale", "unchecked"], why: str) -> Unmet:
+        """Return what is to be said of an entry."""
+        return cls(entry.target, entry.rule, entry.failure_class, entry.issue, state, why)
+
     def to_json(self) -> dict[str, JSON]:
-        """Return the form in which the report's footer holds it."""
-        named = {name: getattr(self.entry, name) for name in ("target", "rule", "failure_class", "issue")}
-        return {**named, "state": self.state, "why": self.why}
+        """Return the JSON form for the report's footer."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, JSON]) -> Unmet:
+        """Return what `to_json` gave; raises KeyError or TypeError for anything else."""
+        return cls(*(str(data[item.name]) for item in fields(cls)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,18 +167,20 @@ class Expectations:
         whole: the run left nothing of the standard selection out; only then is an entry stale whose rule no longer
         applies anywhere.
         """
-        found = [Unmet(entry, "unchecked", f"it speaks of versions {entry.versions}") for entry in self.outside]
+        found = [Unmet.of(entry, "unchecked", f"it speaks of versions {entry.versions}") for entry in self.outside]
         judged = [(Cell.parse(str(item["id"]).rpartition("/")[0]), item) for item in records]
         for entry in self.known:
             verdicts = {str(item["verdict"]) for cell, item in judged if entry.matches(cell, str(item["rule"]))}
             if verdicts & {Fail.name, Pass.name}:
                 continue
             if not verdicts:
-                found.append(Unmet(entry, "unchecked", "this run drove no cell that it matches"))
+                found.append(Unmet.of(entry, "unchecked", "this run drove no cell that it matches"))
             elif whole and verdicts == {NotApplicable.name}:
-                found.append(Unmet(entry, "stale", "the rule does not apply to the target any more: remove the entry"))
+                found.append(
+                    Unmet.of(entry, "stale", "the rule does not apply to the target any more: remove the entry")
+                )
             else:
-                found.append(Unmet(entry, "unchecked", f"what it matches was {' and '.join(sorted(verdicts))}"))
+                found.append(Unmet.of(entry, "unchecked", f"what it matches was {' and '.join(sorted(verdicts))}"))
         return tuple(found)
 
     def to_json(self) -> JSON:

@@ -49,7 +49,7 @@ def test_over_two_in_a_hundred_undecided_is_not_judged(undecided, wanted):
 def test_a_stale_baseline_entry_is_as_unexpected_as_a_failure(state, wanted):
     entry = Known(target="gw", rule="MGC301", failure_class="accept-406", seen="s", issue="i")
     records = ({"verdict": "pass", "expectation": "ok"},)
-    assert exit_code(Judged("id", (), records, (), interrupted=False), (Unmet(entry, state, "w"),)) is wanted
+    assert exit_code(Judged("id", (), records, (), interrupted=False), (Unmet.of(entry, state, "w"),)) is wanted
 
 
 @pytest.mark.parametrize("results", [(), (SKIPPED,), (("not-applicable", "not-judged"),)])

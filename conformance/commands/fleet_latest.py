@@ -137,7 +137,7 @@ def _print(changes: Sequence[Change], *, as_json: bool) -> None:
             for name, count in {name: named.count(name) for name in named}.items():
                 say(f"{item.target} {item.newest}: {says}, in {count} cell(s): {name}")
         for entry in item.stale:
-            say(f"{item.target} {item.newest}: {entry.entry.rule} {entry.why}")
+            say(f"{item.target} {item.newest}: {entry.rule} {entry.why}")
 
 
 def _summary(item: Change) -> str:

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from conformance.evidence.events import JSON
+from conformance.expectations import Unmet
 from conformance.report.escape import shown, shown_lines
 from conformance.report.overview import Meaning, meaning
-from conformance.report.records import Diagnosis, Report, Result, Unmet
+from conformance.report.records import Diagnosis, Report, Result
 from conformance.report.shards import CLIENTS, DRIVER, MatrixPlan, ShardReport
 
 FLEET_SCHEMA_VERSION: Final = 1

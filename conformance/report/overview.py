@@ -10,7 +10,8 @@ from typing import Final
 
 from conformance.diagnosis.classify import UNCLASSIFIED
 from conformance.errors import ExitCode
-from conformance.report.records import Diagnosis, Report, Result, Unmet
+from conformance.expectations import Unmet
+from conformance.report.records import Diagnosis, Report, Result
 from conformance.rules.verdicts import HarnessFault, Inconclusive, NotApplicable, NotExercised
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final, get_args
 
 from conformance.evidence.events import JSON
-from conformance.expectations import Expectation
+from conformance.expectations import Expectation, Unmet
 from conformance.rules.verdicts import Fail, HarnessFault, Inconclusive, NotApplicable, NotExercised, Pass
 
 REPORT_SCHEMA_VERSION: Final = 1
@@ -304,23 +304,6 @@ class SpinUp:
         """Return a `spin-up` record; raises KeyError, TypeError or ValueError for anything else."""
         steps = {str(item["name"]): float(item["t"]) for item in data["steps"]}
         return cls(str(data["cell"]), str(data["client"]), bool(data["shared"]), float(data["uncertainty"]), steps)
-
-
-@dataclass(frozen=True, slots=True)
-class Unmet:
-    """A baseline entry that the run did not bear out. state: `stale` or `unchecked`."""
-
-    target: str
-    rule: str
-    failure_class: str
-    issue: str
-    state: str
-    why: str
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, JSON]) -> Unmet:
-        """Return a member of the footer's `baseline`; raises KeyError or TypeError for anything else."""
-        return cls(*(str(data[name]) for name in ("target", "rule", "failure_class", "issue", "state", "why")))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from conformance.expectations import Unmet
 from conformance.report.badge import Badge, NoBadge
 from conformance.report.escape import shown
 from conformance.report.overview import (
@@ -26,7 +27,7 @@ from conformance.report.overview import (
     end_of,
     overview,
 )
-from conformance.report.records import Report, Result, Unmet
+from conformance.report.records import Report, Result
 
 PROGRAM: Final = "mcp-gateway-conformance"
 _REASONS: Final = 8
