@@ -113,6 +113,11 @@ class Redactor:
     own_conversation: bool = False
     own: Collection[str] = ()
     key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
+    _spellings: tuple[tuple[str, str], ...] = field(init=False, repr=False, compare=False)
+    """Each spelling of each supplied value, and its token: made once, since every string of the evidence is searched."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_spellings", tuple(self._spelled()))
 
     def token(self, value: str) -> str:
         """Return the token for `value`, splitting off an authentication scheme such as `Bearer`."""
@@ -122,7 +127,7 @@ class Redactor:
         tail = f";scheme={scheme}" if scheme else ""
         return f"redacted:{digest};length={len(bare)};alphabet={_alphabet(bare)}{tail}"
 
-    def _spellings(self) -> Iterable[tuple[str, str]]:
+    def _spelled(self) -> Iterable[tuple[str, str]]:
         for value in sorted(self.supplied, key=len, reverse=True):
             match = _SCHEME.fullmatch(value)
             bare = match.group(2) if match else value
@@ -141,7 +146,7 @@ class Redactor:
 
     def text(self, value: str) -> str:
         """Return `value` with every supplied secret in it replaced, whatever its spelling."""
-        for spelling, token in self._spellings():
+        for spelling, token in self._spellings:
             value = value.replace(spelling, token)
         return value
 

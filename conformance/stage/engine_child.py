@@ -49,7 +49,7 @@ from conformance.wire.tap import TapProcess
 
 STARTING_INSTANCES: Final = 3
 """Instances starting at one time: start-up costs processor time and waits in turn, and so this keeps two cores busy."""
-HARMED_AT_ONCE: Final = 4
+HARMED_AT_ONCE: Final = 2
 """Destructive scenarios driven at one time on one target: more would crowd what is timed beside them."""
 CELL_GRACE: Final = 90.0
 """Added to a scenario's own waits to give a cell's deadline, in seconds: sentinels, slow initializes, give-ups."""

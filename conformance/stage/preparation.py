@@ -18,6 +18,7 @@ from conformance.errors import PreparationError
 from conformance.evidence.redact import Redactor
 from conformance.stage.placeholders import Values, expand, expand_argv, expand_json, names_in
 from conformance.stage.readiness import until
+from conformance.wire.http_client import http_client
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -94,14 +95,13 @@ class Preparation:
 
     async def _each(self, address: TcpAddress, requests: Iterable[Request], on_event: OnEvent) -> None:
         # Whoever waits for the gateway bounds the whole wait; a limit per request would call a slow start a failed one.
-        client = httpx.AsyncClient(base_url=f"http://{address}", trust_env=False, timeout=None)  # noqa: S113
-        async with client:
+        async with http_client(base_url=f"http://{address}") as client:
             for request in requests:
                 await self._succeed(client, request, on_event)
 
     async def ask(self, address: TcpAddress, asked: Sequence[Request]) -> None:
         """Make requests of a gateway that runs, one after another. Raises PreparationError when one fails."""
-        async with httpx.AsyncClient(base_url=f"http://{address}", trust_env=False, timeout=REQUEST_SECONDS) as client:
+        async with http_client(base_url=f"http://{address}", timeout=REQUEST_SECONDS) as client:
             for request in asked:
                 succeeded, what = await self._sent(client, request)
                 if not succeeded:

@@ -16,6 +16,7 @@ import httpx
 
 from conformance import __version__
 from conformance.evidence.events import Kind
+from conformance.wire.http_client import http_client
 from conformance.wire.sse import SseEvent, SseParser
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ async def _connect(address: TcpAddress) -> tuple[bool, str]:
 
 async def _initialize(url: str, headers: Mapping[str, str]) -> tuple[bool, str]:
     # The caller's deadline bounds the whole wait; a limit per request would call a slow start-up a failed one.
-    async with httpx.AsyncClient(trust_env=False, timeout=None, headers=dict(headers)) as client:  # noqa: S113
+    async with http_client(headers=dict(headers)) as client:
         try:
             answer, session, detail = await _post(client, url)
             if session is not None:
@@ -132,7 +133,7 @@ async def _initialize(url: str, headers: Mapping[str, str]) -> tuple[bool, str]:
 
 async def _open_stream(url: str, headers: Mapping[str, str]) -> tuple[bool, str]:
     accept = {**headers, "Accept": "text/event-stream"}
-    async with httpx.AsyncClient(trust_env=False, timeout=None) as client:  # noqa: S113 - as for initialize
+    async with http_client() as client:
         try:
             async with client.stream("GET", url, headers=accept) as response:
                 kind = response.headers.get("Content-Type", "")

@@ -20,6 +20,7 @@ import httpx
 from conformance import __version__, timing
 from conformance.evidence.events import JSON
 from conformance.evidence.meta_tools import MetaTool
+from conformance.wire.http_client import http_client
 from conformance.wire.sse import SseEvent, SseParser
 
 ACCEPT_BOTH: Final = "application/json, text/event-stream"
@@ -79,11 +80,8 @@ class McpClient:
         self._extra = dict(headers or {})
         self._next_id = 0
         self._tasks: set[asyncio.Task[None]] = set()
-        self._http = httpx.AsyncClient(
+        self._http = http_client(
             headers={"Accept-Encoding": "identity", "User-Agent": f"mcp-gateway-conformance/{__version__}"},
-            timeout=None,  # noqa: S113 - every request has its own deadline, in `_within`
-            trust_env=False,
-            follow_redirects=False,
             limits=httpx.Limits(max_connections=200, max_keepalive_connections=20, keepalive_expiry=600),
         )
 
