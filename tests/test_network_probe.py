@@ -76,6 +76,10 @@ def test_a_name_without_an_address() -> None:
     assert found.hop is (Hop.NETWORK if facts["name_error"] == "EAI_AGAIN" else Hop.CONFIGURATION)
 
 
+def test_what_can_be_no_name() -> None:
+    assert reach("http://no..such.server/mcp")["name_error"] == "EAI_NONAME"
+
+
 @pytest.mark.parametrize(
     ("certificate", "kind", "says"),
     [
@@ -103,6 +107,23 @@ def test_a_web_page_and_another_service() -> None:
     assert tried(serving(answering(PAGE)))[1] == "proxy-answers-html"
     assert tried(serving(answering(PAGE.replace(b"502", b"401"))))[1] == ""
     assert tried(serving(answering(b"220 mail.test ESMTP\r\n\r\n")))[1] == "proxy-answers-html"
+
+
+def test_an_answer_that_drips_is_not_waited_for() -> None:
+    until = threading.Event()
+
+    def drip(sock: socket.socket) -> None:
+        while not until.wait(0.05):
+            sock.sendall(b"x")
+
+    facts, kind = tried(serving(drip))
+    until.set()
+    assert (facts["answer"], kind) == ("other", "proxy-answers-html")
+
+
+def test_a_status_that_is_no_number() -> None:
+    facts, kind = tried(serving(answering("HTTP/1.1 ²00 OK\r\n\r\n".encode("latin-1"))))
+    assert (facts["answer"], facts["status"], kind) == ("http", 0, "")
 
 
 @pytest.mark.parametrize("end", [reset, lambda sock: None], ids=["rst", "fin"])

@@ -53,6 +53,8 @@ def facts_of(url: str, *, authority: str | None, connect_seconds: float, read_se
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
         return facts | {"name_error": _name_error(error)}
+    except UnicodeError:  # no name at all: a label of it is empty, or longer than names may have
+        return facts | {"name_error": "EAI_NONAME"}
     facts["resolved"] = list(dict.fromkeys(where[0] for _, _, _, _, where in found))
     _Try(facts, parts, authority, connect_seconds, read_seconds).make()
     return facts
@@ -207,9 +209,11 @@ def _wrapped(context: ssl.SSLContext, sock: socket.socket, host: str) -> ssl.SSL
 def _read_answer(sock: socket.socket, request: bytes, facts: Facts) -> None:
     """Send the request and write down how the answer begins."""
     got = b""
+    # A whole answer has as long as its first byte: one that drips is not waited for.
+    until = time.monotonic() + (sock.gettimeout() or 0.0)
     try:
         sock.sendall(request)
-        while b"\r\n\r\n" not in got and len(got) < _HEAD and (data := sock.recv(_HEAD)):
+        while b"\r\n\r\n" not in got and len(got) < _HEAD and time.monotonic() < until and (data := sock.recv(_HEAD)):
             got += data
     except OSError as error:
         if not got:
@@ -231,7 +235,7 @@ def _response(got: bytes) -> Facts:
     status = first.split(" ")[1] if " " in first else ""
     found = {"content_type": "content-type", "server": "server", "via": "via"}
     told = {name: headers.get(header, "") for name, header in found.items()}
-    return {"status": int(status) if status.isdigit() else 0, **told}
+    return {"status": int(status) if status.isdecimal() else 0, **told}
 
 
 def _error(error: OSError) -> str:
