@@ -85,19 +85,20 @@ class Preparation:
     async def requests(self, address: TcpAddress, on_event: OnEvent) -> Mapping[str, str]:
         """Make the requests of `start.requests` and `registration`, return `headers()`. Raises PreparationError."""
         self.begun = True
-        await self._each(address, (*self.target.start.requests, *self.target.registration), on_event)
+        await self._each(address, self.target.start.requests, on_event, "start.requests")
+        await self.register(address, on_event)
         self.done = True
         return self.headers()
 
     async def register(self, address: TcpAddress, on_event: OnEvent) -> None:
         """Make the requests of `registration` alone, of a gateway that runs. Raises PreparationError when one fails."""
-        await self._each(address, self.target.registration, on_event)
+        await self._each(address, self.target.registration, on_event, "registration")
 
-    async def _each(self, address: TcpAddress, requests: Iterable[Request], on_event: OnEvent) -> None:
+    async def _each(self, address: TcpAddress, requests: Iterable[Request], on_event: OnEvent, where: str) -> None:
         # Whoever waits for the gateway bounds the whole wait; a limit per request would call a slow start a failed one.
         async with http_client(base_url=f"http://{address}") as client:
             for request in requests:
-                await self._succeed(client, request, on_event)
+                await self._succeed(client, request, on_event, where)
 
     async def ask(self, address: TcpAddress, asked: Sequence[Request]) -> None:
         """Make requests of a gateway that runs, one after another. Raises PreparationError when one fails."""
@@ -107,12 +108,12 @@ class Preparation:
                 if not succeeded:
                     raise self.failed(f"{request.method} {request.path} {what}", "spin_up.revoke")
 
-    async def _succeed(self, client: httpx.AsyncClient, request: Request, on_event: OnEvent) -> None:
-        """Send a request, again and again if the manifest says so, until its answer is a success."""
+    async def _succeed(self, client: httpx.AsyncClient, request: Request, on_event: OnEvent, where: str) -> None:
+        """Send a request, again and again if the manifest says so, until its answer is a success. where: it says so."""
         what = f"{request.method} {request.path} of {self.target.title}'s preparation"
         trouble = await until(what, lambda: self._sent(client, request), on_event, once=not request.repeat)
         if trouble is not None:
-            raise self.failed(f"{request.method} {request.path} {trouble}", "start.requests")
+            raise self.failed(f"{request.method} {request.path} {trouble}", where)
 
     async def _sent(self, client: httpx.AsyncClient, request: Request) -> tuple[bool, str]:
         """Send a request once and keep what it saves; return whether it succeeded, and what came of it."""
