@@ -18,7 +18,7 @@ class Presented:
     """What an edge, or a server, presents and what its clients trust.
 
     pem: key and certificate chain in one text. ca: file of the authority's certificate, None for clients who do not
-    know it. names: the host names in the certificate.
+    know it. name: the host name, or the address, in the certificate.
     """
 
     pem: str

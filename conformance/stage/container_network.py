@@ -7,6 +7,7 @@ rules and name server, whatever that container's own image lacks. It needs no ri
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import json
 from dataclasses import dataclass
@@ -85,7 +86,7 @@ async def drop_at(
         image = await asyncio.to_thread(images.ensure_network_tools, client, on_progress)
         command = DROP.format(port=running.address.port).split()
         status, said = await asyncio.to_thread(
-            _helper, client, image, command, run_id, network_mode=f"container:{running.id}", cap_add=["NET_ADMIN"]
+            run_to_end, client, image, command, run_id, network_mode=f"container:{running.id}", cap_add=["NET_ADMIN"]
         )
     except CannotJudgeError as error:
         await running.stop()
@@ -147,7 +148,7 @@ def filter_trouble(client: docker.DockerClient, run_id: str) -> str | None:
         return None
     command = DROP.format(port=UNUSED_PORT).split()
     try:
-        status, said = _helper(client, str(built[0].id), command, run_id, network_mode="none", cap_add=["NET_ADMIN"])
+        status, said = run_to_end(client, str(built[0].id), command, run_id, network_mode="none", cap_add=["NET_ADMIN"])
     except CannotJudgeError as error:
         return str(error)
     return f"iptables ended with {status} ({said})" if status else ""
@@ -163,7 +164,7 @@ def probe_inside(
     asked = {"url": url, "authority": authority, "connect_seconds": CONNECT_SECONDS, "read_seconds": READ_SECONDS}
     command = ["python3", "-c", inspect.getsource(network_probe), json.dumps(asked)]
     place = {"network_mode": f"container:{container}"} if container else {"network": network}
-    status, said = _helper(client, BASE_TAG, command, run_id, **place)
+    status, said = run_to_end(client, BASE_TAG, command, run_id, **place)
     if status != 0:
         raise CannotJudgeError(f"A network probe in a container failed (status {status}): {said}")
     return with_certificate(json.loads(said))
@@ -175,24 +176,25 @@ async def listens_inside(running: RunningContainer) -> str | None:
     A program that listens on the loopback address alone is up in its own namespace and refuses everywhere else.
     """
     outside = await asyncio.to_thread(reach, f"http://{running.address}/")
-    url = f"http://{LOOPBACK}:{running.address.port}/"
     try:
-        client = await asyncio.to_thread(connect)
-        run_id = running.spec.labels[RUN_LABEL]
-        within = await asyncio.to_thread(
-            probe_inside, client, url, container=running.id, network="", authority=None, run_id=run_id
-        )
-        await asyncio.to_thread(client.close)
+        within = await asyncio.to_thread(_reach_within, running)
     except CannotJudgeError:
         return None  # what was seen from outside stands without it
     found = obstacle(outside | {"place": "host"}, [within | {"place": "gateway"}])
     return found.says if found is not None and found.kind == "container-loopback-unreachable" else None
 
 
-def _helper(
+def _reach_within(running: RunningContainer) -> dict[str, JSON]:
+    """Try to reach a container's port from inside it, on the loopback address. Blocks. Raises CannotJudgeError."""
+    url, run_id = f"http://{LOOPBACK}:{running.address.port}/", running.spec.labels[RUN_LABEL]
+    with contextlib.closing(connect()) as client:
+        return probe_inside(client, url, container=running.id, network="", authority=None, run_id=run_id)
+
+
+def run_to_end(
     client: docker.DockerClient, image: str, argv: Sequence[str], run_id: str, **options: Any
 ) -> tuple[int, str]:
-    """Run a container to its end; return its exit status and what it printed. Raises CannotJudgeError."""
+    """Run a container to its end; return its exit status and what it printed. Blocks. Raises CannotJudgeError."""
     try:
         container = client.containers.run(
             image, list(argv[1:]), entrypoint=[argv[0]], labels=run_labels(run_id), detach=True, **options

@@ -164,9 +164,8 @@ class ContainerRuntime:
         """Return the command a gateway is given for a stdio backend, wrapped in the stdio tap named `tap`.
 
         spin_up: `env DOCKER_HOST=… docker run -i --rm IMAGE`, where IMAGE is of this run, or lacks the program that it
-        is to run. Else the backend's program
-        inside the gateway's own container. It brings its own environment along: many gateways hand their children next
-        to nothing. Raises CannotJudgeError.
+        is to run. Else the backend's program inside the gateway's own container. It brings its own environment along:
+        many gateways hand their children next to nothing. Raises CannotJudgeError.
         """
         face = backend.faces.stdio
         if face is None:
@@ -233,7 +232,17 @@ class ContainerRuntime:
         image = await self._edge_image(edge)
         if not edge.version_command:
             return edge.version
-        return await asyncio.to_thread(self._first_line, image, edge.version_command)
+        status, said = await asyncio.to_thread(
+            container_network.run_to_end,
+            self._client,
+            image,
+            edge.version_command,
+            self.plan.run_id,
+            network_mode="none",
+        )
+        if status != 0:
+            raise CannotJudgeError(f"{edge.title} does not say its version (status {status}): {said}")
+        return next(iter(said.splitlines()), "")
 
     async def start_edge(self, plan: EdgePlan, *, on_event: OnEvent) -> RunningContainer:
         """Start an edge beside the gateways, which it reaches through taps, and wait until its port accepts.
@@ -257,13 +266,6 @@ class ContainerRuntime:
         return await self._image(
             f"edge {edge.name}", lambda: images.ensure_edge_image(self._client, edge, self.on_progress)
         )
-
-    def _first_line(self, image: str, command: Sequence[str]) -> str:
-        labels = run_labels(self.plan.run_id)
-        said = self._client.containers.run(
-            image, list(command), entrypoint=[], network_mode="none", labels=labels, remove=True, stderr=True
-        )
-        return next(iter(said.decode("utf-8", "replace").splitlines()), "")
 
     def _side(self) -> RunNetworks:
         if self._networks is None:

@@ -48,6 +48,9 @@ if TYPE_CHECKING:
 
 HOST: Final = "127.0.0.1"
 
+VERSION_SECONDS: Final = 30.0
+"""Longest that a program may take to say its version: it starts nothing."""
+
 PORT_TRIES: Final = 3
 """Ports tried for one start: between choosing a free one and the program's bind another program can take it."""
 
@@ -306,8 +309,14 @@ class ProcessRuntime:
 
 
 def _first_line(command: Sequence[str]) -> str:
-    """Return the first line that a program prints, on either stream; empty when it prints none."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    """Return the first line that a program prints, on either stream; empty when it prints none. Blocks.
+
+    Raises CannotJudgeError for one that cannot be run, or does not end.
+    """
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=VERSION_SECONDS)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise CannotJudgeError(f"{command[0]} does not say its version ({error}); reinstall it.") from error
     return next(iter((done.stdout + done.stderr).splitlines()), "")
 
 
