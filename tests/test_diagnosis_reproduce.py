@@ -126,6 +126,14 @@ def test_another_path_and_what_is_done_beside_requests_are_told() -> None:
     assert '"${GATEWAY%/mcp}/mcp/"' in lines[-1]
 
 
+def test_a_path_that_a_server_made_up_runs_nothing_in_a_shell() -> None:
+    story = Story()
+    story.connect()
+    story.listing()
+    line = commands(story, story.listing(target='/mcp/$(reboot)"`'))[-1]
+    assert r'"${GATEWAY%/mcp}/mcp/\$(reboot)\"\`"' in line
+
+
 def test_headers_that_curl_adds_are_suppressed_where_none_was_sent() -> None:
     story = Story()
     (line,) = sent(commands(story, story.exchange(request=request("ping"), response=result(1))))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -35,6 +36,7 @@ class Told:
         known = {"tools": tools, "tool": "echo", "taps": TAPS, "urls": urls, "id_in": "id"}
         self.story.stimulus(BEGIN, statuses=STATUSES, **known)
         self.number = 0
+        self.id: str | int = "8c1f"
 
     def step(
         self,
@@ -52,9 +54,9 @@ class Told:
         """
         self.number += 1
         self.story.stimulus(STEP, number=self.number, server=step.server, change=str(step.change), by=str(step.by))
-        body = {"id": "8c1f"} if status < 300 else {"message": "no"}
+        body = {"id": self.id} if status < 300 else {"message": "no"}
         asked = {"name": "one", "url": "http://127.0.0.1:5001/mcp"}
-        target = "/servers" if step.change is Change.ADD else "/servers/8c1f"
+        target = "/servers" if step.change is Change.ADD else f"/servers/{quote(str(self.id))}"
         headers = {"Authorization": "Bearer owner"}
         self.story.exchange(CLERK, target=target, request=asked, status=status, response=body, headers=headers)
         if spoken:
@@ -164,3 +166,13 @@ def test_a_sequence_is_told_as_commands() -> None:
     assert '"$ROOT/servers"' in added
     assert any("$ROOT/servers/$ID_ONE" in line for line in lines)
     assert sum('"tools/list"' in line for line in lines) == 2, "the last look of each kind of session, and no other"
+
+
+@pytest.mark.parametrize("given", [1, "$(reboot) x"])
+def test_the_id_that_a_gateway_gives_is_a_variable(given: str | int) -> None:
+    told = Told()
+    told.id = given
+    lines = reproduction(told.step(ADD, 201, **SHOWN).step(REMOVE, **SHOWN).story.transcript())
+    assert any('"$ROOT/servers/$ID_ONE"' in line for line in lines)
+    assert any("http://127.0.0.1:9001" in line for line in lines), "an id is replaced nowhere else"
+    assert not any("reboot" in line for line in lines)

@@ -7,7 +7,7 @@ from collections import Counter
 from math import inf
 from typing import Final
 
-from conformance.diagnosis.reproduce_curl import credentials, curl, opening, placeholders
+from conformance.diagnosis.reproduce_curl import credentials, curl, in_double_quotes, opening, placeholders
 from conformance.evidence.transcript import Exchange, Transcript
 from conformance.rules.get_sse_http_sse_evidence import old_sessions
 from conformance.stage.scenario import SecondBackend
@@ -58,7 +58,7 @@ def reproduce(transcript: Transcript, decisive: tuple[int, ...], rule_id: str, e
         requests = _requests(transcript, steps, subjects)
         lines += _edge(transcript, rule_id)
         subject = "the edge before the gateway" if transcript.edge is not None else "the gateway under test"
-        lines.append(f"GATEWAY=http://HOST:PORT{_endpoint(transcript)}  # {subject}")
+        lines.append(f"GATEWAY={shlex.quote(f'http://HOST:PORT{_endpoint(transcript)}')}  # {subject}")
         path = str(transcript.header.get("sse_path"))
         old = ((name, said.format(path=path)) for name, said in _OLD_TRANSPORT.items())
         lines += [said for name, said in old if any(f"${name}" in line for line in requests)]
@@ -206,4 +206,4 @@ def _url(transcript: Transcript, exchange: Exchange) -> str:
     endpoint = _endpoint(transcript)
     if exchange.target == endpoint:
         return "$GATEWAY"
-    return f"${{GATEWAY%{endpoint}}}{exchange.target}"
+    return f"${{GATEWAY%{in_double_quotes(endpoint)}}}{in_double_quotes(exchange.target)}"

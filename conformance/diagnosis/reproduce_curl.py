@@ -21,8 +21,16 @@ _LONGEST_BODY: Final = 4000
 _REDACTED: Final = re.compile(r"redacted:([0-9a-f]{16});length=\d+;alphabet=[a-z0-9-]+(?:;scheme=[A-Za-z0-9-]+)?")
 
 
+def in_double_quotes(text: str) -> str:
+    """Return text as it is written between double quotes in a shell, which expands nothing in it then."""
+    return re.sub(r'([\\$`"])', r"\\\1", text)
+
+
 def curl(exchange: Exchange, issued: Mapping[str, str], extra: str = "-i", url: str = "$GATEWAY") -> str:
-    """Return the command that makes one request. issued: the variable that holds each session id or credential."""
+    """Return the command that makes one request.
+
+    issued: the variable that holds each session id or credential. url: as it is written between double quotes.
+    """
     words = ["curl", "-sN", extra, "-X", shlex.quote(exchange.method), f'"{url}"']
     body = _body(exchange)
     for name in _SHOWN:

@@ -10,6 +10,7 @@ from typing import Final
 from conformance import timing
 from conformance.evidence.events import JSON
 from conformance.evidence.links import Link, links
+from conformance.evidence.members import member
 from conformance.evidence.transcript import BackendSession, Exchange, Message, Transcript
 
 SUITE: Final = "transparency"
@@ -197,9 +198,7 @@ def capabilities_of(payload: Mapping[str, JSON] | None) -> Mapping[str, JSON]:
 
 def has(capabilities: Mapping[str, JSON], path: str) -> bool:
     """Whether a capability is declared; path: its name, with a dot before a sub-capability. `false` denies it."""
-    found: JSON = capabilities
-    for name in path.split("."):
-        found = found.get(name) if isinstance(found, Mapping) else None
+    found = member(capabilities, path)
     return found is not None and found is not False
 
 

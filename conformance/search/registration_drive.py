@@ -9,7 +9,7 @@ from uuid import UUID, uuid5
 
 from conformance import timing
 from conformance.errors import CannotJudgeError
-from conformance.evidence.events import JSON
+from conformance.evidence.members import text_at
 from conformance.search.registration_model import (
     BEGIN,
     CALLED,
@@ -106,10 +106,7 @@ class Clerk:
         return not self.before.registry.id_in
 
     def _id_in(self, reply: Reply) -> str:
-        value: JSON = reply.messages[0] if reply.messages and not self._by_name else None
-        for name in self.before.registry.id_in.split("."):
-            value = value.get(name) if isinstance(value, Mapping) else None
-        return str(value) if isinstance(value, str | int) else ""
+        return text_at(reply.messages[0], self.before.registry.id_in) if reply.messages and not self._by_name else ""
 
 
 async def hire(stage: Stage, before: Before, ids: Mapping[str, str] | None = None) -> Clerk:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
+from urllib.parse import unquote
 
-from conformance.diagnosis.reproduce_curl import credentials, curl, opening, placeholders
+from conformance.diagnosis.reproduce_curl import credentials, curl, in_double_quotes, opening, placeholders
 from conformance.evidence.events import JSON, Event
+from conformance.evidence.members import text_at
 from conformance.evidence.transcript import Exchange, Transcript
 from conformance.search.registration_model import BEGIN, CLERK, LISTED, OPEN, STEP
 from conformance.search.registration_steps import Change
@@ -63,14 +67,15 @@ def _changes(
     """Return the commands that change what is registered; ids that the gateway gives are kept in variables."""
     ids: dict[str, str] = {}
     lines = []
+    urls = {json.dumps(url)[1:-1]: f"'\"${_variable(server)}\"'" for server, url in begun["urls"].items()}
     for number, event in enumerate(transcript.stimuli(STEP), start=1):
         item = next((item for item in changes if item.t >= event.t), None)
         if item is None:
             break
         lines.append(f"# {number}. {event.data['by']}: {event.data['change']} {event.data['server']}")
-        line = curl(item, held, url=_at(item))
-        for value, variable in {**ids, **{url: _variable(server) for server, url in begun["urls"].items()}}.items():
-            line = line.replace(value, f"${variable}" if value in ids else f"'\"${variable}\"'")
+        line = curl(item, held, url=_at(item, ids))
+        for value, told in (*urls.items(), *((json.dumps(given), f'"\'"${name}"\'"') for given, name in ids.items())):
+            line = line.replace(value, told)
         given = _given(item, begun["id_in"], event)
         if given:
             variable = ids[given] = f"ID_{event.data['server'].upper()}"
@@ -81,14 +86,17 @@ def _changes(
 
 def _given(item: Exchange, id_in: str, event: Event) -> str:
     """Return the id that the gateway gave a server, empty where it gave none."""
-    value: JSON = item.body if event.data["change"] == Change.ADD and id_in and item.status in (200, 201) else None
-    for name in id_in.split("."):
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return str(value) if isinstance(value, str | int) else ""
+    added = event.data["change"] == Change.ADD and item.status in (200, 201)
+    return text_at(item.body, id_in) if added and id_in else ""
 
 
-def _at(item: Exchange) -> str:
-    return f"$ROOT{item.target}"
+def _at(item: Exchange, ids: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Return a request's URL. ids: the variable that holds each id which may be a segment of its path."""
+    segments = item.target.split("/")
+    known = (ids.get(unquote(segment)) for segment in segments)
+    return "$ROOT" + "/".join(
+        f"${name}" if name else in_double_quotes(segment) for name, segment in zip(known, segments, strict=True)
+    )
 
 
 def _variable(server: str) -> str:

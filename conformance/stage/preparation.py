@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 
 from conformance.errors import PreparationError
+from conformance.evidence.members import member
 from conformance.evidence.redact import Redactor
 from conformance.stage.placeholders import Values, expand, expand_argv, expand_json, names_in
 from conformance.stage.readiness import until
@@ -157,6 +158,5 @@ def _member(response: httpx.Response, path: str) -> str | None:
         value: Any = response.json()
     except ValueError:
         return None
-    for name in path.split("."):
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return value if isinstance(value, str) and value else None
+    found = member(value, path)
+    return found if isinstance(found, str) and found else None
