@@ -28,7 +28,7 @@ STEPS: Final = {
 }
 """Heading of each step after the trigger, in the usual order."""
 
-_SERVED: Final = tuple(STEPS)[:8]
+_SERVED: Final = tuple(STEPS)[: tuple(STEPS).index("first_result") + 1]
 """The steps until a client is served: those that the bars show."""
 
 
@@ -46,7 +46,13 @@ def write_spin_ups(report: Report, out: Path) -> None:
     """Write both files into `out` where the run saw a gateway start containers."""
     if not report.spin_ups:
         return
-    values = {"rows": report.spin_ups, "steps": STEPS, "bars": list(bars(report.spin_ups)), "name": NAME}
+    values = {
+        "rows": report.spin_ups,
+        "steps": STEPS,
+        "served": _SERVED,
+        "bars": list(bars(report.spin_ups)),
+        "name": NAME,
+    }
     for environment, ending in ((markdown_templates(), "md"), (html_templates(), "html")):
         text = environment.get_template(f"{NAME}.{ending}.j2").render(**values)
         (out / f"{NAME}.{ending}").write_text(text, encoding="utf-8")
