@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import os
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from conformance.stage.packages import machine_program
 from conformance.stage.plan import Cell, Plan
 from conformance.stage.process_runtime import ProcessRuntime
 from conformance.stage.recorder import Recorder
+from conformance.stage.replicas import Replicas
 from conformance.stage.stage import Stage
 from conformance.wire.tap import TapProcess
 from tests.tap_setup import asynchronous
@@ -117,6 +118,23 @@ async def test_what_happens_to_a_replica(edge: str, tmp_path: Path) -> None:
     ]
     assert [one["tap"] for one in header["running"]] == ["edge:1", "edge:2"]
     assert edge in header["version"].lower()
+
+
+@pytest.mark.parametrize("how", [Replicas.kill, Replicas.stop], ids=["killed", "stopped"])
+@asynchronous
+async def test_a_replica_that_ended_refuses_connections_at_once(
+    how: Callable[[Replicas, int], Awaitable[None]], edge: str, tmp_path: Path
+) -> None:
+    async with behind(EdgeSetup(edge, replicas=2), tmp_path) as stage:
+        assert stage.instance.edge is not None
+        address = stage.instance.edge.replicas[0].address
+        await how(stage.replicas, 1)
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection(address.host, address.port)
+        await stage.replicas.restart(1)
+        _, writer = await asyncio.open_connection(address.host, address.port)
+        writer.close()
+        await writer.wait_closed()
 
 
 @asynchronous

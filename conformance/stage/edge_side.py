@@ -29,14 +29,23 @@ StartReplica: TypeAlias = Callable[[], Awaitable[Running]]
 
 @dataclass(slots=True)
 class Replica:
-    """One replica of the gateway. number: from 1. address: of the tap before it, which the edge dials."""
+    """One replica of the gateway. number: from 1. address: of the tap before it, which the edge dials.
+
+    closing: done once `running` has ended and the tap before it refuses connections.
+    """
 
     number: int
     tap: str
     address: TcpAddress
     reading: TapReading
     running: Running | None = None
+    closing: asyncio.Task[None] | None = None
     paused: bool = False
+
+    async def closed(self) -> None:
+        """Wait until connections to a replica that has ended, or never started, are refused."""
+        if self.closing is not None:
+            await self.closing
 
     def describe(self) -> dict[str, JSON]:
         """Return what the evidence's header says of it; `tap` is the label of its tap."""
@@ -62,7 +71,6 @@ class EdgeSide:
     start_replica: StartReplica
     replicas: list[Replica] = field(default_factory=list)
     running: Running | None = None
-    _watching: set[asyncio.Task[None]] = field(default_factory=set)
 
     @classmethod
     async def open(
@@ -110,18 +118,16 @@ class EdgeSide:
         self.running = await self.runtime.start_edge(plan, on_event=self.recorder.stage)
 
     async def start_again(self, replica: Replica) -> None:
-        """Start a replica and point its tap at it; one that has ended refuses connections until then."""
+        """Start a replica that does not run and point its tap at it; until then it refuses connections."""
+        await replica.closed()
         replica.running = await self.start_replica()
-        watching = asyncio.create_task(self._closed_when_ended(replica, replica.running))
-        self._watching.add(watching)
-        watching.add_done_callback(self._watching.discard)
         await self.taps.set_upstream(replica.tap, replica.running.address)
+        replica.closing = asyncio.create_task(self._closed_when_ended(replica.tap, replica.running))
 
-    async def _closed_when_ended(self, replica: Replica, running: Running) -> None:
+    async def _closed_when_ended(self, tap: str, running: Running) -> None:
         """Close the port before a replica that has ended: its own is closed too, and a proxy acts on that."""
         await running.wait()
-        if replica.running is running:
-            await self.taps.close_port(replica.tap)
+        await self.taps.close_port(tap)
 
     @property
     def address(self) -> TcpAddress:
@@ -165,6 +171,6 @@ class EdgeSide:
                 if replica.paused:
                     await replica.running.resume()
                 await replica.running.stop()
-        await asyncio.gather(*self._watching)
         for replica in self.replicas:
+            await replica.closed()
             await self.taps.close_tap(replica.tap)

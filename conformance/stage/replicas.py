@@ -37,6 +37,7 @@ class Replicas:
         """Stop a replica in order; connections to it are then refused."""
         self._step("replica.stop", number)
         await self._running(number).stop()
+        await self._replica(number).closed()
         self._step("replica.stopped", number)
 
     async def restart(self, number: int) -> None:
@@ -51,8 +52,7 @@ class Replicas:
         """SIGKILL a replica; connections to it are then refused."""
         self._step("replica.kill", number)
         await self._running(number).kill()
-        # Also done when its end is noticed, which may come after the next request: who dials is refused from here on.
-        await self.edge.taps.close_port(self._replica(number).tap)
+        await self._replica(number).closed()
         self._step("replica.killed", number)
 
     async def pause(self, number: int) -> None:
