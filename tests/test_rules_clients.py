@@ -141,7 +141,14 @@ def test_an_empty_list_is_judged_by_what_it_lists_straight_at_the_backend() -> N
     assert failure("list", listed("echo"), listed("echo", names=("echo",))).charged_to is Hop.CLIENT
 
 
-@pytest.mark.parametrize(("behind", "charged"), [(result(3, content=TEXT), Hop.GATEWAY), (error(3), Hop.BACKEND)])
+@pytest.mark.parametrize(
+    ("behind", "charged"),
+    [
+        (result(3, content=TEXT), Hop.GATEWAY),
+        (error(3), Hop.BACKEND),
+        (error(3, code=-32600, message="Server not initialized"), Hop.GATEWAY),
+    ],
+)
 def test_an_error_of_the_backends_own_is_the_backends(behind: Any, charged: Hop) -> None:
     story = connected()
     story.connect(backend=True, session="b-1")
@@ -186,22 +193,26 @@ def test_a_call_whose_result_is_an_error_was_not_done() -> None:
 
 
 @pytest.mark.parametrize(
-    ("token", "came", "sent", "charged"),
+    ("token", "came", "asked_with", "sent", "charged"),
     [
-        (None, None, None, Hop.CLIENT),
-        (0, 0, 4, Hop.CLIENT),
-        (0, None, 4, Hop.GATEWAY),
-        (0, 1, 4, Hop.GATEWAY),
-        (0, None, None, Hop.BACKEND),
+        (None, None, None, None, Hop.CLIENT),
+        (0, 0, 4, 4, Hop.CLIENT),
+        (0, None, 4, 4, Hop.GATEWAY),
+        (0, 1, 4, 4, Hop.GATEWAY),
+        (0, None, None, None, Hop.GATEWAY),
+        (0, None, 4, None, Hop.BACKEND),
     ],
 )
-def test_lost_progress_is_charged_to_who_lost_it(token: Any, came: Any, sent: Any, charged: Hop) -> None:
+def test_lost_progress_is_charged_to_who_lost_it(
+    token: Any, came: Any, asked_with: Any, sent: Any, charged: Hop
+) -> None:
     story = connected()
     story.connect(backend=True, session="b-1")
     reports = [] if came is None else [notification("notifications/progress", progressToken=came, progress=1)]
     behind = [] if sent is None else [notification("notifications/progress", progressToken=sent, progress=1)]
     story.called(step="stream", token=token, sse=[*reports, result(7, content=TEXT)], length=1.0)
-    asked = request("tools/call", 3, name="echo", arguments={"nonce": "n-1"})
+    meta = {} if asked_with is None else {"_meta": {"progressToken": asked_with}}
+    asked = request("tools/call", 3, name="echo", arguments={"nonce": "n-1"}, **meta)
     sse = [*behind, result(3, content=TEXT)]
     story.exchange(backend=True, session="b-1", request=asked, sse=sse, t=story.now - 0.9)
     story.said("stream", text="n-1", progress=0)

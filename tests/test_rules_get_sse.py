@@ -67,6 +67,12 @@ def test_302_headers_that_never_come():
     assert found.symptom == "get-sse-dead-stream"
 
 
+def test_302_a_get_that_its_client_gave_up_early_shows_nothing():
+    story = connected()
+    story.exchange(method="GET", session="s-1", status=None, how="abandoned", length=3.0)
+    assert isinstance(verdict("MGC302", story), NotExercised)
+
+
 @pytest.mark.parametrize(("messages", "wanted"), [([CHANGED], Pass), ([result(1)], Fail)])
 def test_303_no_response_on_a_get_stream(messages, wanted):
     story = connected()

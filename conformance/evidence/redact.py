@@ -114,7 +114,7 @@ class Redactor:
     own: Collection[str] = ()
     key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
     _spellings: tuple[tuple[str, str], ...] = field(init=False, repr=False, compare=False)
-    """Each spelling of each supplied value, and its token: made once, since every string of the evidence is searched."""
+    """Each spelling of each supplied value, and its token: made once, as every string of the evidence is searched."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_spellings", tuple(self._spelled()))

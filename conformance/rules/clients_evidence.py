@@ -25,6 +25,9 @@ STUMBLES: Final = "client-stumbles"
 ERAS: Final = "era-mismatch"
 """Class of what happens to a client that the gateway agreed with on a revision that its backend does not speak."""
 
+INVALID_REQUEST: Final = -32600
+"""JSON-RPC 2.0, 5.1: what was sent is not a request that may be made."""
+
 _SESSION: Final = "mcp-session-id"
 
 
@@ -199,13 +202,14 @@ def _straight(inputs: Inputs, step: StepSeen) -> Blame | None:
 def _same_behind(inputs: Inputs, item: Exchange) -> bool:
     """Whether the backend answered what the gateway asked of it because of a request with an error, or not at all.
 
-    What it refused with a 4xx status the gateway had asked wrongly.
+    What it refused with a 4xx status, or as an invalid request, the gateway had asked wrongly.
     """
     exchanges = {other.id: other for other in inputs.through.backend}
     for request, answer in asked_of_backends(inputs.through, item):
         behind = exchanges.get(request.exchange or "")
         refused = behind is not None and behind.status is not None and 400 <= behind.status < 500
-        if _failed(answer) and not refused:
+        invalid = answer is not None and answer.error is not None and answer.error.get("code") == INVALID_REQUEST
+        if _failed(answer) and not (refused or invalid):
             return True
     return False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from conformance import timing
 from conformance.evidence.transcript import Exchange, Message, Transcript
 from conformance.rules.answers import without_good_result
 from conformance.rules.base import Precondition
@@ -53,6 +54,14 @@ def _any(found: object) -> bool:
     return bool(found)
 
 
+GET_IN_SESSION = Precondition(
+    "get-in-session",
+    "a GET by a client that had initialized, with its session's id, until its response headers came or were overdue",
+    lambda transcript: any(
+        get.status is not None or headers_waited(transcript, get) > timing.HEADERS_PROMPT
+        for get in first_gets(transcript)
+    ),
+)
 BESIDE = Precondition(
     "get-beside-requests",
     "a request answered while a GET stream was open",

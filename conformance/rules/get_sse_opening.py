@@ -11,6 +11,7 @@ from conformance.rules.base import Inputs, Level, Side, charge, fail, rule
 from conformance.rules.get_sse_evidence import (
     BACKEND_GET,
     CLOSED,
+    GET_IN_SESSION,
     SECOND,
     SUITE,
     UNKNOWN_SESSION,
@@ -25,7 +26,7 @@ from conformance.rules.get_sse_evidence import (
     open_streams,
     said,
 )
-from conformance.rules.preconditions import GET_IN_SESSION, session_gets
+from conformance.rules.preconditions import session_gets
 from conformance.rules.session_reuse_evidence import charge_outside_sessions
 from conformance.rules.verdicts import Inconclusive, NotApplicable, Pass, Verdict
 
@@ -98,8 +99,8 @@ def get_headers_are_prompt(inputs: Inputs) -> Verdict:
             charged_to=charge(inputs, get, lambda item: headers_waited(inputs.through, item) > timing.HEADERS_PROMPT),
             symptom="proxy-buffers-sse" if get.status is not None else "get-sse-dead-stream",
         )
-    first = first_gets(inputs.through)[0]
-    return Pass(f"headers came after {(first.t_response or first.t) - first.t:.3f} s", first.events)
+    first = next(get for get in first_gets(inputs.through) if get.status is not None)
+    return Pass(f"headers came after {headers_waited(inputs.through, first):.3f} s", first.events)
 
 
 @rule(

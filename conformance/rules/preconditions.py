@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from conformance.evidence.transcript import Exchange, Transcript
-from conformance.rules.base import Precondition
 
 
 def initializes(transcript: Transcript, client: str | None = None) -> tuple[Exchange, ...]:
@@ -30,10 +29,3 @@ def session_gets(transcript: Transcript) -> Iterator[Exchange]:
                 sent = item.headers.get("mcp-session-id")
                 if sent == opened.response_headers.get("mcp-session-id"):
                     yield item
-
-
-GET_IN_SESSION = Precondition(
-    "get-in-session",
-    "a GET by a client that had initialized, with its session's id",
-    lambda transcript: any(True for _ in session_gets(transcript)),
-)
