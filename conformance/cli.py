@@ -5,9 +5,11 @@ A HarnessError becomes one sentence and its exit code; anything else is a bug of
 
 from __future__ import annotations
 
+import signal
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Annotated, Final
 
 import typer
@@ -96,7 +98,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; argv: arguments after the program's name."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        status = app(args=arguments or ["--help"], prog_name=teaching.PROGRAM, standalone_mode=False)
+        with _terminated_like_interrupted():
+            status = app(args=arguments or ["--help"], prog_name=teaching.PROGRAM, standalone_mode=False)
     except HarnessError as error:
         say_error(str(error))
         return error.exit_code
@@ -111,6 +114,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         say("error: this is a bug in the harness, not a finding; please report it with the lines above")
         return ExitCode.CANNOT_JUDGE
     return ExitCode.INTERRUPTED if status == _INTERRUPTED_STATUS else ExitCode(status or 0)
+
+
+@contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    """Within, SIGTERM ends a command as Ctrl-C does: in order, with nothing left of what it had started.
+
+    Also where SIGINT itself is ignored, as a shell without job control has it for what it starts with `&`.
+    """
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _command_in(arguments: Sequence[str]) -> str:

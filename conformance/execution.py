@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import platform
-import signal
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,7 +57,7 @@ def execute(selection: Selection) -> ExitCode:
     if begun.kept:
         print(f"resumed: {len(begun.kept)} of {len(begun.cells)} cells are kept as earlier runs recorded them")
     console = make_console()
-    with ReportWriter(out / REPORT) as writer, _terminated_like_interrupted():
+    with ReportWriter(out / REPORT) as writer:
         writer.header(header_of(selection, begun.runs))
         with commands_stopped(sys.stdout), LiveProgress(console, waits) as live:
 
@@ -184,16 +182,3 @@ def _engine_version() -> str:
         return str(client.version()["Version"])
     finally:
         client.close()
-
-
-@contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    """Within, SIGTERM ends the run as Ctrl-C does: in order, with what was judged so far reported.
-
-    Also where SIGINT itself is ignored, as a shell without job control has it for what it starts with `&`.
-    """
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

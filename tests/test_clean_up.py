@@ -34,16 +34,16 @@ def processes_of_runs(above: int | None = None) -> dict[int, str]:
 
 
 class Harness:
-    """A real `run` in a session of its own, waited for until it drives. deaf: to Ctrl-C, as after `nohup … &`."""
+    """A real command in a session of its own, waited for until it drives. deaf: to Ctrl-C, as after `nohup … &`."""
 
-    def __init__(self, out: Path, *arguments: str, deaf: bool = False) -> None:
-        command = [sys.executable, "-m", "conformance", "run", *arguments, "--out", str(out)]
+    def __init__(self, out: Path, *arguments: str, command: str = "run", deaf: bool = False) -> None:
+        argv = [sys.executable, "-m", "conformance", command, *arguments, "--out", str(out)]
         if deaf:
-            command = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *command]
+            argv = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *argv]
         self.out = out
         self.stderr = out.parent / "stderr"
         with self.stderr.open("w") as said:
-            self.process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=said)
+            self.process = subprocess.Popen(argv, start_new_session=True, stdout=subprocess.DEVNULL, stderr=said)
         self.run = self._await_drive()
 
     def _await_drive(self) -> str:
@@ -93,6 +93,17 @@ def test_the_harness_is_interrupted_and_says_so(harness, name):
     harness.assert_clean()
     last = json.loads((harness.out / "report.jsonl").read_text().splitlines()[-1])
     assert (last["kind"], last["exit_code"], last["complete"]) == ("footer", 2, False)
+
+
+@pytest.mark.parametrize(("name", "deaf"), [(signal.SIGINT, False), (signal.SIGTERM, False), (signal.SIGTERM, True)])
+def test_mutants_that_are_interrupted_leave_nothing(tmp_path, name, deaf):
+    harness = Harness(tmp_path / "out", "get_answers_400", command="mutants", deaf=deaf)
+    harness.process.send_signal(name)
+    try:
+        assert harness.process.wait(CLEAN_WITHIN) == 2
+    finally:
+        harness.process.kill()
+    assert harness.left() == []
 
 
 def test_a_kept_stage_ends_with_sigterm_where_ctrl_c_is_ignored(tmp_path):

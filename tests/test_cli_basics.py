@@ -1,6 +1,7 @@
 """What holds for every command: help that teaches, errors in one sentence, exit codes."""
 
 import re
+import signal
 
 import pytest
 from cli_setup import cli, program
@@ -62,9 +63,25 @@ def test_a_bug_says_that_it_is_one(capsys, monkeypatch):
     assert "this is a bug in the harness" in shown.err
 
 
+@pytest.fixture(params=[signal.SIG_IGN, signal.default_int_handler], ids=["ignored", "as usual"])
+def interrupts(request):
+    """Ctrl-C as a shell without job control leaves it for what it starts with `&`, and as usual."""
+    before = signal.signal(signal.SIGINT, request.param)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def test_interrupted(monkeypatch):
     def interrupted():
         raise KeyboardInterrupt
 
     monkeypatch.setattr(explain, "requirements", interrupted)
     assert main(["explain", "MGC301"]) == ExitCode.INTERRUPTED
+
+
+@pytest.mark.usefixtures("interrupts")
+def test_a_command_that_is_terminated_ends_as_an_interrupted_one(monkeypatch):
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(explain, "requirements", lambda: signal.raise_signal(signal.SIGTERM))
+    assert main(["explain", "MGC301"]) == ExitCode.INTERRUPTED
+    assert signal.getsignal(signal.SIGTERM) == before

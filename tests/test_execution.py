@@ -1,12 +1,11 @@
 """How a run ends, and what its report's header says of it."""
 
-import signal
 from pathlib import Path
 
 import pytest
 
 from conformance.errors import ExitCode
-from conformance.execution import PROFILED, _terminated_like_interrupted, exit_code, header_of
+from conformance.execution import PROFILED, exit_code, header_of
 from conformance.expectations import Known, Unmet
 from conformance.resuming import manifest_digest
 from conformance.running import Judged, Selection
@@ -62,22 +61,6 @@ def test_the_first_that_applies_is_used():
     assert ended(*everything, trouble=("t",), interrupted=True) is ExitCode.INTERRUPTED
     assert ended(*everything, trouble=("t",)) is ExitCode.UNEXPECTED
     assert ended(ERROR, SKIPPED) is ExitCode.CANNOT_JUDGE
-
-
-@pytest.fixture(params=[signal.SIG_IGN, signal.default_int_handler], ids=["ignored", "as usual"])
-def interrupts(request):
-    """Ctrl-C as a shell without job control leaves it for what it starts with `&`, and as usual."""
-    before = signal.signal(signal.SIGINT, request.param)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("interrupts")
-def test_a_run_that_is_terminated_ends_as_an_interrupted_one():
-    before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(KeyboardInterrupt), _terminated_like_interrupted():
-        signal.raise_signal(signal.SIGTERM)
-    assert signal.getsignal(signal.SIGTERM) == before
 
 
 # the header -----------------------------------------------------------------------------------------------------------
