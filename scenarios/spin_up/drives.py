@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Final
 
 from conformance import timing
@@ -14,8 +15,6 @@ from conformance.wire.driver import McpClient
 SUITE: Final = "spin_up"
 CALLS: Final = 3
 """Calls that one session makes at once: a gateway that starts a container for each then has several."""
-
-
 CLIENTS: Final = 3
 """Clients that vanish: as many as the like of suite session_reuse has."""
 TOGETHER: Final = 4
@@ -23,15 +22,11 @@ TOGETHER: Final = 4
 CALLS_IN_VAIN: Final = 5
 """Calls after which a session whose container died counts as lost."""
 
+_spins_up = partial(scenario, suite=SUITE, kind=ScenarioKind.DESTRUCTIVE, spin_up=SpinUp.WORKS, control=False)
+"""Registers a drive before a gateway that starts its backend's container: nothing is wrong with that unless said."""
 
-@scenario(
-    suite=SUITE,
-    kind=ScenarioKind.DESTRUCTIVE,
-    brings=("spin-up-triggered", "spin-up-sessions", "spin-up-ended"),
-    seconds=timing.REMOVED_AFTER,
-    spin_up=SpinUp.WORKS,
-    control=False,
-)
+
+@_spins_up(brings=("spin-up-triggered", "spin-up-sessions", "spin-up-ended"), seconds=timing.REMOVED_AFTER)
 async def spin_up_session(stage: Stage) -> None:
     """Connect, list, call several times at once, list again, end the session; then stop the gateway in order."""
     client = await stage.client()
@@ -51,14 +46,7 @@ async def spin_up_session(stage: Stage) -> None:
     await stage.removal(timing.REMOVED_AFTER)
 
 
-@scenario(
-    suite=SUITE,
-    kind=ScenarioKind.DESTRUCTIVE,
-    brings=("spin-up-sessions", "spin-up-killed"),
-    seconds=timing.REMOVED_AFTER,
-    spin_up=SpinUp.WORKS,
-    control=False,
-)
+@_spins_up(brings=("spin-up-sessions", "spin-up-killed"), seconds=timing.REMOVED_AFTER)
 async def spin_up_gateway_killed(stage: Stage) -> None:
     """Connect two clients, list with both, SIGKILL the gateway in the middle of their sessions."""
     clients = [await stage.client(name) for name in ("a", "b")]
@@ -71,68 +59,32 @@ async def spin_up_gateway_killed(stage: Stage) -> None:
     await stage.removal(timing.REMOVED_AFTER)
 
 
-@scenario(
-    suite=SUITE,
-    kind=ScenarioKind.DESTRUCTIVE,
-    brings=("spin-up-image-missing",),
-    seconds=timing.ANSWER,
-    spin_up=SpinUp.IMAGE_MISSING,
-    control=False,
-)
+@_spins_up(brings=("spin-up-image-missing",), seconds=timing.ANSWER, spin_up=SpinUp.IMAGE_MISSING)
 async def spin_up_image_missing(stage: Stage) -> None:
     """Connect to a gateway whose backend's image does not exist."""
     await _connect_in_vain(stage)
 
 
-@scenario(
-    suite=SUITE,
-    kind=ScenarioKind.DESTRUCTIVE,
-    brings=("spin-up-exits-at-once",),
-    seconds=timing.ANSWER,
-    spin_up=SpinUp.WORKS,
-    witness_script="exits_at_once",
-    control=False,
-)
+@_spins_up(brings=("spin-up-exits-at-once",), seconds=timing.ANSWER, witness_script="exits_at_once")
 async def spin_up_exits_at_once(stage: Stage) -> None:
     """Connect to a gateway whose backend's container ends before it has said anything; see that container's end."""
     await _connect_in_vain(stage)
     await stage.removal(timing.REMOVED_AFTER)
 
 
-@scenario(
-    suite=SUITE,
-    kind=ScenarioKind.DESTRUCTIVE,
-    brings=("spin-up-engine-unusable",),
-    seconds=timing.ANSWER,
-    spin_up=SpinUp.ENGINE_DENIED,
-    control=False,
-)
+@_spins_up(brings=("spin-up-engine-unusable",), seconds=timing.ANSWER, spin_up=SpinUp.ENGINE_DENIED)
 async def spin_up_engine_denied(stage: Stage) -> None:
     """Connect to a gateway that the container engine refuses everything that changes anything."""
     await _connect_in_vain(stage)
 
 
-@scenario(
-    suite=SUITE,
-    kind=ScenarioKind.DESTRUCTIVE,
-    brings=("spin-up-engine-unusable",),
-    seconds=timing.ANSWER,
-    spin_up=SpinUp.ENGINE_MISSING,
-    control=False,
-)
+@_spins_up(brings=("spin-up-engine-unusable",), seconds=timing.ANSWER, spin_up=SpinUp.ENGINE_MISSING)
 async def spin_up_engine_missing(stage: Stage) -> None:
     """Connect to a gateway whose container engine's socket is not there."""
     await _connect_in_vain(stage)
 
 
-@scenario(
-    suite=SUITE,
-    kind=ScenarioKind.DESTRUCTIVE,
-    brings=("spin-up-container-died",),
-    seconds=2 * CALLS_IN_VAIN * timing.STARTED_AGAIN,
-    spin_up=SpinUp.WORKS,
-    control=False,
-)
+@_spins_up(brings=("spin-up-container-died",), seconds=2 * CALLS_IN_VAIN * timing.STARTED_AGAIN)
 async def spin_up_container_dies(stage: Stage) -> None:
     """Kill the backend's container in the middle of a session; go on calling, then call in a new session."""
     client, new = await stage.client(), await stage.client("new")
@@ -159,14 +111,7 @@ async def _call_until_served(stage: Stage, client: McpClient, tool: str) -> None
             return
 
 
-@scenario(
-    suite=SUITE,
-    kind=ScenarioKind.DESTRUCTIVE,
-    brings=("spin-up-clients-vanished",),
-    seconds=timing.REMOVED_AFTER,
-    spin_up=SpinUp.WORKS,
-    control=False,
-)
+@_spins_up(brings=("spin-up-clients-vanished",), seconds=timing.REMOVED_AFTER)
 async def spin_up_clients_vanish(stage: Stage) -> None:
     """Let clients break off their connections, streams open and none with DELETE; see what is left of them."""
     shared = stage.containers()
@@ -189,14 +134,7 @@ async def spin_up_clients_vanish(stage: Stage) -> None:
     stage.step("clients.watched")
 
 
-@scenario(
-    suite=SUITE,
-    kind=ScenarioKind.DESTRUCTIVE,
-    brings=("spin-up-sessions", "spin-up-two-sessions"),
-    spin_up=SpinUp.WORKS,
-    needs_witness=True,
-    control=False,
-)
+@_spins_up(brings=("spin-up-sessions", "spin-up-two-sessions"), needs_witness=True)
 async def spin_up_two_sessions(stage: Stage) -> None:
     """Connect two clients one after the other, then call with each in turn, twice."""
     clients = [await stage.client(name) for name in ("a", "b")]
@@ -209,13 +147,7 @@ async def spin_up_two_sessions(stage: Stage) -> None:
             await client.call(await stage.tool("echo", client), {"nonce": stage.nonce(), "text": client.name})
 
 
-@scenario(
-    suite=SUITE,
-    kind=ScenarioKind.DESTRUCTIVE,
-    brings=("spin-up-triggered", "spin-up-together"),
-    spin_up=SpinUp.WORKS,
-    control=False,
-)
+@_spins_up(brings=("spin-up-triggered", "spin-up-together"))
 async def spin_up_together(stage: Stage) -> None:
     """Let several clients come at one moment; each lists and calls as soon as it may."""
     clients = [await stage.client(f"at-once{number}") for number in range(TOGETHER)]
@@ -226,14 +158,7 @@ async def spin_up_together(stage: Stage) -> None:
     await asyncio.gather(*(_call_first(stage, client) for client in clients))
 
 
-@scenario(
-    suite=SUITE,
-    kind=ScenarioKind.DESTRUCTIVE,
-    brings=("spin-up-triggered", "spin-up-again"),
-    seconds=timing.REMOVED_AFTER,
-    spin_up=SpinUp.WORKS,
-    control=False,
-)
+@_spins_up(brings=("spin-up-triggered", "spin-up-again"), seconds=timing.REMOVED_AFTER)
 async def spin_up_again(stage: Stage) -> None:
     """Connect, call and end the session; once its container is gone, do the same with another client."""
     cold, warm = await stage.client("cold"), await stage.client("warm")
@@ -247,27 +172,13 @@ async def spin_up_again(stage: Stage) -> None:
     await _use(stage, warm)
 
 
-@scenario(
-    suite=SUITE,
-    kind=ScenarioKind.DESTRUCTIVE,
-    brings=("spin-up-engine-unusable",),
-    seconds=timing.ANSWER,
-    spin_up=SpinUp.ENGINE_FORBIDDEN,
-    control=False,
-)
+@_spins_up(brings=("spin-up-engine-unusable",), seconds=timing.ANSWER, spin_up=SpinUp.ENGINE_FORBIDDEN)
 async def spin_up_engine_forbidden(stage: Stage) -> None:
     """Connect to a gateway that the permissions of the engine's socket keep out."""
     await _connect_in_vain(stage)
 
 
-@scenario(
-    suite=SUITE,
-    kind=ScenarioKind.DESTRUCTIVE,
-    brings=("spin-up-read-only",),
-    seconds=timing.ANSWER,
-    spin_up=SpinUp.ENGINE_READ_ONLY,
-    control=False,
-)
+@_spins_up(brings=("spin-up-read-only",), seconds=timing.ANSWER, spin_up=SpinUp.ENGINE_READ_ONLY)
 async def spin_up_read_only_mount(stage: Stage) -> None:
     """Connect, list and call at a gateway to which the engine's socket is mounted read-only."""
     client = await stage.client()
@@ -276,41 +187,23 @@ async def spin_up_read_only_mount(stage: Stage) -> None:
     await _use(stage, client)
 
 
-@scenario(
-    suite=SUITE,
-    kind=ScenarioKind.DESTRUCTIVE,
-    brings=("spin-up-program-missing",),
-    seconds=timing.ANSWER,
-    spin_up=SpinUp.COMMAND_MISSING,
-    control=False,
-)
+@_spins_up(brings=("spin-up-program-missing",), seconds=timing.ANSWER, spin_up=SpinUp.COMMAND_MISSING)
 async def spin_up_program_missing(stage: Stage) -> None:
     """Connect to a gateway whose backend's image lacks the program that it is to run."""
     await _connect_in_vain(stage)
 
 
-@scenario(
-    suite=SUITE,
-    kind=ScenarioKind.DESTRUCTIVE,
-    brings=("spin-up-silent",),
-    seconds=timing.ANSWER,
-    spin_up=SpinUp.WORKS,
-    witness_script="silent",
-    control=False,
-)
+@_spins_up(brings=("spin-up-silent",), seconds=timing.ANSWER, witness_script="silent")
 async def spin_up_silent(stage: Stage) -> None:
     """Connect to a gateway whose backend's container runs and never answers."""
     await _connect_in_vain(stage)
 
 
-@scenario(
-    suite=SUITE,
-    kind=ScenarioKind.DESTRUCTIVE,
+@_spins_up(
     brings=("spin-up-memory-short",),
     seconds=timing.ANSWER,
     spin_up=SpinUp.MEMORY_SHORT,
     witness_script="takes_memory",
-    control=False,
 )
 async def spin_up_memory_short(stage: Stage) -> None:
     """Connect to a gateway whose backend takes more memory than its container may."""
@@ -318,14 +211,7 @@ async def spin_up_memory_short(stage: Stage) -> None:
     await stage.removal(timing.REMOVED_AFTER)
 
 
-@scenario(
-    suite=SUITE,
-    kind=ScenarioKind.DESTRUCTIVE,
-    brings=("spin-up-not-enabled",),
-    seconds=timing.ANSWER,
-    spin_up=SpinUp.NOT_ENABLED,
-    control=False,
-)
+@_spins_up(brings=("spin-up-not-enabled",), seconds=timing.ANSWER, spin_up=SpinUp.NOT_ENABLED)
 async def spin_up_not_enabled(stage: Stage) -> None:
     """Connect to a gateway that knows its backend and was not told to use it; list, and call it all the same."""
     client = await stage.client()
@@ -338,14 +224,7 @@ async def spin_up_not_enabled(stage: Stage) -> None:
     await client.call(tool, dict(sentinel.arguments), deadline=timing.HANG_OBSERVATION)
 
 
-@scenario(
-    suite=SUITE,
-    kind=ScenarioKind.DESTRUCTIVE,
-    brings=("spin-up-engine-restarted",),
-    seconds=timing.ANSWER + CALLS_IN_VAIN * timing.STARTED_AGAIN,
-    spin_up=SpinUp.WORKS,
-    control=False,
-)
+@_spins_up(brings=("spin-up-engine-restarted",), seconds=timing.ANSWER + CALLS_IN_VAIN * timing.STARTED_AGAIN)
 async def spin_up_engine_restarted(stage: Stage) -> None:
     """Take the engine away under a session; connect meanwhile; give it back, and call in a new session."""
     client, between, after = [await stage.client(name) for name in ("a", "between", "after")]
@@ -361,15 +240,7 @@ async def spin_up_engine_restarted(stage: Stage) -> None:
         await _call_until_served(stage, after, await _first_listed(stage, after))
 
 
-@scenario(
-    suite=SUITE,
-    kind=ScenarioKind.DESTRUCTIVE,
-    brings=("spin-up-revoked",),
-    seconds=timing.REMOVED_AFTER,
-    spin_up=SpinUp.WORKS,
-    revokes=True,
-    control=False,
-)
+@_spins_up(brings=("spin-up-revoked",), seconds=timing.REMOVED_AFTER, revokes=True)
 async def spin_up_revoked(stage: Stage) -> None:
     """Revoke the backend under a session; list and call there again, and in a new session."""
     client, new = await stage.client(), await stage.client("new")
