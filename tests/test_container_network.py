@@ -72,6 +72,36 @@ def test_a_wrongly_published_port_accepts_with_nothing_behind_it(tmp_path: Path)
     on_networks(tmp_path, drive)
 
 
+def test_a_gateway_s_port_is_filtered_for_a_while_and_published_wrongly(tmp_path: Path) -> None:
+    target = target_from_command("plain", "python3 -m http.server {port} {backend_url}", env={})
+    command = ("python3", "-m", "http.server", "{port}", "--directory", "/tmp")
+    target = target.model_copy(update={"start": target.start.model_copy(update={"command": command})})
+
+    async def drive(runtime: ContainerRuntime) -> None:
+        await runtime.prepare(target, ())
+        gateway = await runtime.start_gateway(
+            target, values={}, secrets={}, spin_up=None, engine=None, ready=Ready.ACCEPTS, on_event=lambda *_: None
+        )
+        seen = []
+        try:
+            for bar in (runtime.filtered_front(gateway), runtime.dead_front(target, gateway, on_event=lambda *_: None)):
+                barred = await bar
+                try:
+                    found = obstacle(await asyncio.to_thread(reach, f"http://{barred.address}/"))
+                    seen.append(found.kind if found else "")
+                finally:
+                    await barred.stop()
+                seen.append((await asyncio.to_thread(reach, f"http://{gateway.address}/"))["answer"])
+            beside = obstacle(await runtime.probe_beside(f"http://localhost:{PORT}/") | {"place": "client"})
+        finally:
+            await gateway.stop()
+        assert seen == ["connect-blocked", "http", "published-port-dead", "http"]
+        assert beside is not None
+        assert beside.kind == "container-loopback-unreachable"
+
+    on_networks(tmp_path, drive)
+
+
 LOOPBACK_ONLY = (
     "import http.server, sys\n"
     "http.server.HTTPServer(('127.0.0.1', int(sys.argv[1])), http.server.SimpleHTTPRequestHandler).serve_forever()\n"

@@ -51,6 +51,10 @@ def test_a_closed_port_and_one_that_only_the_other_side_s_loopback_has() -> None
     assert found is not None
     assert found.kind == "container-loopback-unreachable"
     assert "of this machine accepts" in found.says
+    contained = obstacle(facts | {"place": "client"})
+    assert contained is not None
+    assert contained.kind == "container-loopback-unreachable"
+    assert "means the client's own container" in contained.says
 
 
 def test_a_port_without_an_answer_to_tcp() -> None:

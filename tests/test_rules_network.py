@@ -105,6 +105,27 @@ def test_981_a_gateway_that_accepts_beside_ways_that_are_wrong() -> None:
     assert isinstance(verdict("MGC981", fronts("none")), Pass)
 
 
+def test_981_a_port_is_closed_filtered_wrongly_published_or_another_s() -> None:
+    kinds = ("port-closed", "connect-blocked", "published-port-dead", "accepts-but-silent")
+    assert isinstance(verdict("MGC981", fronts("none", *kinds)), Pass)
+    for way in kinds:
+        for other in set(kinds) - {way}:
+            story = fronts("none")
+            probe(story, "client", way=way, **SEEN[other])
+            assert isinstance(verdict("MGC981", story), HarnessFault)
+    story = fronts("none")
+    probe(story, "client", way="container-loopback-unreachable", **SEEN["container-loopback-unreachable"])
+    assert isinstance(verdict("MGC981", story), Pass)
+
+
+def test_981_a_way_that_cannot_be_had_is_told_and_not_passed_over() -> None:
+    story = fronts("none", "port-closed")
+    story.stimulus("front.lacking", way="published-port-dead", why="no engine")
+    told = verdict("MGC981", story)
+    assert isinstance(told, Pass)
+    assert told.observed.endswith("port-closed; not to be had here: published-port-dead")
+
+
 @pytest.mark.parametrize("kind", ["port-closed", "accepts-but-silent", "published-port-dead"])
 def test_981_a_gateway_that_stops_accepting(kind: str) -> None:
     story = fronts("none")

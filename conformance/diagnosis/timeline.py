@@ -27,6 +27,7 @@ _WHO: Final = {
 _PLACES: Final = {
     "host": "this machine",
     "gateway": "the gateway's network namespace",
+    "client": "a client's container",
     "beyond": "past what stands before it",
 }
 

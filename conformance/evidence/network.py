@@ -18,11 +18,17 @@ from conformance.evidence.transcript import Exchange, Transcript
 Leg: TypeAlias = Literal["client", "backend"]
 """Which connection a probe is about: a client's to the gateway (or its edge), or the gateway's to its backend."""
 
-Standpoint: TypeAlias = Literal["host", "gateway", "beyond"]
-"""Where a probe was made: this machine, the gateway's own network namespace; `beyond`, straight at what should answer,
-past what stands before it."""
+Standpoint: TypeAlias = Literal["host", "gateway", "client", "beyond"]
+"""Where a probe was made: this machine, the gateway's own network namespace, a container such as clients run in;
+`beyond`, straight at what should answer, past what stands before it."""
+
+_OWN: Final[Mapping[str, str]] = {"gateway": "the gateway's own container", "client": "the client's own container"}
+"""What a loopback address means to a probe that was made in a container."""
 
 Facts: TypeAlias = Mapping[str, JSON]
+
+FRONT_LACKING: Final = "front.lacking"
+"""Stimulus that says which fault could not be put on a client's way to the gateway: {way, why}."""
 
 # X509_V_ERR_*, as OpenSSL's x509_vfy.h numbers them.
 _NOT_YET_VALID: Final = 9
@@ -75,8 +81,9 @@ def _unconnected(facts: Facts, others: tuple[Facts, ...]) -> Obstacle:
     if elsewhere is not None:
         says = f"{where} is refused, and {elsewhere['connected']} on the loopback address {_of(elsewhere)} accepts"
         return Obstacle("container-loopback-unreachable", Hop.CONFIGURATION, says)
-    if facts.get("place") == "gateway" and all(map(is_loopback, facts["resolved"])):
-        says = f"{where} means the gateway's own container, in which nothing listens there"
+    own = _OWN.get(str(facts.get("place")))
+    if own is not None and all(map(is_loopback, facts["resolved"])):
+        says = f"{where} means {own}, in which nothing listens there"
         return Obstacle("container-loopback-unreachable", Hop.CONFIGURATION, says)
     return Obstacle("port-closed", Hop.CONFIGURATION, f"{where} refuses connections: nothing listens at that port")
 

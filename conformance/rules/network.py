@@ -11,7 +11,7 @@ from typing import Final
 
 from conformance import timing
 from conformance.evidence.events import Hop
-from conformance.evidence.network import obstacle, probes, seen_at, sent_by_gateway, standpoint
+from conformance.evidence.network import FRONT_LACKING, obstacle, probes, seen_at, sent_by_gateway, standpoint
 from conformance.rules.base import Inputs, Level, Side, fail, rule
 from conformance.rules.network_evidence import (
     BAD_CERTIFICATE,
@@ -97,7 +97,8 @@ def way_to_gateway(inputs: Inputs) -> Verdict:
     """Name what keeps clients from the gateway on each way that was tried.
 
     What it checks: on the way that nothing was done to, a probe gets through, after sessions were opened and ended too;
-    each other way shows the fault that was put on it.
+    each other way shows the fault that was put on it, a filtered port (no answer to TCP) another than a closed one
+    (refused), one that is published with nothing behind it (accepted and ended) or one that is silent.
     Why it matters: a client's `connect failed` is the gateway's fault only if its own address does not accept.
     A failing exchange: probe: POST http://gateway/mcp → 200; … a session ends …; probe: ECONNREFUSED, the gateway runs
     A conforming exchange: probe: POST http://gateway/mcp → 400; … a session ends …; probe: 400 again
@@ -123,7 +124,11 @@ def way_to_gateway(inputs: Inputs) -> Verdict:
                 return HarnessFault(f"the scenario put {way} on the way, and the probe shows {what}")
         named.append(way)
     wrong = [way for way in named if way not in SOUND]
-    return Pass(f"the gateway accepts; seen for what they are: {', '.join(wrong) or 'no faults'}", (found[-1].seq,))
+    lacking = [str(event.data["way"]) for event in inputs.through.stimuli(FRONT_LACKING)]
+    also = f"; not to be had here: {', '.join(lacking)}" if lacking else ""
+    return Pass(
+        f"the gateway accepts; seen for what they are: {', '.join(wrong) or 'no faults'}{also}", (found[-1].seq,)
+    )
 
 
 @rule(

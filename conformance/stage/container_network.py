@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import inspect
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from docker.errors import DockerException
@@ -22,7 +22,7 @@ from conformance.stage import images
 from conformance.stage.base_image import BASE_TAG
 from conformance.stage.engine import connect
 from conformance.stage.labels import RUN_LABEL, run_labels
-from conformance.stage.readiness import Probe, wait_ready
+from conformance.stage.running_container import LOOPBACK
 from conformance.wire import network_probe
 from conformance.wire.reaching import CONNECT_SECONDS, READ_SECONDS, reach, with_certificate
 from conformance.wire.tap_address import TcpAddress
@@ -31,11 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import docker
-    from docker.models.containers import Container
 
     from conformance.evidence.events import JSON
     from conformance.stage.running_container import ContainerSpec, RunningContainer
-    from conformance.stage.runtime import OnEvent
 
 UNUSED_PORT: Final = 9999
 """A container's port on which nothing of ours listens."""
@@ -44,8 +42,8 @@ HELPER_SECONDS: Final = 60
 """Longest a helper container may take. It starts in 0.5 s; a probe takes at most three connects and two reads."""
 
 DROP: Final = "iptables --append INPUT --protocol tcp --dport {port} --jump DROP"
-LOOPBACK: Final = "127.0.0.1"
-_BRIDGE: Final = "bridge"
+UNDROP: Final = DROP.replace("--append", "--delete")
+BRIDGE: Final = "bridge"
 """The engine's own network: a port of an internal one cannot be published."""
 
 
@@ -63,79 +61,98 @@ class Filtered:
 
 
 @dataclass(frozen=True, slots=True)
-class WronglyPublished:
-    """A backend of which the engine publishes a port that it does not listen on. beyond: that port, inside."""
+class FilteredFront:
+    """A gateway that goes on running while a rule in its network namespace drops what is sent to its port.
 
-    address: TcpAddress
-    beyond: TcpAddress
-    container: Container
+    tools: the image that sets such rules.
+    """
+
+    client: docker.DockerClient
+    tools: str
+    running: RunningContainer
+    beyond: TcpAddress | None = None
+
+    @property
+    def address(self) -> TcpAddress:
+        """Where it accepted connections, and will again."""
+        return self.running.address
 
     async def stop(self) -> None:
-        """Remove the container."""
-        await asyncio.to_thread(self.container.remove, force=True)
+        """Take the rule away. Raises CannotJudgeError."""
+        await asyncio.to_thread(_rule, self.client, self.tools, self.running, UNDROP)
+
+
+@dataclass(frozen=True, slots=True)
+class WronglyPublished:
+    """A server of which the engine publishes a port that it does not listen on."""
+
+    running: RunningContainer
+
+    @property
+    def address(self) -> TcpAddress:
+        """Where the engine's port proxy accepts on this machine."""
+        assert self.running.published is not None, "it was started with a port to publish"
+        return self.running.published
+
+    @property
+    def beyond(self) -> TcpAddress:
+        """The port that is published, inside."""
+        return TcpAddress(self.running.address.host, UNUSED_PORT)
+
+    async def stop(self) -> None:
+        """Stop the server, and its publishing with it."""
+        await self.running.stop()
 
 
 async def drop_at(
-    client: docker.DockerClient, running: RunningContainer, run_id: str, on_progress: Callable[[str], None]
+    client: docker.DockerClient, running: RunningContainer, on_progress: Callable[[str], None]
 ) -> Filtered:
     """Set a rule in a backend's network namespace that drops what is sent to its port; return what is left of it.
 
-    Raises NotExercisedError where no such rule can be set.
+    Raises NotExercisedError where no such rule can be set; the backend has been stopped then.
     """
     try:
-        image = await asyncio.to_thread(images.ensure_network_tools, client, on_progress)
-        command = DROP.format(port=running.address.port).split()
-        status, said = await asyncio.to_thread(
-            run_to_end, client, image, command, run_id, network_mode=f"container:{running.id}", cap_add=["NET_ADMIN"]
-        )
-    except CannotJudgeError as error:
+        await _drop(client, running, on_progress)
+    except NotExercisedError:
         await running.stop()
-        raise NotExercisedError(f"a rule in a container's network namespace: {error}") from error
-    if status != 0:
-        await running.stop()
-        raise NotExercisedError(f"a rule in a container's network namespace: iptables ended with {status} ({said})")
+        raise
     return Filtered(running.address, running)
 
 
-async def publish_wrongly(
-    client: docker.DockerClient, spec: ContainerSpec, *, ready_seconds: float, on_event: OnEvent
-) -> WronglyPublished:
-    """Start a server and have the engine publish, on this machine, a port that it does not listen on.
+async def drop_for_a_while(
+    client: docker.DockerClient, running: RunningContainer, on_progress: Callable[[str], None]
+) -> FilteredFront:
+    """Set such a rule for a gateway that is used again once the rule is gone. Raises NotExercisedError."""
+    return FilteredFront(client, await _drop(client, running, on_progress), running)
+
+
+async def _drop(client: docker.DockerClient, running: RunningContainer, on_progress: Callable[[str], None]) -> str:
+    """Set the rule; return the image that did."""
+    try:
+        tools = await asyncio.to_thread(images.ensure_network_tools, client, on_progress)
+        await asyncio.to_thread(_rule, client, tools, running, DROP)
+    except CannotJudgeError as error:
+        raise NotExercisedError(f"a rule in a container's network namespace: {error}") from error
+    return tools
+
+
+def _rule(client: docker.DockerClient, tools: str, running: RunningContainer, rule: str) -> None:
+    """Have iptables change the rules in a container's network namespace. Raises CannotJudgeError."""
+    command = rule.format(port=running.address.port).split()
+    run_id = running.spec.labels[RUN_LABEL]
+    place = {"network_mode": f"container:{running.id}", "cap_add": ["NET_ADMIN"]}
+    status, said = run_to_end(client, tools, command, run_id, **place)
+    if status != 0:
+        raise CannotJudgeError(f"iptables ended with {status} ({said})")
+
+
+def wrongly_published(spec: ContainerSpec) -> ContainerSpec:
+    """Return what to start so that the engine publishes, on this machine, a port that the server does not listen on.
 
     Only what comes from this machine's loopback address goes through the engine's port proxy; a tap carries the gateway
-    there. What comes from another network of the engine is filtered. Raises CannotJudgeError.
+    there. What comes from another network of the engine is filtered.
     """
-    try:
-        container = await asyncio.to_thread(_published, client, spec)
-    except DockerException as error:
-        raise CannotJudgeError(f"The engine could not publish a port at {LOOPBACK} ({error}).") from error
-    settings = container.attrs["NetworkSettings"]
-    inside = str(settings["Networks"][_BRIDGE]["IPAddress"])
-    published = int(settings["Ports"][f"{UNUSED_PORT}/tcp"][0]["HostPort"])
-    wrong = WronglyPublished(TcpAddress(LOOPBACK, published), TcpAddress(inside, UNUSED_PORT), container)
-    never: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-    probe = Probe(TcpAddress(inside, spec.port), None)
-    why = await wait_ready("published", probe, seconds=ready_seconds, exited=never, on_event=on_event)
-    if why is not None:
-        await wrong.stop()
-        raise CannotJudgeError(f"The server behind the published port never got ready: {why}.")
-    return wrong
-
-
-def _published(client: docker.DockerClient, spec: ContainerSpec) -> Container:
-    container = client.containers.run(
-        spec.image,
-        list(spec.argv[1:]),
-        entrypoint=[spec.argv[0]],
-        environment=dict(spec.env),
-        network=_BRIDGE,
-        ports={f"{UNUSED_PORT}/tcp": (LOOPBACK, 0)},
-        labels=dict(spec.labels),
-        detach=True,
-        init=True,
-    )
-    container.reload()
-    return container
+    return replace(spec, name="published", network=BRIDGE, published=UNUSED_PORT)
 
 
 def filter_trouble(client: docker.DockerClient, run_id: str) -> str | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from conformance.errors import CannotJudgeError
 from conformance.stage import before, container_network, images
 from conformance.stage.base_image import BASE_TAG
+from conformance.stage.container_network import WronglyPublished
 from conformance.stage.engine import connect
 from conformance.stage.engine_side import ENGINE_FOLDER, ENGINE_PATH
 from conformance.stage.labels import run_labels
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
     from conformance.evidence.events import JSON
     from conformance.evidence.network import Standpoint
-    from conformance.stage.container_network import Filtered, WronglyPublished
+    from conformance.stage.container_network import Filtered, FilteredFront
     from conformance.stage.edge_config import EdgePlan
     from conformance.stage.edge_manifest import EdgeManifest
     from conformance.stage.manifest import BackendManifest, TargetManifest
@@ -116,14 +117,23 @@ class ContainerRuntime:
         """
         spec = await self._backend_spec(backend, CORRECT, "http", self._side().gateway)
         running = await _start_ready(spec, backend, None, on_event)
-        return await container_network.drop_at(self._client, running, self.plan.run_id, self.on_progress)
+        return await container_network.drop_at(self._client, running, self.on_progress)
 
     async def dead_port(self, backend: BackendManifest, *, on_event: OnEvent) -> WronglyPublished:
         """Return a backend of which the engine publishes a port that it does not listen on. Raises CannotJudgeError."""
         spec = await self._backend_spec(backend, CORRECT, "http", self._side().backend)
-        return await container_network.publish_wrongly(
-            self._client, spec, ready_seconds=backend.ready.seconds, on_event=on_event
-        )
+        return await _published_wrongly(spec, backend, on_event)
+
+    async def filtered_front(self, gateway: Running) -> FilteredFront:
+        """Have a rule in the gateway's network namespace drop what comes to its port. Raises NotExercisedError."""
+        return await container_network.drop_for_a_while(self._client, _container(gateway), self.on_progress)
+
+    async def dead_front(self, target: TargetManifest, gateway: Running, *, on_event: OnEvent) -> WronglyPublished:
+        """Return another of the gateway, of which the engine publishes a port that it does not listen on.
+
+        A port can be published only of a container that is not there yet. Raises CannotJudgeError.
+        """
+        return await _published_wrongly(_container(gateway).spec, target, on_event)
 
     async def probe(
         self, url: str, *, gateway: Running | None, authority: str | None
@@ -133,11 +143,18 @@ class ContainerRuntime:
         Raises CannotJudgeError.
         """
         runs = gateway if isinstance(gateway, RunningContainer) and gateway.returncode is None else None
-        return "gateway", await asyncio.to_thread(
+        return "gateway", await self._probe(url, runs, authority)
+
+    async def probe_beside(self, url: str) -> dict[str, JSON]:
+        """Try to reach a URL from a new container beside the gateway's. Raises CannotJudgeError."""
+        return await self._probe(url, None, None)
+
+    async def _probe(self, url: str, inside: RunningContainer | None, authority: str | None) -> dict[str, JSON]:
+        return await asyncio.to_thread(
             container_network.probe_inside,
             self._client,
             url,
-            container=runs.id if runs is not None else None,
+            container=inside.id if inside is not None else None,
             network=self._side().gateway.name,
             authority=authority,
             run_id=self.plan.run_id,
@@ -344,6 +361,17 @@ async def _start_ready(
     how = f"it ended with status {ended}" if ended is not None else (inside or why)
     remedy = "have it listen on {host}" if inside else "correct its start command or raise ready.seconds"
     raise CannotJudgeError(f"{manifest.title} never got ready: {how}; {remedy}. Its last lines:\n{container.tail()}")
+
+
+async def _published_wrongly(
+    spec: ContainerSpec, manifest: TargetManifest | BackendManifest, on_event: OnEvent
+) -> WronglyPublished:
+    return WronglyPublished(await _start_ready(container_network.wrongly_published(spec), manifest, None, on_event))
+
+
+def _container(running: Running) -> RunningContainer:
+    assert isinstance(running, RunningContainer), "what this runtime starts are containers"
+    return running
 
 
 def _own_values(manifest: TargetManifest | BackendManifest) -> dict[str, str]:

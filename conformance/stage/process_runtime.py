@@ -235,6 +235,18 @@ class ProcessRuntime:
         """Raise NotExercisedError: no engine stands before a process."""
         raise NotExercisedError(NEEDS_CONTAINERS[NetworkFault.PORT_UNPUBLISHED])
 
+    async def filtered_front(self, gateway: Running) -> BarredPort:  # noqa: ARG002
+        """Return an address at which nothing answers TCP: a listener without room for another connection."""
+        return overrun_port(HOST)
+
+    async def dead_front(self, target: TargetManifest, gateway: Running, *, on_event: OnEvent) -> BarredPort:  # noqa: ARG002
+        """Raise NotExercisedError: no engine stands before a process."""
+        raise NotExercisedError(NEEDS_CONTAINERS[NetworkFault.PORT_UNPUBLISHED])
+
+    async def probe_beside(self, url: str) -> dict[str, JSON]:  # noqa: ARG002
+        """Raise NotExercisedError: clients share this machine's loopback address with the gateway."""
+        raise NotExercisedError(NEEDS_CONTAINERS[NetworkFault.LOOPBACK])
+
     async def probe(
         self,
         url: str,

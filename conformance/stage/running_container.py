@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from docker.errors import APIError, DockerException, NotFound
 from requests.exceptions import RequestException
@@ -43,6 +43,9 @@ PROCESSES: Final = 512
 LOG_LINES: Final = 2000
 """Lines kept of a container's output; the last ones."""
 
+LOOPBACK: Final = "127.0.0.1"
+"""Address of this machine at which ports of containers are published: nobody else reaches them there."""
+
 _UNKNOWN_EXIT: Final = -1
 _STREAM_ENDS: Final = (DockerException, RequestException, HTTPError, OSError)
 """What reading a stream raises when the engine closed it."""
@@ -68,7 +71,9 @@ class ContainerSpec:
     """What is started. name: as in evidence. files: content by path in the container.
 
     own_entrypoint: argv are the arguments of the image's ENTRYPOINT, as after `docker run IMAGE`; else argv[0] is the
-    program. unprivileged: root in it keeps to the permissions of files, as another user would.
+    program. unprivileged: root in it keeps to the permissions of files, as another user would. published: which of its
+    ports the engine publishes on this machine, at one that it chooses; None for none. Needs a network that is not
+    internal.
     """
 
     name: str
@@ -82,11 +87,15 @@ class ContainerSpec:
     mounts: tuple[Mount, ...] = ()
     own_entrypoint: bool = False
     unprivileged: bool = False
+    published: int | None = None
 
 
 @dataclass(slots=True)
 class RunningContainer:
-    """A started gateway or backend (see `conformance.stage.runtime.Running`). Create with `start_container`."""
+    """A started gateway or backend (see `conformance.stage.runtime.Running`). Create with `start_container`.
+
+    published: where the engine publishes its port on this machine, None where it publishes none.
+    """
 
     spec: ContainerSpec
     address: TcpAddress
@@ -95,6 +104,7 @@ class RunningContainer:
     _on_event: OnEvent
     log: deque[str]
     _exited: asyncio.Future[int]
+    published: TcpAddress | None = None
     saved: Mapping[str, str] = field(default_factory=dict)
     _stopped: bool = False
 
@@ -198,7 +208,14 @@ async def start_container(spec: ContainerSpec, on_event: OnEvent) -> RunningCont
     pid = int(container.attrs["State"]["Pid"])
     exited: asyncio.Future[int] = loop.create_future()
     running = RunningContainer(
-        spec, TcpAddress(address, spec.port), pid, owner, on_event, deque(maxlen=LOG_LINES), exited
+        spec,
+        TcpAddress(address, spec.port),
+        pid,
+        owner,
+        on_event,
+        deque(maxlen=LOG_LINES),
+        exited,
+        _published(container, spec),
     )
     on_event(Kind.PROCESS_START, {"name": spec.name, "pid": pid, "argv": list(spec.argv), "container": running.id})
 
@@ -230,6 +247,13 @@ async def start_container(spec: ContainerSpec, on_event: OnEvent) -> RunningCont
     return running
 
 
+def _published(container: Container, spec: ContainerSpec) -> TcpAddress | None:
+    if spec.published is None:
+        return None
+    (chosen,) = container.attrs["NetworkSettings"]["Ports"][f"{spec.published}/tcp"]
+    return TcpAddress(LOOPBACK, int(chosen["HostPort"]))
+
+
 def _lines(container: Container) -> Iterator[str]:
     """Yield the lines of the container's output until it has ended."""
     told, rest = 0, b""
@@ -259,6 +283,9 @@ def _start(spec: ContainerSpec) -> DockerContainer:
     if not spec.own_entrypoint:
         options["entrypoint"] = [arguments.pop(0)]
     owner = DockerContainer(spec.image).with_command(arguments).with_envs(**spec.env).with_kwargs(**options)
+    if spec.published is not None:
+        # Not `with_bind_ports`: it takes no address, and the port would be open on every one of this machine's.
+        cast("dict[str, Any]", owner.ports)[f"{spec.published}/tcp"] = (LOOPBACK, 0)
     for path, content in spec.files:
         owner.with_copy_into_container(content.encode(), path, 0o644)
     for mount in spec.mounts:

@@ -147,6 +147,21 @@ class Runtime(Protocol):
     async def dead_port(self, backend: BackendManifest, *, on_event: OnEvent) -> Barred:
         """Return an address for the gateway that accepts with nothing behind it. Raises NotExercisedError."""
 
+    async def filtered_front(self, gateway: Running) -> Barred:
+        """Return an address of a gateway at which nothing answers TCP for clients. Raises NotExercisedError.
+
+        Once it is taken away the gateway's own address answers as before.
+        """
+
+    async def dead_front(self, target: TargetManifest, gateway: Running, *, on_event: OnEvent) -> Barred:
+        """Return an address for clients that accepts with nothing behind it, where the gateway should be.
+
+        Raises NotExercisedError.
+        """
+
+    async def probe_beside(self, url: str) -> dict[str, JSON]:
+        """Try to reach a URL from where a client in a container would stand. Raises NotExercisedError."""
+
     async def probe(
         self, url: str, *, gateway: Running | None, authority: str | None
     ) -> tuple[Standpoint, dict[str, JSON]]:

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 
 from conformance import timing
-from conformance.errors import CannotJudgeError
+from conformance.errors import CannotJudgeError, NotExercisedError
 from conformance.evidence.events import JSON, Kind
+from conformance.evidence.network import FRONT_LACKING
 from conformance.evidence.transcript import SENTINEL
 from conformance.stage import process_memory, sockets
 from conformance.stage.engine_log import EngineLog
@@ -281,12 +282,21 @@ class Stage:
                 self.recorder.stage(Kind.NETWORK_PROBE, seen)
 
     async def probe_front(self, fault: NetworkFault) -> None:
-        """Try a client's way to the gateway that has that fault, then have a client go it; record both."""
-        async with front_way(self.instance, fault) as way:
-            self.recorder.stage(Kind.NETWORK_PROBE, await way.probe(self.instance.path))
-            client = await self.client(f"by-{fault}", way=way)
-            await client.initialize(deadline=timing.HEADERS_PROMPT)
-            await client.close()
+        """Try a client's way to the gateway that has that fault, then have a client go it; record both.
+
+        A fault that cannot be had here is recorded as that.
+        """
+        try:
+            async with front_way(self.instance, fault) as way:
+                for seen in await way.probes(self.instance.path, self.instance.runtime):
+                    self.recorder.stage(Kind.NETWORK_PROBE, seen)
+                if way.contained:
+                    return
+                client = await self.client(f"by-{fault}", way=way)
+                await client.initialize(deadline=timing.HEADERS_PROMPT)
+                await client.close()
+        except NotExercisedError as error:
+            self.step(FRONT_LACKING, way=str(fault), why=str(error))
 
     # the containers that the gateway starts -------------------------------------------------------------------------
 

@@ -102,7 +102,8 @@ SESSIONS: Final = 3
 """Sessions that are opened and ended before the gateway's address is tried again."""
 
 WAYS: Final = (
-    *(NetworkFault.PORT_CLOSED, NetworkFault.FILTERED, NetworkFault.NAME_MISSING, NetworkFault.SILENT),
+    *(NetworkFault.PORT_CLOSED, NetworkFault.PORT_UNPUBLISHED, NetworkFault.FILTERED, NetworkFault.SILENT),
+    *(NetworkFault.NAME_MISSING, NetworkFault.LOOPBACK),
     *(NetworkFault.TLS, NetworkFault.TLS_NAME, NetworkFault.TLS_EXPIRED, NetworkFault.TLS_UNTRUSTED),
     *(NetworkFault.PLAIN_TO_TLS, NetworkFault.TLS_TO_PLAIN, NetworkFault.PAGE),
 )
