@@ -260,6 +260,22 @@ def test_404_after_a_restart_is_the_sign_to_begin_anew(status: int, charged: Hop
     assert (found.charged_to, found.symptom) == (charged, symptom)
 
 
+def test_each_restart_of_a_rolling_one_counts() -> None:
+    story = connected()
+    for number, status in ((1, 200), (2, 404)):
+        story.stimulus("replica.ready", replica=number, tap=f"edge:{number}")
+        answer = {} if status == 200 else {"status": status, "sse": None, "response": error(7)}
+        story.called(step="restart", **answer)
+        story.said("restart", ok=status == 200, **({"text": "n-1"} if status == 200 else {"detail": "Error"}))
+    found = failure("restart", story)
+    assert (found.charged_to, found.symptom) == (Hop.CLIENT, "stale-session-after-restart")
+    story.called(step="restart")
+    story.said("restart", text="n-1")
+    told = verdict("restart", story)
+    assert isinstance(told, Pass)
+    assert told.observed == "call 1 and 2 after the restart had its result"
+
+
 def test_a_later_call_after_the_restart_is_enough() -> None:
     story = connected()
     story.called(step="restart", status=500, sse=None, response=error(7))

@@ -6,6 +6,7 @@ charged to the client, and does not fail the gateway.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from typing import Final
 
@@ -299,17 +300,21 @@ def real_client_survives_silence(inputs: Inputs) -> Verdict:
 def real_client_survives_restart(inputs: Inputs) -> Verdict:
     """Judge a real client's calls after the gateway was restarted under it.
 
-    What it checks: one of a few calls has its result, in the old session or a new one. Where none has, it is the
-    client's fault if the gateway answered 404, which is the sign to begin a new session, and the gateway's otherwise.
+    What it checks: after each restart, of the gateway or of one of its replicas, one of a few calls has its result, in
+    the old session or a new one. Where none has, it is the client's fault if the gateway answered 404, which is the
+    sign to begin a new session, and the gateway's otherwise.
     Why it matters: gateways are restarted under their clients at each deployment; nobody restarts the clients.
     A failing exchange: restart; POST tools/call, Mcp-Session-Id: s1 → 400, again and again
     A conforming exchange: restart; POST tools/call, Mcp-Session-Id: s1 → 404; POST initialize; POST tools/call → result
     Known gaps: a client that is told to connect anew by its user would go on; here nobody tells it.
     """
-    tried = steps(inputs.through, "restart")
-    for number, step in enumerate(tried, 1):
-        if step.succeeded:
-            return Pass(f"call {number} after the restart had its result", step.events)
+    rounds = _by_restart(inputs.through)
+    served = [next(((n, step) for n, step in enumerate(tried, 1) if step.succeeded), None) for tried in rounds]
+    if all(served):
+        found = [item for item in served if item is not None]
+        numbers = " and ".join(str(number) for number, _ in found)
+        return Pass(f"call {numbers} after the restart had its result", found[-1][1].events)
+    tried = rounds[served.index(None)]
     blamed = [(step, blame(inputs, step, lost=True)) for step in tried]
     step, whose = next(((s, b) for s, b in blamed if b.hop is not Hop.CLIENT), blamed[-1])
     told = any(item.status == 404 for s in tried for item in during(inputs.through, s))
@@ -326,6 +331,15 @@ def real_client_survives_restart(inputs: Inputs) -> Verdict:
         charged_to=whose.hop,
         symptom=symptom,
     )
+
+
+def _by_restart(transcript: Transcript) -> list[list[StepSeen]]:
+    """Return the calls after each restart that any followed, in order: one list for one gateway that was restarted."""
+    begun = [event.t for event in transcript.stimuli("replica.ready")]
+    found: dict[int, list[StepSeen]] = {}
+    for step in steps(transcript, "restart"):
+        found.setdefault(bisect_right(begun, step.start), []).append(step)
+    return list(found.values())
 
 
 @rule(

@@ -50,9 +50,9 @@ async def contract(stage: Stage, client: ClientManifest) -> None:
     real = await stage.real_client(client.name)
     if not (await real.step("connect", deadline=timing.CLIENT_STEP)).ok:
         return
-    names = await _listed(real)
-    await _call(stage, real, "call", names)
-    await _call(stage, real, "stream", names)
+    names = await listed(real)
+    await call(stage, real, "call", names)
+    await call(stage, real, "stream", names)
     await real.step("close", deadline=timing.CLIENT_STEP)
 
 
@@ -61,28 +61,34 @@ async def lasting(stage: Stage, client: ClientManifest) -> None:
     real = await stage.real_client(client.name)
     if not (await real.step("connect", deadline=timing.CLIENT_STEP)).ok:
         return
-    names = await _listed(real)
-    if not (await _call(stage, real, "call", names)).done:
+    names = await listed(real)
+    if not (await call(stage, real, "call", names)).done:
         return
     if client.can("idle"):
         await stage.wait(timing.SESSION_PAUSE, "the client is connected and asks nothing")
-    await _call(stage, real, "idle", names)
+    await call(stage, real, "idle", names)
     if client.can("restart") and stage.instance.gateway is not None:
         await stage.restart_gateway()
-        for _ in range(TRIES):
-            if (await _call(stage, real, "restart", names)).done:
-                break
-            await stage.wait(timing.RECONNECT, "the client may connect anew")
+        await go_on(stage, real, names)
     await real.step("close", deadline=timing.CLIENT_STEP)
 
 
-async def _listed(real: RealClient) -> list[str]:
+async def go_on(stage: Stage, real: RealClient, names: list[str]) -> None:
+    """Have a real client call after a restart, a few times until one call is served. names: those of the tools."""
+    for _ in range(TRIES):
+        if (await call(stage, real, "restart", names)).done:
+            return
+        await stage.wait(timing.RECONNECT, "the client may connect anew")
+
+
+async def listed(real: RealClient) -> list[str]:
+    """Have a real client list the tools; return their names, none where that failed."""
     answer = await real.step("list", deadline=timing.CLIENT_STEP)
     return [str(name) for name in answer.data.get("tools", ())]
 
 
-async def _call(stage: Stage, real: RealClient, step: Step, names: list[str]) -> Answer:
-    """Have the client call the tool that the backend names for this step."""
+async def call(stage: Stage, real: RealClient, step: Step, names: list[str]) -> Answer:
+    """Have the client call the tool that the backend names for this step. names: those that the gateway lists."""
     spec = _spec(stage, step)
     if spec is None:
         stage.step("client.cannot", client=real.label, step=step, why="the backend names no tool for it")
@@ -101,10 +107,10 @@ async def _call(stage: Stage, real: RealClient, step: Step, names: list[str]) ->
 
 def _called(stage: Stage, tool: str, arguments: Mapping[str, JSON]) -> dict[str, JSON]:
     """Return what the client is to call: the backend's tool, or the gateway's own through which that is called."""
-    call: JSON = {"method": "tools/call", "params": {"name": tool, "arguments": arguments}}
+    asked: JSON = {"method": "tools/call", "params": {"name": tool, "arguments": arguments}}
     if (own := stage.instance.meta_tool) is not None:
-        call = own.wrapped(call)
-    return {"tool": call["params"]["name"], "arguments": call["params"]["arguments"]}
+        asked = own.wrapped(asked)
+    return {"tool": asked["params"]["name"], "arguments": asked["params"]["arguments"]}
 
 
 def _spec(stage: Stage, step: Step) -> Sentinel | None:

@@ -19,7 +19,9 @@ from scenarios.isolation.drives_exposure import page_of_this_machine
 from scenarios.streaming.drives import spaced_events
 
 HOLDS: Final = EdgeVariant(buffering=Buffering.FORCED, upstream_http="1.0")
-"""nginx with proxy_buffering on, deaf to X-Accel-Buffering, as it is where that header is stripped on the way."""
+"""nginx with proxy_buffering on, deaf to X-Accel-Buffering."""
+HEEDS: Final = EdgeVariant(buffering=Buffering.ON, upstream_http="1.0")
+"""nginx as it is by default: proxy_buffering on, unless a response asks for the opposite, and HTTP/1.0 upstream."""
 HANDSHAKES: Final = 1000
 PARTIES: Final = 8
 """Clients that make the handshakes, each one after the other."""
@@ -121,12 +123,16 @@ async def r5_first_answers(stage: Stage) -> None:
     await names_listed(await stage.client())
 
 
-for _name, _variant in (("held", HOLDS), ("passed", EdgeVariant())):
+for _name, _variant, _more in (
+    ("held", HOLDS, ()),
+    ("passed", EdgeVariant(), ()),
+    ("heeding", HEEDS, ("event-stream",)),
+):
     scenario(
         suite=REPLAYS,
         name=f"r5-nginx-{_name}",
         kind=ScenarioKind.DESTRUCTIVE,
-        brings=("edge-call-events",),
+        brings=("edge-call-events", *_more),
         seconds=2 * timing.SPACED_CALL,
         needs_witness=True,
         edge=EdgeSetup("nginx", _variant),

@@ -9,7 +9,7 @@ from conformance.stage.edge_variant import Affinity, Buffering, EdgeSetup, EdgeV
 from conformance.stage.manifest import load_client
 from conformance.stage.scenario import REPLAYS, Drive, NetworkFault, ScenarioKind, scenario
 from conformance.stage.stage import Stage
-from scenarios.clients.drives import LASTING, TRIES, lasting
+from scenarios.clients.drives import LASTING, TRIES, call, go_on, lasting, listed
 from scenarios.edges import drives_clients, drives_replicas, drives_traffic
 from scenarios.replays.ways import on_the_way, reached
 
@@ -50,6 +50,20 @@ async def calls_of_a_real_client(stage: Stage) -> None:
 async def restart_under_a_real_client(stage: Stage) -> None:
     """Restart the gateway under the TypeScript SDK's client, which then goes on calling."""
     await lasting(stage, load_client(CLIENT))
+
+
+async def rolled_under_a_real_client(stage: Stage) -> None:
+    """Restart the tasks one after the other under the TypeScript SDK's client, which goes on calling after each."""
+    real = await stage.real_client(CLIENT)
+    if not (await real.step("connect", deadline=timing.CLIENT_STEP)).ok:
+        return
+    names = await listed(real)
+    await call(stage, real, "call", names)
+    for number in stage.replicas.numbers:
+        await stage.replicas.restart(number)
+        await stage.wait(timing.EDGE_NOTICES, "the balancer finds the task again")
+        await go_on(stage, real, names)
+    await real.step("close", deadline=timing.CLIENT_STEP)
 
 
 async def registered(stage: Stage) -> None:
@@ -110,6 +124,17 @@ for _name, _heeds in (("kept", False), ("dropped", True)):
         seconds=timing.EDGE_NOTICES,
         replicas=2,
     )
+
+_before(
+    "r4-rolling-restart",
+    rolled_under_a_real_client,
+    BALANCER,
+    EdgeVariant(affinity=Affinity.SESSION_LEARNED),
+    brings=("client-restart", "edge-lost-session"),
+    seconds=2 * (timing.EDGE_NOTICES + TRIES * timing.RECONNECT),
+    replicas=2,
+    client=CLIENT,
+)
 
 r4_restart = scenario(
     suite=REPLAYS,
