@@ -6,7 +6,7 @@ Everything carries the run's label. No port is published: taps and readiness pro
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from conformance.errors import CannotJudgeError
@@ -99,13 +99,22 @@ class ContainerRuntime:
                 await self._connect_sides()
 
     async def start_backend(
-        self, backend: BackendManifest, *, script: str, face: ServedFace = "http", on_event: OnEvent
+        self,
+        backend: BackendManifest,
+        *,
+        script: str,
+        face: ServedFace = "http",
+        published: bool = False,
+        on_event: OnEvent,
     ) -> RunningContainer:
         """Start a face of a backend that is served over HTTP and wait until it is up. Raises CannotJudgeError.
 
-        Up means that its initialize is answered; under a script, and on HTTP+SSE, that it accepts.
+        Up means that its initialize is answered; under a script, and on HTTP+SSE, that it accepts. published: it is
+        reached on this machine, at a port of the engine's choice.
         """
         spec = await self._backend_spec(backend, script, face, self._side().backend)
+        if published:
+            spec = replace(spec, network=container_network.BRIDGE, published=spec.port)
         served = backend.served(face)
         path = served.path if served is not None and script == CORRECT and face == "http" else None
         return await _start_ready(spec, backend, path, on_event)
@@ -164,7 +173,7 @@ class ContainerRuntime:
         served = backend.served(face)
         if served is None:
             raise CannotJudgeError(f"{backend.title} has no HTTP face; choose a gateway that fronts stdio for it.")
-        values: Values = {**_backend_values(backend), "script": script}
+        values: Values = {**_own_values(backend), "script": script}
         return ContainerSpec(
             name="backend",
             image=await self._backend_image(backend),
@@ -187,7 +196,7 @@ class ContainerRuntime:
         face = backend.faces.stdio
         if face is None:
             raise CannotJudgeError(f"{backend.title} has no stdio face; choose a gateway that fronts HTTP for it.")
-        command, variables = stdio_command(face, {**_backend_values(backend), "script": script})
+        command, variables = stdio_command(face, {**_own_values(backend), "script": script})
         if not spin_up:
             relay = (images.BASE_PYTHON, images.STDIO_TAP, "--name", tap, "--collector", str(collector))
             return ("env", f"PYTHONPATH={images.SOURCES}", *variables, *relay, *command)
@@ -379,9 +388,6 @@ def _own_values(manifest: TargetManifest | BackendManifest) -> dict[str, str]:
     own = {"host": EVERY_ADDRESS, "port": str(PORT), "config_dir": CONFIG_DIR}
     if manifest.install.image is not None:
         return own
-    return own | {"python": images.python_of(manifest), "node": images.NODE}
-
-
-def _backend_values(backend: BackendManifest) -> dict[str, str]:
-    """Return the placeholders of a backend; its folder's Python modules are in its image and in every gateway's."""
-    return {**_own_values(backend), "folder": f"{images.SOURCES}/fixtures/backends/{backend.name}"}
+    own |= {"python": images.python_of(manifest), "node": images.NODE}
+    own |= {"folder": folder} if (folder := images.folder_of(manifest)) else {}
+    return own | ({"node_modules": modules} if (modules := images.node_modules_of(manifest)) else {})

@@ -279,6 +279,7 @@ class Engine:
                     any_start=scenario.any_start,
                     second_backend=scenario.second_backend,
                     network=scenario.network,
+                    published=scenario.published,
                     backend_face=scenario.backend_face,
                     edge=scenario.edge,
                 )

@@ -21,6 +21,7 @@ class HttpSide:
     """A backend's HTTP face, with or without a tap before it.
 
     label: the tap's name in evidence. script: of the witness. face: which of the faces that are served over HTTP.
+    published: whether an engine publishes its port on this machine.
     server: the running backend, None before its start. tap: the tap's name in the tap process, None while none stands.
     """
 
@@ -32,6 +33,7 @@ class HttpSide:
     face: ServedFace
     recorder: Recorder
     redactor: Redactor
+    published: bool = False
     server: Running | None = None
     tap: str | None = None
     _reading: TapReading | None = None
@@ -45,7 +47,11 @@ class HttpSide:
     async def start(self) -> None:
         """Start (or start again) the backend and point the tap at it."""
         self.server = await self.runtime.start_backend(
-            self.backend, script=self.script, face=self.face, on_event=self.recorder.stage
+            self.backend,
+            script=self.script,
+            face=self.face,
+            published=self.published,
+            on_event=self.recorder.stage,
         )
         if self.tap is not None:
             await self.taps.set_upstream(self.tap, self.server.address)

@@ -66,6 +66,7 @@ class Layer:
     """What one build adds: packages of one manifest, in a folder of their own below ROOT.
 
     lock: text of `constraints.txt` and `package-lock.json` by name. folder: of a manifest that has its own Dockerfile.
+    scripts: programs of the manifest's own, by their place in the build context.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Layer:
     lock: tuple[tuple[str, str], ...] = ()
     folder: Path | None = None
     sources: bool = False
+    scripts: tuple[tuple[str, bytes], ...] = ()
 
     @property
     def prefix(self) -> str:
@@ -87,7 +89,40 @@ def layer_of(manifest: TargetManifest | BackendManifest, *, sources: bool) -> La
     folder = manifest.folder
     lock = _lock_files(folder)
     own_build = folder if folder and (folder / dockerfile_name(manifest)).is_file() else None
-    return Layer(_image_name(manifest), install.pypi, install.npm, lock, own_build if sources else None, sources)
+    scripts = tuple(_scripts(folder).items()) if sources else ()
+    return Layer(
+        _image_name(manifest), install.pypi, install.npm, lock, own_build if sources else None, sources, scripts
+    )
+
+
+def folder_of(manifest: TargetManifest | BackendManifest) -> str | None:
+    """Return where, inside an image, the programs of the manifest's folder are; None where it is no fixture."""
+    place = _place(manifest.folder)
+    return f"{SOURCES}/{place}" if place else None
+
+
+def node_modules_of(manifest: TargetManifest | BackendManifest) -> str | None:
+    """Return the folder, inside an image, of the manifest's npm packages; None where it has none."""
+    return f"{ROOT}/{_image_name(manifest)}/node_modules" if manifest.install.npm else None
+
+
+def _place(folder: Path | None) -> str:
+    """Return a folder's place below the sources of an image, empty for one that is not among the fixtures."""
+    if folder is None or not folder.is_relative_to(paths.FIXTURES):
+        return ""
+    return f"fixtures/{folder.relative_to(paths.FIXTURES).as_posix()}"
+
+
+def _scripts(folder: Path | None) -> dict[str, bytes]:
+    """Return the programs in a manifest's folder, and what those in JavaScript share."""
+    place = _place(folder)
+    if folder is None or not place:
+        return {}
+    found = files_below(folder, prefix=f"src/{place}/", suffixes=(".py", ".cjs"))
+    if any(name.endswith(".cjs") for name in found):
+        shared = sorted(paths.FIXTURES.glob("*.cjs"))
+        found |= {f"src/fixtures/{file.name}": file.read_bytes() for file in shared}
+    return found
 
 
 def edge_layer(edge: EdgeManifest) -> Layer:
@@ -227,7 +262,7 @@ def context(layer: Layer) -> dict[str, bytes]:
     files["src/"] = b""
     if layer.sources:
         files |= _sources()
-    return files
+    return files | dict(layer.scripts)
 
 
 def content_hash(parent: str, files: Mapping[str, bytes], arguments: Mapping[str, str]) -> str:

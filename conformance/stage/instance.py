@@ -105,6 +105,7 @@ class Instance:
         any_start: bool = False,
         second_backend: SecondBackend | None = None,
         network: NetworkFault | None = None,
+        published: bool = False,
         registering: bool = False,
         backend_face: ServedFace = "http",
         edge: EdgeSetup | None = None,
@@ -123,6 +124,7 @@ class Instance:
         self.late_registration = late_registration
         if backend is not None:
             self.http = self._http_side(backend, BACKEND_TAP, script)
+            self.http.published = published
             if second_backend is not None:
                 self.second = self._http_side(backend, SECOND_TAP, second_backend.script)
         try:

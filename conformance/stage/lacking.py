@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from conformance.stage.manifest import TargetManifest, load_edge
-from conformance.stage.scenario import NEEDS_CONTAINERS, Scenario, SpinUp
+from conformance.stage.scenario import NEEDS_CONTAINERS, NetworkFault, Scenario, SpinUp
 
 
 def lacks(scenario: Scenario, target: TargetManifest | None, runtime: str) -> str:
@@ -16,6 +16,8 @@ def lacks(scenario: Scenario, target: TargetManifest | None, runtime: str) -> st
         return "two backends behind one gateway: its manifest has no [two_backends]"
     if scenario.late_registration and target is not None and not target.registration:
         return "a gateway that is told its backend while it runs: its manifest has no [[registration]]"
+    if scenario.published and runtime == "process":
+        return NEEDS_CONTAINERS[NetworkFault.PORT_UNPUBLISHED]
     if scenario.network is not None and runtime == "process":
         return NEEDS_CONTAINERS.get(scenario.network, "")
     return _lacks_spin_up(scenario, target) if scenario.spin_up is not None else ""

@@ -18,8 +18,8 @@ from conformance.evidence.events import JSON
 GATEWAY_PLACEHOLDERS: Final = frozenset(
     {"host", "port", "backend_url", "backend_command", "config_dir", "folder", "python", "node", "node_modules"}
 )
-"""What a target manifest may use. `{folder}`, the manifest's own, and `{node_modules}`, the folder of its npm packages,
-have a value in the process runtime only: an image has neither."""
+"""What a target manifest may use. `{folder}` is the manifest's own, `{node_modules}` that of its npm packages; an image
+has the folder of a manifest among the fixtures only."""
 
 TWO_PLACEHOLDERS: Final = GATEWAY_PLACEHOLDERS | {"second_backend_url"}
 """What the start before two backends may use: also the second one's URL."""

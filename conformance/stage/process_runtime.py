@@ -130,14 +130,24 @@ class ProcessRuntime:
             await self._install(manifest)
 
     async def start_backend(
-        self, backend: BackendManifest, *, script: str, face: ServedFace = "http", on_event: OnEvent
+        self,
+        backend: BackendManifest,
+        *,
+        script: str,
+        face: ServedFace = "http",
+        published: bool = False,
+        on_event: OnEvent,
     ) -> RunningProcess:
-        """Start a face of a backend that is served over HTTP and wait until it is up. Raises CannotJudgeError.
+        """Start a face of a backend that is served over HTTP and wait until it is up.
+
+        Raises CannotJudgeError, NotExercisedError where it is to be published.
 
         Up means that its initialize is answered; under a misbehaving script that its port accepts: the probe would
         set off what the script counts or times, or wait for an answer that never comes. So it is on HTTP+SSE, whose
         answers come elsewhere.
         """
+        if published:
+            raise NotExercisedError(NEEDS_CONTAINERS[NetworkFault.PORT_UNPUBLISHED])
         served = backend.served(face)
         if served is None:
             raise CannotJudgeError(f"{backend.title} has no HTTP face; choose a gateway that fronts stdio for it.")

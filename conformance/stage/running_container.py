@@ -72,8 +72,8 @@ class ContainerSpec:
 
     own_entrypoint: argv are the arguments of the image's ENTRYPOINT, as after `docker run IMAGE`; else argv[0] is the
     program. unprivileged: root in it keeps to the permissions of files, as another user would. published: which of its
-    ports the engine publishes on this machine, at one that it chooses; None for none. Needs a network that is not
-    internal.
+    ports the engine publishes on this machine, at one that it chooses, None for none; where that is the one that it
+    listens on, it is reached there. Needs a network that is not internal.
     """
 
     name: str
@@ -206,16 +206,17 @@ async def start_container(spec: ContainerSpec, on_event: OnEvent) -> RunningCont
     except DockerException as error:
         raise CannotJudgeError(f"The engine could not start {spec.name} from {spec.image} ({error}).") from error
     pid = int(container.attrs["State"]["Pid"])
+    published = _published(container, spec)
     exited: asyncio.Future[int] = loop.create_future()
     running = RunningContainer(
         spec,
-        TcpAddress(address, spec.port),
+        published if published is not None and spec.published == spec.port else TcpAddress(address, spec.port),
         pid,
         owner,
         on_event,
         deque(maxlen=LOG_LINES),
         exited,
-        _published(container, spec),
+        published,
     )
     on_event(Kind.PROCESS_START, {"name": spec.name, "pid": pid, "argv": list(spec.argv), "container": running.id})
 

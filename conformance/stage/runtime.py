@@ -110,9 +110,19 @@ class Runtime(Protocol):
         """Install or build everything these need, before any clock runs. Raises CannotJudgeError."""
 
     async def start_backend(
-        self, backend: BackendManifest, *, script: str, face: ServedFace = "http", on_event: OnEvent
+        self,
+        backend: BackendManifest,
+        *,
+        script: str,
+        face: ServedFace = "http",
+        published: bool = False,
+        on_event: OnEvent,
     ) -> Running:
-        """Start a face of a backend that is served over HTTP and wait until it is up. Raises CannotJudgeError."""
+        """Start a face of a backend that is served over HTTP and wait until it is up.
+
+        published: it is reached on this machine, at a port of the engine's choice. Raises CannotJudgeError,
+        NotExercisedError where no engine publishes ports.
+        """
 
     async def stdio_command(
         self, backend: BackendManifest, *, script: str, collector: TcpAddress, tap: str, spin_up: SpinUp | None

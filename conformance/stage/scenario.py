@@ -143,12 +143,14 @@ class Scenario:
     registration says; not exercised where that says nothing. second_backend: the gateway has two backends over HTTP
     (and the instance is fresh), and what is wrong with the second; not exercised where the target's manifest does not
     say how it is started before two. network: what is wrong on the way from the gateway to its backend (and the
-    instance is fresh). untold: the evidence does not say what was done to the network, so that rules judge as they do
-    where nobody did it on purpose. control: whether the scenario also runs straight at the backend. sentinel: whether a
-    sentinel call guards it; not where a gateway that serves none is what the scenario looks for. any_start: a gateway
-    that does not get ready is what the scenario is about. client: name of the real client that the drive uses, empty
-    where the harness itself is the client. edge: what stands between the clients and the gateway, and how many replicas
-    of it there are (`edge_variant.py`); without one, the gateway alone.
+    instance is fresh). published: the backend is a container, and the engine publishes its port on this machine, at one
+    of its choice, where the tap before it dials (and the instance is fresh). untold: the evidence does not say what was
+    done to the network, so that rules judge as they do where nobody did it on purpose. control: whether the scenario
+    also runs straight at the backend. sentinel: whether a sentinel call guards it; not where a gateway that serves none
+    is what the scenario looks for. any_start: a gateway that does not get ready is what the scenario is about. client:
+    name of the real client that the drive uses, empty where the harness itself is the client. edge: what stands between
+    the clients and the gateway, and how many replicas of it there are (`edge_variant.py`); without one, the gateway
+    alone.
     """
 
     name: str
@@ -171,6 +173,7 @@ class Scenario:
     late_registration: bool
     second_backend: SecondBackend | None
     network: NetworkFault | None
+    published: bool
     untold: bool
     sentinel: bool
     any_start: bool
@@ -217,6 +220,7 @@ def scenario(
     late_registration: bool = False,
     second_backend: SecondBackend | None = None,
     network: NetworkFault | None = None,
+    published: bool = False,
     untold: bool = False,
     sentinel: bool = True,
     any_start: bool = False,
@@ -229,7 +233,7 @@ def scenario(
     def register(drive: Drive) -> Drive:
         called = name or drive.__name__.replace("_", "-")
         own = second_backend is not None
-        scripted = witness_script != "correct" or backend_face == "sse" or network is not None
+        scripted = witness_script != "correct" or backend_face == "sse" or network is not None or published
         if called in _SCENARIOS and inspect.getfile(_SCENARIOS[called].drive) != inspect.getfile(drive):
             raise ValueError(f"two scenarios are called {called}; their names are part of cell ids, rename one")
         _SCENARIOS[called] = Scenario(
@@ -240,8 +244,8 @@ def scenario(
             seconds=seconds,
             revisions=revisions,
             witness_script=witness_script,
-            needs_witness=needs_witness or witness_script != "correct" or own or network is not None,
-            http_backend=http_backend or backend_face == "sse" or network is not None,
+            needs_witness=needs_witness or witness_script != "correct" or own,
+            http_backend=http_backend or backend_face == "sse" or network is not None or published,
             stdio_backend=stdio_backend,
             http_sse=http_sse,
             credentials=credentials,
@@ -253,6 +257,7 @@ def scenario(
             late_registration=late_registration,
             second_backend=second_backend,
             network=network,
+            published=published,
             untold=untold,
             sentinel=sentinel and network is None,
             any_start=any_start or network is not None,

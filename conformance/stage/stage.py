@@ -206,7 +206,9 @@ class Stage:
         """Start the backend now: the scenario asked for a late one, or stopped it."""
         self.step("backend.start")
         await self.instance.start_backend()
-        self.step("backend.ready")
+        side = self.instance.http
+        published = {"published": str(side.server.address)} if side and side.published and side.server else {}
+        self.step("backend.ready", **published)
 
     async def stop_backend(self) -> None:
         """Stop the backend; the tap before it then refuses connections."""

@@ -53,6 +53,7 @@ def _register(
         brings=("network-probed", *brings),
         seconds=seconds,
         network=fault,
+        needs_witness=True,
         witness_script=script,
         name=f"network-{fault.name.lower().replace('_', '-')}",
     )(drive)
@@ -116,6 +117,7 @@ WAYS: Final = (
     brings=("network-front-probed",),
     seconds=timing.ANSWER,
     network=NetworkFault.NONE,
+    needs_witness=True,
 )
 async def network_front(stage: Stage) -> None:
     """Try the gateway's address, open and end sessions, and try it again; then try ways that are wrong on purpose."""

@@ -14,8 +14,11 @@ async def reached(stage: Stage) -> None:
     await names_listed(await stage.client("a"))
 
 
-def on_the_way(name: str, network: NetworkFault, drive: Drive = reached, *, late_registration: bool = False) -> None:
-    """Register a scenario in which something may be wrong with the gateway's way, which its evidence does not tell."""
+def on_the_way(name: str, network: NetworkFault, drive: Drive, *, published: bool = False) -> None:
+    """Register a scenario in which something may be wrong with the gateway's way, which its evidence does not tell.
+
+    drive: tells the gateway its server. published: and starts it, in a container whose port the engine publishes.
+    """
     scenario(
         suite=REPLAYS,
         name=name,
@@ -24,5 +27,7 @@ def on_the_way(name: str, network: NetworkFault, drive: Drive = reached, *, late
         seconds=timing.ANSWER,
         network=network,
         untold=True,
-        late_registration=late_registration,
+        published=published,
+        late_backend=published,
+        late_registration=True,
     )(drive)

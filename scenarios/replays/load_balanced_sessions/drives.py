@@ -72,8 +72,8 @@ async def registered(stage: Stage) -> None:
     await reached(stage)
 
 
-on_the_way("r4-port-filtered", NetworkFault.FILTERED, registered, late_registration=True)
-on_the_way("r4-port-open", NetworkFault.NONE, registered, late_registration=True)
+on_the_way("r4-port-filtered", NetworkFault.FILTERED, registered)
+on_the_way("r4-port-open", NetworkFault.NONE, registered)
 
 for _tls in (Tls.WRONG_NAME, Tls.PRIVATE_CA):
     _before(f"r4-tls-{_tls}", drives_traffic.handshake, BALANCER, EdgeVariant(tls=_tls), brings=("edge-tls",))

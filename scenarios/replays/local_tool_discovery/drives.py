@@ -9,7 +9,7 @@ from conformance.stage.scenario import REPLAYS, NetworkFault, ScenarioKind, scen
 from conformance.stage.stage import Stage
 from scenarios.get_sse.drives import get_in_session
 from scenarios.initialize_ordering.drives import look_for_tools, names_listed
-from scenarios.replays.ways import on_the_way
+from scenarios.replays.ways import on_the_way, reached
 
 _HANDSHAKE: Final = ("initialize-sent", "initialize-answered", "backend-handshake", "backend-session-named")
 
@@ -30,14 +30,19 @@ async def after_first_list(stage: Stage) -> None:
     await look_for_tools(stage)
 
 
-for _name, _drive in (("before-ready", before_ready), ("after-first-list", after_first_list)):
+for _name, _drive, _published in (
+    ("registered-before-ready", before_ready, False),
+    ("registered-after-first-list", after_first_list, False),
+    ("published-after-first-list", after_first_list, True),
+):
     scenario(
         suite=REPLAYS,
-        name=f"r1-registered-{_name}",
+        name=f"r1-{_name}",
         kind=ScenarioKind.DESTRUCTIVE,
         brings=("late-backend", *_HANDSHAKE),
         seconds=timing.RELAY_PROMPT,
         control=False,
+        published=_published,
         late_backend=True,
         late_registration=True,
     )(_drive)
@@ -56,8 +61,15 @@ async def r1_registered_when_ready(stage: Stage) -> None:
     await names_listed(await stage.client("a"))
 
 
-on_the_way("r1-registered-localhost", NetworkFault.LOOPBACK)
-on_the_way("r1-registered-reachable", NetworkFault.NONE)
+async def started_and_registered(stage: Stage) -> None:
+    """Start a server in a container and register it; try the way from where the gateway stands; list the tools."""
+    await stage.start_backend()
+    await stage.register_backend()
+    await reached(stage)
+
+
+on_the_way("r1-published-localhost", NetworkFault.LOOPBACK, started_and_registered, published=True)
+on_the_way("r1-published-reachable", NetworkFault.NONE, started_and_registered, published=True)
 
 r1_stream_opened = scenario(
     suite=REPLAYS,
