@@ -72,6 +72,21 @@ def test_a_wrongly_published_port_accepts_with_nothing_behind_it(tmp_path: Path)
     on_networks(tmp_path, drive)
 
 
+def test_a_backend_is_published_at_a_port_of_the_engine_s_choice(tmp_path: Path) -> None:
+    async def drive(runtime: ContainerRuntime) -> None:
+        witness = load_backend("witness")
+        backend = await runtime.start_backend(witness, script="correct", published=True, on_event=lambda *_: None)
+        try:
+            facts = await asyncio.to_thread(reach, f"http://{backend.address}/mcp")
+        finally:
+            await backend.stop()
+        assert backend.address.host == "127.0.0.1"
+        assert backend.address.port != PORT
+        assert facts["answer"] == "http"
+
+    on_networks(tmp_path, drive)
+
+
 def test_a_gateway_s_port_is_filtered_for_a_while_and_published_wrongly(tmp_path: Path) -> None:
     target = target_from_command("plain", "python3 -m http.server {port} {backend_url}", env={})
     command = ("python3", "-m", "http.server", "{port}", "--directory", "/tmp")

@@ -11,6 +11,7 @@ import tarfile
 import pytest
 
 from conformance.errors import CannotJudgeError
+from conformance.paths import FIXTURES
 from conformance.stage import images
 from conformance.stage.image_build import _tar, build_image
 from conformance.stage.labels import OWNER_LABEL, RUN_LABEL, is_dead, owner_of, run_labels
@@ -33,6 +34,18 @@ def test_sources_bring_the_witness_the_tap_and_the_reference_gateways_but_no_jud
     assert {"src/conformance/witness/__main__.py", "src/conformance/wire/stdio_tap.py"} <= files.keys()
     assert "src/fixtures/gateways/passthrough/gateway.py" in files
     assert not any("/rules/" in name or "/diagnosis/" in name for name in files)
+
+
+def test_a_fixture_s_own_programs_travel_with_what_those_in_javascript_share():
+    registry = load_target(FIXTURES / "replays" / "local_tool_discovery" / "gateway.toml")
+    files = images.context(images.layer_of(registry, sources=True))
+    place = images.folder_of(registry)
+    assert place == f"{images.SOURCES}/fixtures/replays/local_tool_discovery"
+    assert f"src/{place.removeprefix(f'{images.SOURCES}/')}/gateway.cjs" in files
+    assert "src/fixtures/typescript_sdk_server.cjs" in files
+    assert images.node_modules_of(registry) == f"{images.ROOT}/registry-gateway/node_modules"
+    other = images.context(images.layer_of(load_target("supergateway"), sources=True))
+    assert not any(name.endswith(".cjs") for name in other)
 
 
 def test_a_manifest_folder_with_a_dockerfile_is_built_by_it():
