@@ -53,9 +53,12 @@ def passage(
     story.at(begin + front.get("after", 0.01) + front.get("length", 0.01) + 0.05)
 
 
-def opened(story: Story, client: str, session: str | None, replica: int, **front: Any) -> None:
+def opened(
+    story: Story, client: str, session: str | None, replica: int, *, back: Mapping[str, Any] | None = None, **front: Any
+) -> None:
+    """Add an initialize that is served. front: as the client saw it; back: what differs behind the edge."""
     given = {"request": INITIALIZE, "sse": [result(0, protocolVersion="2025-11-25", capabilities={}, serverInfo={})]}
-    passage(story, client, replica=replica, back={}, issue_session=session, **given, **front)
+    passage(story, client, replica=replica, back=back or {}, issue_session=session, **given, **front)
 
 
 def listed(story: Story, client: str, session: str, replica: int, **front: Any) -> None:

@@ -38,18 +38,26 @@ def test_replicas_that_share_their_sessions_do_no_harm() -> None:
 
 
 COOKIE = {"response_headers": {"Set-Cookie": "edge_route=1"}}
+EDGES_COOKIE = {**COOKIE, "back": {"response_headers": {}}}
 
 
 def test_a_cookie_that_the_client_did_not_keep_is_told() -> None:
     story = Story()
-    opened(story, "a", "s-1", 1, **COOKIE)
+    opened(story, "a", "s-1", 1, **EDGES_COOKIE)
     listed(story, "a", "s-1", 2, **REFUSED)
     assert "the client never sent it back" in failure("MGC955", story, replicas=2).observed
 
 
-def test_luck_without_the_cookie_is_no_pass() -> None:
+def test_a_cookie_of_the_gateway_s_own_is_none_of_the_edge_s() -> None:
     story = Story()
     opened(story, "a", "s-1", 1, **COOKIE)
+    listed(story, "a", "s-1", 1)
+    assert isinstance(verdict("MGC955", story, replicas=2), Pass)
+
+
+def test_luck_without_the_cookie_is_no_pass() -> None:
+    story = Story()
+    opened(story, "a", "s-1", 1, **EDGES_COOKIE)
     listed(story, "a", "s-1", 1)
     assert isinstance(verdict("MGC955", story, replicas=2), Inconclusive)
 

@@ -157,8 +157,10 @@ def sessions_stay(inputs: Inputs) -> Verdict:
 def _cookie_not_kept(used: tuple[Session, ...]) -> str:
     """Say so where the edge relies on a cookie that a client did not send back."""
     for one in used:
-        given = "set-cookie" in one.opened.front.response_headers
-        if given and not any("cookie" in use.front.headers for use in one.uses):
+        front, back = one.opened.front.response_headers, one.opened.back
+        given = front.get("set-cookie")
+        of_replica = back.response_headers.get("set-cookie") if back is not None else None
+        if given not in (None, of_replica) and not any("cookie" in use.front.headers for use in one.uses):
             return "; the edge had set a cookie, and the client never sent it back"
     return ""
 
