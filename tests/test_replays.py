@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,8 +43,10 @@ CAUSE = replace(
 )
 
 
-def driven(*found: tuple[str, Verdict, str, Hop], said: str = "", footer: dict[str, Any] | None = None) -> Driven:
+def driven(*found: tuple[str, Verdict, str, Hop], said: str = "", stimuli: Mapping[str, str] | None = None) -> Driven:
     story = Story()
+    for name, told in (stimuli or {}).items():
+        story.stimulus(name, told=told)
     story.exchange(request=request("tools/list"), response=error(message=said) if said else result())
     transcript = story.transcript()
     judged = []
@@ -139,6 +141,13 @@ def test_the_words_of_the_write_up_must_have_been_said() -> None:
     said = driven(failed(), said="Bad Request: Server not initialized")
     assert states(assertions(cause, said, GOOD))[0] == "pass"
     assert states(assertions(cause, BAD, GOOD))[0] == "fail"
+
+
+@pytest.mark.parametrize(("stimulus", "state"), [("client.answer", "pass"), ("backend.stop", "fail")])
+def test_of_stimuli_only_answers_are_what_somebody_said(stimulus: str, state: str) -> None:
+    cause = replace(CAUSE, words=("Server not initialized",))
+    told = driven(failed(), stimuli={stimulus: "Bad Request: Server not initialized"})
+    assert states(assertions(cause, told, GOOD))[0] == state
 
 
 def test_what_was_not_driven_never_passes() -> None:
@@ -251,6 +260,10 @@ def test_what_streams_took_is_read_from_evidence() -> None:
     assert found.streams.ended == {"complete": 4}
     assert percentile(found.streams.start, 0.5) == pytest.approx(0.251)
     assert loaded(0.25).growth is None
+
+
+def test_a_percentile_is_the_nearest_rank() -> None:
+    assert [percentile(range(1, 101), share) for share in (0.5, 0.95, 0.99, 1.0)] == [50, 95, 99, 100]
 
 
 def test_criteria_are_ratios_to_the_control() -> None:

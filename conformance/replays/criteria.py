@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import ceil
 from typing import Final
 
 from conformance.evidence.events import JSON, Kind
@@ -149,7 +150,7 @@ def _most_at_once(calls: Sequence[tuple[float, float]]) -> int:
 def percentile(values: Iterable[float], share: float) -> float:
     """Return the value below which a share (0 to 1) of the values lies, the nearest rank; 0.0 of none."""
     ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
+    return ordered[max(0, ceil(share * len(ordered)) - 1)] if ordered else 0.0
 
 
 def criteria(failing: Measured, remedied: Measured, control: Measured) -> tuple[Criterion, ...]:

@@ -1,7 +1,8 @@
 """What driving a cause of a field replay showed, on both of its sides: three assertions, each of its own.
 
 The failure is seen on the failing side; the diagnosis names the true cause and hop and not the tempting wrong ones;
-with the remedy the same scenario passes. Pure: from the judgements of two evidence files.
+with the remedy the same scenario passes. Where a write-up has success criteria, a fourth says whether they hold. Pure:
+from the judgements of two evidence files.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ from conformance.replays.criteria import Criterion
 from conformance.rules.verdicts import Fail, HarnessFault, Inconclusive, NotExercised, Pass
 
 _ANSWERS = (
-    *(Kind.HTTP_RESPONSE, Kind.HTTP_RESPONSE_BODY, Kind.SSE_EVENT, Kind.STIMULUS),
+    *(Kind.HTTP_RESPONSE, Kind.HTTP_RESPONSE_BODY, Kind.SSE_EVENT),
     *(Kind.LOG, Kind.STDIO_STDERR, Kind.CONTAINER_LOG),
 )
 """Kinds of events in which the words of a write-up are looked for: what some peer said, never what was asked of it."""
+_TOLD = ("client.answer", "engine.probe")
+"""Stimuli that hold what a real client said, and what a probe in the gateway's place met."""
 
 
 class Assertion(StrEnum):
@@ -137,7 +140,7 @@ def _was_said(words: str, transcript: Transcript) -> bool:
     return any(
         words in text or wanted in text
         for event in transcript.events
-        if event.kind in _ANSWERS
+        if event.kind in _ANSWERS or (event.kind is Kind.STIMULUS and event.data.get("name") in _TOLD)
         for text in (json.dumps(dict(event.data), ensure_ascii=False, default=str),)
     )
 
