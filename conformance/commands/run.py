@@ -20,6 +20,7 @@ from conformance.execution import execute
 from conformance.running import Selection
 from conformance.stage.manifest import BackendManifest, TargetManifest, target_from_command
 from conformance.stage.plan import RuntimeName, UrlTarget
+from conformance.stage.scenario import ASKED_FOR
 
 EPILOG = teaching.epilog(
     ("run", "judge the three pinned gateways before the witness and server-everything"),
@@ -162,7 +163,7 @@ def run(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="this suite only; repeatable; default: all but clients and edges",
+            help=f"this suite only; repeatable; default: all but {', '.join(ASKED_FOR)}",
             rich_help_panel=_EXTENT,
         ),
     ] = None,

@@ -54,16 +54,6 @@ def loopback_means_another(failure: Failure) -> bool | None:
     return seen is not None and seen.kind == "container-loopback-unreachable"
 
 
-def a_byte_came(failure: Failure) -> bool | None:
-    """The endpoint sent a probe at least one byte, in plain or in TLS."""
-    facts = _own(failure)
-    if facts is None or not facts["connected"]:
-        return None
-    answered = facts["answer"] in {"http", "tls-alert", "other"} or bool(facts["otherwise"])
-    tls = facts["tls"]
-    return answered or (tls is not None and (tls["ok"] or tls["error"] not in {"closed", "reset", "timeout"}))
-
-
 def stayed_silent(failure: Failure) -> bool | None:
     """The endpoint accepted a probe and neither sent a byte nor ended the connection before the deadline."""
     facts = _own(failure)
@@ -93,12 +83,9 @@ def speaks_plain_http(failure: Failure) -> bool | None:
 
 def certificate_is_for_the_name(failure: Failure) -> bool | None:
     """The certificate presented is for the name asked for."""
-    return _certificate(failure, "for_host")
-
-
-def certificate_is_in_date(failure: Failure) -> bool | None:
-    """The certificate presented is valid today."""
-    return _certificate(failure, "in_date")
+    facts = _own(failure)
+    shown = facts.get("certificate") if facts is not None else None
+    return bool(shown["for_host"]) if shown else None
 
 
 def issuer_is_trusted(failure: Failure) -> bool | None:
@@ -135,9 +122,3 @@ def ran_into(kind: str) -> Fact:
 
     seen.__doc__ = f"A network probe ran into {kind}."
     return seen
-
-
-def _certificate(failure: Failure, member: str) -> bool | None:
-    facts = _own(failure)
-    shown = facts.get("certificate") if facts is not None else None
-    return bool(shown[member]) if shown else None

@@ -36,8 +36,3 @@ STREAMABLE_LEGACY: Final = (Revision.V2025_03_26, Revision.V2025_06_18, Revision
 def is_legacy(revision: Revision) -> bool:
     """Return whether `revision` opens with the `initialize` handshake."""
     return revision in LEGACY
-
-
-def at_least(revision: Revision, oldest: Revision) -> bool:
-    """Return whether `revision` is `oldest` or was published after it."""
-    return REVISIONS.index(revision) >= REVISIONS.index(oldest)

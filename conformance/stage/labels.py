@@ -22,9 +22,6 @@ dead."""
 IMAGE_LABEL: Final = "mcp-gateway-conformance.image"
 """Value: hash of what the image is made of. On images kept between runs."""
 
-STAGE_LABEL: Final = "mcp-gateway-conformance.stage"
-"""Value `build`: an unnamed image left by a build, kept as its cache."""
-
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _START_TOLERANCE = 2.0
 """Seconds by which two readings of one process's start may differ where the wall clock was set in between."""
