@@ -131,6 +131,16 @@ class Exchange:
         return self.headers.get("mcp-session-id") or self.response_headers.get("mcp-session-id")
 
     @property
+    def asked_at(self) -> float:
+        """When the request was sent, in seconds: its last byte, else its head."""
+        return self.t_sent if self.t_sent is not None else self.t
+
+    @property
+    def answered_since(self) -> float:
+        """When the response began, in seconds, else the request."""
+        return self.t_response if self.t_response is not None else self.t
+
+    @property
     def content_type(self) -> str:
         """Media type of the response, lower case, without parameters."""
         return self.response_headers.get("content-type", "").partition(";")[0].strip().lower()

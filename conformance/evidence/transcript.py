@@ -242,7 +242,7 @@ def _posted(exchange: Exchange) -> list[Message]:
     if exchange.request is None:
         return []
     bodies = exchange.request if isinstance(exchange.request, list) else [exchange.request]
-    t = exchange.t_sent if exchange.t_sent is not None else exchange.t
+    t = exchange.asked_at
     return [
         Message(exchange.seq, t, "up", item, "post", exchange.tap, exchange.session, exchange.id) for item in bodies
     ]

@@ -220,7 +220,7 @@ def quiet_stream_lives(inputs: Inputs) -> Verdict:
         assert back is not None
         if not cut_by_server(through, front) or _ended_first(through, item):
             continue
-        began = back.t_response if back.t_response is not None else back.t
+        began = back.answered_since
         cut = through.end_of(front)
         silence = longest_silence(through, back, began)
         missed = silence.seconds > LONGEST_SILENCE

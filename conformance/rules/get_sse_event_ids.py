@@ -151,7 +151,7 @@ def _primed(exchange: Exchange) -> bool:
 def _shown(beat: Beat, exchange: Exchange) -> str:
     if beat.message is not None or beat.text:
         return "a message already"
-    waited = beat.t - (exchange.t_response if exchange.t_response is not None else exchange.t)
+    waited = beat.t - exchange.answered_since
     return f"without id, or {waited:.1f} s after the headers"
 
 

@@ -67,9 +67,7 @@ def get_streams(transcript: Transcript) -> tuple[Exchange, ...]:
 
 def open_for(transcript: Transcript, exchange: Exchange) -> float:
     """Return how long a response was open, in seconds."""
-    return transcript.over_for_client(exchange) - (
-        exchange.t_response if exchange.t_response is not None else exchange.t
-    )
+    return transcript.over_for_client(exchange) - exchange.answered_since
 
 
 def cut_by_server(transcript: Transcript, exchange: Exchange) -> bool:
@@ -129,7 +127,7 @@ def calls(transcript: Transcript) -> tuple[Exchange, ...]:
 
 def waited(transcript: Transcript, exchange: Exchange) -> float:
     """Return how long a request was under way: to its end, in seconds."""
-    return transcript.over_for_client(exchange) - (exchange.t_sent if exchange.t_sent is not None else exchange.t)
+    return transcript.over_for_client(exchange) - exchange.asked_at
 
 
 def succeeded(exchange: Exchange) -> bool:

@@ -101,7 +101,7 @@ def _silent_too(transcript: Transcript, exchange: Exchange) -> Hop:
     behind = upstream_of(transcript, exchange)
     if behind is None or not behind.is_stream:
         return Hop.GATEWAY
-    silence = longest_silence(transcript, behind, behind.t_response if behind.t_response is not None else behind.t)
+    silence = longest_silence(transcript, behind, behind.answered_since)
     return Hop.BACKEND if silence.seconds > LONGEST_SILENCE else Hop.GATEWAY
 
 
@@ -132,7 +132,7 @@ def idle_get_beats(inputs: Inputs) -> Verdict:
     if not held:
         return Inconclusive(f"the stream was closed after {open_for(through, streams[0]):.1f} s; that is MGC403's")
     for get in held:
-        silence = longest_silence(through, get, get.t_response if get.t_response is not None else get.t)
+        silence = longest_silence(through, get, get.answered_since)
         if silence.seconds > LONGEST_SILENCE:
             return lagged(through, silence, LONGEST_SILENCE) or fail(
                 f"a byte on the idle GET stream at least each {LONGEST_SILENCE:.0f} s",
@@ -170,7 +170,7 @@ def long_call_beats(inputs: Inputs) -> Verdict:
     if not streams:
         return NotApplicable(f"the call was answered {_said(_long_calls(through)[0])}: nothing can beat before that")
     for call in streams:
-        silence = longest_silence(through, call, call.t_sent if call.t_sent is not None else call.t)
+        silence = longest_silence(through, call, call.asked_at)
         if silence.seconds > LONGEST_SILENCE:
             late = _came_with_the_answer(call)
             return lagged(through, silence, LONGEST_SILENCE) or fail(

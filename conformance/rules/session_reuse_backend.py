@@ -307,7 +307,7 @@ def forgotten_session_is_renewed(inputs: Inputs) -> Verdict:
     if not forgotten(through):
         return NO_SESSIONS
     lost = forgotten(through)[0]
-    known = lost.t_response if lost.t_response is not None else lost.t
+    known = lost.answered_since
     told = [item for item in through.client() if item.status == 404 and item.t_response is not None]
     if any((item.t_response or 0.0) >= known for item in told):
         return Pass("the client's own session ended with 404, so that it initializes anew", told[-1].events)
