@@ -6,27 +6,21 @@ import asyncio
 import itertools
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
 
 from conformance.evidence.events import Kind, Point
-from conformance.evidence.redact import Redactor
 from conformance.stage.edge_variant import Affinity, EdgeSetup, EdgeVariant, Tls
-from conformance.stage.instance import Instance
-from conformance.stage.manifest import load_backend, load_edge, load_target
+from conformance.stage.manifest import load_edge
 from conformance.stage.packages import machine_program
-from conformance.stage.plan import Cell, Plan
-from conformance.stage.process_runtime import ProcessRuntime
-from conformance.stage.recorder import Recorder
 from conformance.stage.replicas import Replicas
 from conformance.stage.stage import Stage
-from conformance.wire.tap import TapProcess
+from tests.stage_setup import standing
 from tests.tap_setup import asynchronous
 
-CELL = Cell("terminating", "process", "witness", "2025-11-25", "2025-11-25", "edge")
 FROM_DEBIAN = ("haproxy", "nginx")
 
 
@@ -40,31 +34,9 @@ def edge(request: pytest.FixtureRequest) -> str:
     return name
 
 
-@asynccontextmanager
-async def behind(setup: EdgeSetup, folder: Path) -> AsyncIterator[Stage]:
-    """Yield a stage with the terminating gateway behind an edge."""
-    plan = Plan(run_id="run-1", out=str(folder), work=str(folder / "work"), runtime="process", cells=(CELL,))
-    taps = await TapProcess.start(folder / "spool")
-    recorder = Recorder(Redactor())
-    try:
-        instance = await Instance.start(
-            ProcessRuntime(plan),
-            taps,
-            load_target("terminating"),
-            load_backend("witness"),
-            script="correct",
-            recorder=recorder,
-            redactor=Redactor(),
-            edge=setup,
-        )
-        stage = Stage(CELL, instance, recorder)
-        try:
-            yield stage
-            await stage.close()
-        finally:
-            await instance.stop()
-    finally:
-        await taps.stop()
+def behind(setup: EdgeSetup, folder: Path) -> AbstractAsyncContextManager[Stage]:
+    """Return a stage with the terminating gateway behind an edge."""
+    return standing("terminating", folder, edge=setup)
 
 
 async def requests_by_replica(stage: Stage) -> Counter[str]:
