@@ -59,9 +59,14 @@ def test_of_a_process_that_ended_before_its_start_and_end_belong():
     assert times(stdio(1, "p", Kind.STDIO_START), stdio(2, "p"), stdio(3, "p", Kind.STDIO_EXIT)) == [1, 3]
 
 
-@pytest.mark.parametrize("kind", [Kind.PROCESS_START, Kind.READINESS, Kind.PROCESS_EXIT, Kind.LOG])
+@pytest.mark.parametrize("kind", [Kind.PROCESS_START, Kind.READINESS, Kind.PROCESS_EXIT])
 def test_how_the_instance_started_belongs_to_every_cell(kind):
     assert times(seen(1, Point.STAGE, kind), http(101, "x")) == [1, 101]
+
+
+def test_of_earlier_logs_what_was_logged_until_it_was_ready_belongs():
+    logged = [seen(t, Point.STAGE, Kind.LOG, source="gateway", line="…") for t in (1, 3, 101)]
+    assert times(*logged, seen(2, Point.STAGE, Kind.READINESS), http(102, "x")) == [1, 2, 101, 102]
 
 
 @pytest.mark.parametrize("point", [Point.ENGINE, Point.ENGINE_TAP])

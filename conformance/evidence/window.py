@@ -13,21 +13,23 @@ def within(observations: Iterable[Observation], begin_ns: int) -> list[Observati
 
     Everything from then on does. Of the instance's earlier life, what is still in use does too: the exchanges, sessions
     and stdio processes that appear in the window, from their beginning, so that a rule on "the first message of every
-    backend session" sees that first message; how the instance started, the container engine's part included; and of
-    every stdio process its start and its end, so that none that is gone looks as if it still ran.
+    backend session" sees that first message; how the instance started, what it logged then and the container engine's
+    part included; and of every stdio process its start and its end, so that none that is gone looks as if it still ran.
     """
     seen = sorted(observations, key=lambda item: item.t_ns)
     sessions = _sessions(seen)
     used = {key for item in seen if item.t_ns >= begin_ns for key in _keys(item, sessions)}
     kept_always = {
         *(Kind.PROCESS_START, Kind.READINESS, Kind.PROCESS_EXIT, Kind.STDIO_START, Kind.STDIO_EXIT),
-        *(Kind.LOG, Kind.CONTAINER_INSPECT, Kind.CONTAINER_LOG),
+        *(Kind.CONTAINER_INSPECT, Kind.CONTAINER_LOG),
     }
+    ready_ns = max((item.t_ns for item in seen if item.kind is Kind.READINESS), default=0)
     return [
         item
         for item in seen
         if item.t_ns >= begin_ns
         or item.kind in kept_always
+        or (item.kind is Kind.LOG and item.t_ns <= ready_ns)
         or item.point in (Point.ENGINE, Point.ENGINE_TAP)
         or any(key in used for key in _keys(item, sessions))
     ]

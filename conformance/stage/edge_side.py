@@ -18,7 +18,7 @@ from conformance.stage.edge_variant import SERVER_NAME, EdgeSetup, Tls
 from conformance.stage.manifest import TargetManifest, load_edge
 from conformance.stage.recorder import Recorder
 from conformance.stage.runtime import Running, Runtime
-from conformance.stage.tap_reading import TapReading
+from conformance.stage.tap_reading import TapReading, of_tap
 from conformance.wire.tap import TapMode, TapProcess, TcpAddress, TlsOptions
 
 EDGE_MB: Final = 30
@@ -106,7 +106,7 @@ class EdgeSide:
             tap = f"{name}:edge:{number}"
             listen = await taps.open_tap(tap, listen=TcpAddress(runtime.backend_tap_host, 0), upstream=None)
             assert isinstance(listen, TcpAddress)
-            reading = TapReading(taps, tap, f"edge:{number}", Point.EDGE_TAP, redactor)
+            reading = of_tap(taps, tap, f"edge:{number}", Point.EDGE_TAP, redactor)
             self.replicas.append(Replica(number, tap, listen, reading))
         return self
 

@@ -11,7 +11,7 @@ from conformance.stage.manifest import BackendManifest
 from conformance.stage.manifest_tables import ServedFace
 from conformance.stage.recorder import Recorder
 from conformance.stage.runtime import Running, Runtime
-from conformance.stage.tap_reading import TapReading
+from conformance.stage.tap_reading import TapReading, of_tap
 from conformance.wire.tap import TapProcess
 from conformance.wire.tap_address import TapMode, TcpAddress, TlsOptions
 
@@ -65,7 +65,7 @@ class HttpSide:
         mode: TapMode = "tls-terminate" if tls else "tcp"
         address = await self.taps.open_tap(name, listen=listen, upstream=upstream, mode=mode, tls=tls)
         self.tap = name
-        self._reading = TapReading(self.taps, name, self.label, Point.BACKEND_TAP, self.redactor)
+        self._reading = of_tap(self.taps, name, self.label, Point.BACKEND_TAP, self.redactor)
         return f"{'https' if tls else 'http'}://{address}{self.path}"
 
     async def collect(self) -> list[Observation]:

@@ -34,7 +34,8 @@ from conformance.stage.preparation import Preparation, known_headers
 from conformance.stage.recorder import Recorder
 from conformance.stage.runtime import Ready, Running, Runtime
 from conformance.stage.scenario import NetworkFault, SecondBackend, SpinUp
-from conformance.wire.assemble import assemble_stdio, assemble_tap
+from conformance.stage.tap_reading import TapReading, of_stdio
+from conformance.wire.assemble import assemble_tap
 from conformance.wire.spool import read_spool
 from conformance.wire.tap import TapMode, TapProcess, TlsOptions
 from conformance.wire.tap_address import TcpAddress
@@ -83,6 +84,7 @@ class Instance:
     healthy: bool = False
     """Whether a sentinel exchange succeeded and nothing was driven since."""
     client_taps: dict[str, str] = field(default_factory=dict)
+    _stdio: TapReading | None = None
     _ended: asyncio.Task[None] | None = None
     _secrets: dict[str, str] = field(default_factory=dict)
     _values: dict[str, str | Sequence[str]] = field(default_factory=dict)
@@ -180,6 +182,7 @@ class Instance:
         if "stdio" in fronts and "stdio" in backend.offers:
             self.stdio_collector = f"{self.name}:stdio"
             collector = await self.taps.open_collector(self.stdio_collector, tapped)
+            self._stdio = of_stdio(self.taps, self.stdio_collector, self.redactor)
             command = await self.runtime.stdio_command(
                 backend,
                 script=self.script,
@@ -380,7 +383,7 @@ class Instance:
     async def collect(self, client_taps: Sequence[str], *, behind: bool = True) -> list[Observation]:
         """Return what the given client taps and the backend's side saw since the instance started, redacted.
 
-        behind: whether to read the backend's side; a stdio backend's costs as much as the instance is old.
+        behind: whether to read the backend's side as well.
         """
         found: list[Observation] = list(self.recorder.observations)
         for tap in client_taps:
@@ -390,10 +393,8 @@ class Instance:
         found += await self.edge.collect() if self.edge is not None else []
         for side in (self.http, self.second):
             found += await side.collect() if side is not None else []
-        if self.stdio_collector is not None:
-            size = await self.taps.sync(self.stdio_collector)
-            lines = self.taps.spool_path(self.stdio_collector).read_bytes()[:size].splitlines()
-            found += list(assemble_stdio(lines, self.redactor))
+        if self._stdio is not None:
+            found += await self._stdio.collect()
         if self.engine is not None:
             found += await self._tap(self.engine.tap, ENGINE_TAP, Point.ENGINE_TAP)
         return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Final, TypeAlias
 
 from conformance.evidence.events import JSON, Kind, Point
 from conformance.evidence.log import Observation
@@ -76,9 +76,18 @@ _ENDINGS: Final = {"signal": (Kind.STDIO_SIGNAL, "signal"), "exit": (Kind.STDIO_
 """Records of how a process is made to end, and ends: the kind of event and the member that says how."""
 
 
-def assemble_stdio(lines: Iterable[bytes], redactor: Redactor) -> Iterator[Observation]:
-    """Yield what stdio taps wrote; frames are cut at newlines (2025-11-25 transports, stdio)."""
-    pending: dict[tuple[str, str], list[bytes]] = {}
+FramesBegun: TypeAlias = dict[tuple[str, str], list[bytes]]
+"""By process and direction, the pieces of a frame that is not whole yet."""
+
+
+def assemble_stdio(
+    lines: Iterable[bytes], redactor: Redactor, begun: FramesBegun | None = None
+) -> Iterator[Observation]:
+    """Yield what stdio taps wrote; frames are cut at newlines (2025-11-25 transports, stdio).
+
+    begun: the pieces of frames that lines read before had begun; filled with what these lines begin.
+    """
+    pending = {} if begun is None else begun
     for line in lines:
         record = json.loads(line)
         if "kind" not in record:
