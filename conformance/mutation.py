@@ -14,12 +14,15 @@ from conformance.evidence.events import JSON, Hop
 from conformance.expectations import NOT_THE_TARGET
 from conformance.paths import FIXTURES
 from conformance.progress import Record
-from conformance.stage.manifest import load_edge
+from conformance.rules.all import rule_named
+from conformance.stage.manifest import load_edge, load_target
 from conformance.stage.mutants import Base, Mutant
 from conformance.stage.scenario import NEEDS_CONTAINERS, SpinUp, scenarios
 
 REFERENCES: Final = ("passthrough", "terminating")
 """The healthy gateways: every rule that applies must pass on them."""
+_KILLED: Final = ("spin-up-killed", "spin-up-container-died")
+"""Preconditions that a container is there when no call is under way."""
 _ELSEWHERE: Final = frozenset(str(hop) for hop in NOT_THE_TARGET)
 
 
@@ -137,11 +140,15 @@ def _lacks(record: Record) -> bool:
     """Whether a result is missing because a healthy gateway's manifest, or an edge, lacks what the scenario needs.
 
     Variants name no HTTP+SSE endpoint and no way to enable or revoke a backend, as the references do; of these the
-    terminating one alone fronts two backends.
+    terminating one alone fronts two backends. Where a container serves a call, none can be killed between
+    calls.
     """
     scenario = scenarios().get(str(record["scenario"]))
     if scenario is None or record["verdict"] != "not-exercised":
         return False
+    rule = rule_named(str(record["rule"]))
+    if rule is not None and rule.when.name in _KILLED:
+        return load_target(str(record["target"])).claims.containers == "call"
     if scenario.network in NEEDS_CONTAINERS and record["runtime"] == "process":
         return True
     if scenario.edge is not None and load_edge(scenario.edge.name).lacks(scenario.edge.variant):

@@ -86,6 +86,20 @@ def test_a_healthy_gateway_need_not_serve_what_its_manifest_does_not_name(target
     assert found.outcome is outcome
 
 
+@pytest.mark.parametrize(
+    ("target", "rule", "outcome"),
+    [
+        ("mutant:spin_one_per_call", "MGC512", Outcome.CLEAN),
+        ("mutant:spin_one_per_call", "MGC507", Outcome.CLEAN),
+        ("mutant:spin_one_per_call", "MGC501", Outcome.SLANDERED),
+        ("mutant:spin_one_for_all", "MGC512", Outcome.SLANDERED),
+    ],
+)
+def test_where_a_container_serves_a_call_there_is_none_to_be_killed(target, rule, outcome):
+    records = [record(verdict="not-exercised", scenario="spin-up-container-dies", target=target, rule=rule)]
+    assert judge_healthy(target, "healthy", records).outcome is outcome
+
+
 def test_the_committed_list_can_be_read():
     assert all(len(row) == 3 for row in mutation.expected_not_applicable())
 

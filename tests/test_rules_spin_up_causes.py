@@ -41,6 +41,7 @@ def astray() -> Story:
     """A trigger of which nothing arrives."""
     story = gateway()
     story.stimulus("trigger", t=TRIGGER)
+    story.add(Point.CLIENT_TAP, Kind.LAG, TRIGGER + 1, tap="client:a", what="max", seconds=0.01, over=1.0)
     return story
 
 
@@ -134,13 +135,21 @@ def test_a_healthy_start_has_no_cause() -> None:
     assert cause(used(story).transcript(**WORKS)) is None
 
 
-@pytest.mark.parametrize("name", ["no socket", "permission denied", "denied", "image missing", "not enabled"])
+@pytest.mark.parametrize("name", ["astray", "no socket", "permission denied", "denied", "image missing", "not enabled"])
 def test_501_names_the_cause(name: str) -> None:
     story, failure_class, hop, words = CAUSES[name]
     found = verdict("MGC501", story(), **NOT_ENABLED)
     assert isinstance(found, Fail)
     assert words in found.observed
     assert failure("MGC501", story(), **NOT_ENABLED) == (hop, failure_class)
+
+
+def test_what_is_asked_of_the_engine_is_the_gateway_s_whoever_drives() -> None:
+    driven = {"client": "some-client", "client_version": "1.0"}
+    found = verdict("MGC501", no_image(), **driven)
+    assert isinstance(found, Fail)
+    assert found.charged_to is Hop.CONFIGURATION
+    assert "in the gateway's place" not in found.observed
 
 
 def test_501_a_program_that_cannot_be_run_is_no_created_and_forgotten_container() -> None:

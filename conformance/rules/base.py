@@ -187,12 +187,17 @@ def judge(subject: Rule, inputs: Inputs) -> Verdict:
     return verdict if instead is None else _of_the_client(verdict)
 
 
+_OF_ENGINE: Final = "spin_up"
+"""Suite whose rules of side C are about the gateway and its container engine."""
+
+
 def stands_for_gateway(subject: Rule, inputs: Inputs) -> Inputs | None:
     """Return what a rule on the gateway as client judges where a real client drove the cell: that client's conduct.
 
-    None for every other rule and cell. What the gateway does towards its backend is judged where the harness drives.
+    None for every other rule and cell. What the gateway does towards its backend is judged where the harness drives;
+    what it asks of a container engine no client asks, so that it is the gateway's whoever drives.
     """
-    if subject.side is not Side.CLIENT or not real_client(inputs.through):
+    if subject.side is not Side.CLIENT or subject.suite == _OF_ENGINE or not real_client(inputs.through):
         return None
     return Inputs(as_seen_by_client(inputs.through))
 

@@ -13,7 +13,7 @@ from conformance.evidence.events import Hop, Kind, Point
 from conformance.evidence.transcript import Exchange, Transcript
 from conformance.rules.answers import said
 from conformance.rules.base import Inputs, Level, Precondition, Side, fail, rule
-from conformance.rules.spin_up_cause import mount_note, why_not_served, why_not_started
+from conformance.rules.spin_up_cause import astray, mount_note, why_not_served, why_not_started
 from conformance.rules.spin_up_times import (
     SpinUpTimes,
     SpunUp,
@@ -32,8 +32,11 @@ SERVES_NOBODY: Final = NotExercised("a container whose server says something: wh
 
 TRIGGERED = Precondition(
     "spin-up-triggered",
-    "a client that initialized with a gateway which starts its backend as a container",
-    lambda transcript: bool(transcript.header.get("spin_up")) and client_trigger(transcript) is not None,
+    "a client that initialized with a gateway which starts its backend as a container, or was to and went elsewhere",
+    lambda transcript: (
+        bool(transcript.header.get("spin_up"))
+        and (client_trigger(transcript) is not None or astray(transcript) is not None)
+    ),
 )
 SESSIONS = Precondition(
     "spin-up-sessions",
@@ -66,6 +69,7 @@ def lagged(transcript: Transcript, start: float, seconds: float, limit: float) -
         "image-missing",
         "container-command-missing",
         "entry-not-enabled",
+        "wrong-gateway-instance",
     ),
 )
 def container_is_started(inputs: Inputs) -> Verdict:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from conformance import timing
-from conformance.stage.scenario import REPLAYS, ScenarioKind, SpinUp, scenario
+from conformance.stage.scenario import REPLAYS, Drive, ScenarioKind, SpinUp, scenario
+from conformance.stage.stage import Stage
 from scenarios.spin_up.drives import spin_up_image_missing, spin_up_session
 
 r2_container_appears = scenario(
@@ -25,3 +28,33 @@ r2_told_of_missing_image = scenario(
     control=False,
     name="r2-told-of-missing-image",
 )(spin_up_image_missing)
+
+
+COMMAND_LINE: Final = "mbro"
+
+
+def typed(to: str) -> Drive:
+    """Return the drive that has somebody ask for the tools on a command line. to: a command, empty for the gateway."""
+
+    async def drive(stage: Stage) -> None:
+        real = await stage.real_client(COMMAND_LINE)
+        stage.step("trigger", typed=f"{COMMAND_LINE} connect gateway {to or 'URL'}; tools")
+        if (await real.step("connect", deadline=timing.CLIENT_STEP, to=to)).ok:
+            await real.step("list", deadline=timing.CLIENT_STEP, to=to)
+
+    drive.__doc__ = f"Ask for the tools on a command line that connects to {to or 'the gateway'}."
+    return drive
+
+
+for _name, _to in (("own-gateway", "magg serve"), ("running-gateway", "")):
+    scenario(
+        suite=REPLAYS,
+        kind=ScenarioKind.DESTRUCTIVE,
+        brings=("spin-up-triggered",),
+        seconds=timing.CLIENT_STEP,
+        spin_up=SpinUp.WORKS,
+        client=COMMAND_LINE,
+        control=False,
+        sentinel=False,  # it would have a container started that nobody had asked for before
+        name=f"r2-typed-{_name}",
+    )(typed(_to))
