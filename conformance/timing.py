@@ -251,6 +251,10 @@ CLIENT_STEP: Final = 30.0
 """How long a real client is given for one step. The slowest here, a command line program on Node that starts anew for
 each step, takes 2 s and on a loaded machine 10 s; the SDKs' own limit is 60 s."""
 
+AGENT_START: Final = 100.0
+"""How long an agent's session is given to start. Claude Code gives a server 30 s for the handshake and 60 s for each
+list, which it asks for side by side; the Agent SDK gives up after 60 s itself. A healthy start takes 1 to 3 s."""
+
 EDGE_QUIET: Final = 20.0
 """How long a stream, or a call, is left alone behind an edge: longer than KEEPALIVE_PERIOD + KEEPALIVE_TOLERANCE, so
 that one heartbeat has come, and far shorter than any limit that is recommended before event streams."""

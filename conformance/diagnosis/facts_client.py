@@ -9,6 +9,7 @@ from conformance.diagnosis.failure import Failure, has_result, listed
 from conformance.evidence.events import Kind
 from conformance.evidence.links import nonce_of
 from conformance.evidence.transcript import Exchange
+from conformance.rules import clients_connecting as connecting
 from conformance.rules.transparency_calls_evidence import of_clients
 from conformance.spec.revisions import Revision
 
@@ -111,6 +112,22 @@ def subject_redirects_to_other_spelling(failure: Failure) -> bool | None:
     path = failure.subject.target
     target = urlsplit(urljoin(path, failure.subject.response_headers.get("location", ""))).path
     return target != path and target.rstrip("/") == path.rstrip("/")
+
+
+def transports_differ(failure: Failure) -> bool | None:
+    """A client speaks one transport of MCP, and the endpoint another."""
+    if failure.subject is None:
+        return None
+    wanted = frozenset(failure.verdict.events)
+    taps = {item.tap for item in failure.fronts if wanted & frozenset(item.events)}
+    made = ([item for item in failure.fronts if item.tap == tap and not item.is_metadata] for tap in taps)
+    return any(connecting.transports_differ(failure.through, asked) for asked in made)
+
+
+def key_is_taken_otherwise(failure: Failure) -> bool | None:
+    """The key of the failing request is taken in another spelling."""
+    subject = failure.subject
+    return None if subject is None else connecting.served_otherwise(failure.through, subject) is not None
 
 
 def connection_was_made(failure: Failure) -> bool | None:

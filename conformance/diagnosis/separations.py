@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from conformance.diagnosis import separations_clients as clients
 from conformance.diagnosis import separations_messages as messages
 from conformance.diagnosis import separations_network as network
 from conformance.diagnosis import separations_sessions as sessions
@@ -28,6 +29,7 @@ SEPARATIONS: Final[Separations] = {
     **spin_up.SPIN_UP,
     **sessions.REPEATS_AND_VERSIONS,
     **messages.ROUTES,
+    **clients.CLIENTS,
     **sessions.EXPOSURE,
     **network.NETWORK,
     **network.EDGE,

@@ -34,6 +34,7 @@ LIFECYCLE: Final[Separations] = {
         "unknown-session-wrong-status": (client.subject_has_session, False),
     },
     "initialize-hang": {
+        "client-turned-away": (client.subject_refused, False),
         "hang-on-upstream-error": (client.subject_is_initialize, True),
         "container-not-ready": (behind.backend_was_still_starting, False),
         "get-sse-dead-stream": (client.subject_is_get, False),

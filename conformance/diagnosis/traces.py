@@ -13,6 +13,7 @@ from typing import Final
 
 from conformance.diagnosis import facts_behind as behind
 from conformance.diagnosis import facts_cancellation as cancellation
+from conformance.diagnosis import facts_client as client
 from conformance.diagnosis import facts_edge as edge
 from conformance.diagnosis import facts_http_sse as http_sse
 from conformance.diagnosis import facts_isolation as isolation
@@ -112,6 +113,7 @@ TRACES: Final[Mapping[str, Fact]] = {
     "host-header-421": scene.status(421),
     "auth-challenge-incomplete": scene.status(401),
     "auth-scheme-mismatch": scene.credentials_used,
+    "transport-mismatch": client.transports_differ,
     "wrong-route-html": scene.another_handler_answered,
     "slash-redirect": scene.redirected,
     "cors-headers-hidden": scene.browser_came,

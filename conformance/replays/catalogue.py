@@ -19,7 +19,7 @@ from conformance.paths import FIXTURES, SCENARIOS
 from conformance.rules.all import rule_named
 from conformance.spec.rows import Row, read, refuse_duplicates
 from conformance.stage.manifest import TargetManifest, load_target
-from conformance.stage.manifest_tables import Container
+from conformance.stage.manifest_tables import Container, Two
 from conformance.stage.plan import Cell, RuntimeName
 
 REVISION: Final = "2025-11-25"
@@ -168,7 +168,7 @@ def _replay(file: Path) -> Replay:
 def _cause(replay: str, row: Row, folder: str) -> Cause:
     row.allow_only(
         "id", "title", "story", "scenario", "backend", "runtime", "rules", "failure_class", "hop", "also", "tempting",
-        "besides", "words", "load", "remedy", "target", "fault", "failing", "remedied",
+        "besides", "words", "load", "remedy", "target", "fault", "two_backends", "failing", "remedied",
     )  # fmt: skip
     rules = row.texts("rules")
     if unknown := [item for item in rules if rule_named(item) is None]:
@@ -213,8 +213,11 @@ def _named(row: Row) -> Named:
 
 
 def _topology(replay: str, row: Row, side: Side, folder: str) -> Topology:
-    """Return one side's topology: `target`, `backend`, `scenario`, `fault` of the cause unless the side has its own."""
-    shared = ("target", "backend", "scenario", "fault")
+    """Return one side's topology: what the cause says of both, unless the side says its own.
+
+    two_backends: how the target is started before two, where its manifest does not say.
+    """
+    shared = ("target", "backend", "scenario", "fault", "two_backends")
     cells: dict[str, Any] = {name: row.cells[name] for name in shared if name in row.cells}
     own = Row(f"{row.where}, {side}", {**cells, **dict(row.cells.get(side, {}))})
     own.allow_only(*shared, "arguments", "env")
@@ -230,5 +233,7 @@ def _topology(replay: str, row: Row, side: Side, folder: str) -> Topology:
     fault = {"fault": own.text("fault")} if "fault" in own.cells else {}
     container = Container.model_validate({**base.container.model_dump(), "built_as": base.name, **fault})
     name = f"{replay.lower()}{row.text('id')}-{side}"
-    changed = {"name": name, "start": start, "container": container}
+    changed: dict[str, Any] = {"name": name, "start": start, "container": container}
+    if "two_backends" in own.cells:
+        changed["two_backends"] = Two.model_validate(own.cells["two_backends"])
     return Topology(base.model_copy(update=changed), own.text("backend"), own.text("scenario"))

@@ -14,6 +14,7 @@ from conformance import timing
 from conformance.evidence.events import JSON, Hop
 from conformance.evidence.transcript import Exchange, Message, Transcript
 from conformance.rules.base import Inputs, Level, Side, fail, rule
+from conformance.rules.clients_connecting import HANG, ONE_BAD, OTHER_SPELLING, OTHER_TRANSPORT, cause
 from conformance.rules.clients_evidence import (
     ERAS,
     STUMBLES,
@@ -74,12 +75,13 @@ _REFUSED: Final = frozenset(range(400, 500)) - {404}
     side=Side.SERVER,
     requirements=("CLIENT-01",),
     when=CONNECTED,
-    failure_classes=(TURNED_AWAY, ERAS, STUMBLES),
+    failure_classes=(TURNED_AWAY, ERAS, STUMBLES, HANG, ONE_BAD, OTHER_TRANSPORT, OTHER_SPELLING),
 )
 def real_client_connects(inputs: Inputs) -> Verdict:
     """Judge whether a real client gets through its handshake with the gateway.
 
-    What it checks: the client says that it is connected.
+    What it checks: the client says that it is connected. Where it is not, what it asked tells which step hangs and who
+    holds it, from an endpoint of the other transport, a key that is spelled otherwise, and a request that was refused.
     Why it matters: a gateway that only its tests can connect to is of no use; clients differ in what they send.
     A failing exchange: POST initialize, User-Agent: some-client → 403
     A conforming exchange: POST initialize → its result; POST initialized → 202; GET → a stream, or 405
@@ -87,7 +89,15 @@ def real_client_connects(inputs: Inputs) -> Verdict:
     """
     for step in steps(inputs.through, "connect"):
         if not step.succeeded:
-            return _failed(inputs, step, "the client connects", TURNED_AWAY)
+            found = cause(inputs, step, TURNED_AWAY)
+            return fail(
+                "the client connects",
+                f"{step.words}; {found.why}",
+                *found.exchanges,
+                events=step.events,
+                charged_to=found.hop,
+                symptom=found.symptom,
+            )
     return _done(inputs.through, "connect", "connected")
 
 

@@ -80,7 +80,7 @@ class RealClient:
         if not self._usable:
             return Answer(ok=False, detail="an earlier step was not answered")
         asked = time.monotonic()
-        self._recorder.stimulus("client.step", client=self.label, step=step, note=note)
+        self._recorder.stimulus("client.step", client=self.label, step=step, note=note, asked=members)
         answer = await self._ask({"step": ask or step, **members}, deadline)
         self._recorder.stimulus(
             "client.answer",

@@ -215,7 +215,7 @@ def scenario(
     backend_face: ServedFace = "http",
     spin_up: SpinUp | None = None,
     revokes: bool = False,
-    control: bool = True,
+    control: bool | None = None,
     late_backend: bool = False,
     late_registration: bool = False,
     second_backend: SecondBackend | None = None,
@@ -228,7 +228,10 @@ def scenario(
     edge: EdgeSetup | None = None,
     name: str = "",
 ) -> Callable[[Drive], Drive]:
-    """Register an async function as a scenario called `name`, or after the function with dashes."""
+    """Register an async function as a scenario called `name`, or after the function with dashes.
+
+    control: unless said, where the backend alone stands for all that is behind the gateway, and nothing before it.
+    """
 
     def register(drive: Drive) -> Drive:
         called = name or drive.__name__.replace("_", "-")
@@ -252,7 +255,7 @@ def scenario(
             backend_face=backend_face,
             spin_up=spin_up,
             revokes=revokes,
-            control=control and not own and edge is None and network is None,
+            control=(not own and edge is None and network is None) if control is None else control,
             late_backend=late_backend,
             late_registration=late_registration,
             second_backend=second_backend,

@@ -60,12 +60,13 @@ class Stage:
         revision: str | None = None,
         headers: Mapping[str, str] | None = None,
         way: FrontWay | None = None,
+        path: str | None = None,
     ) -> McpClient:
         """Return a new client with a tap of its own; `headers` are sent beside those the target needs.
 
-        way: where the tap dials in place of the gateway's own address.
+        way: where the tap dials in place of the gateway's own address. path: in place of the endpoint's.
         """
-        url = await self.instance.open_client_tap(name, self.cell.slug, way=way)
+        url = await self.instance.open_client_tap(name, self.cell.slug, path, way)
         self.taps.append(self.instance.tap_of(name))
         client = McpClient(
             name,
@@ -105,17 +106,29 @@ class Stage:
         await client.connect()
         return client
 
-    async def real_client(self, name: str, label: str = "real") -> RealClient:
-        """Return a started real client with a tap of its own; `name` is its manifest's. Raises CannotJudgeError."""
+    async def real_client(
+        self,
+        name: str,
+        label: str = "real",
+        *,
+        path: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> RealClient:
+        """Return a started real client with a tap of its own; `name` is its manifest's. Raises CannotJudgeError.
+
+        path: of the gateway's that it is told, in place of the endpoint's; straight at a backend there is but one.
+        headers: in place of those that the target needs.
+        """
         if self._host is None:
             raise RuntimeError("this stage was given no place to run real clients in")
-        url = await self.instance.open_client_tap(label, self.cell.slug)
+        told = path if self.instance.target is not None else None
+        url = await self.instance.open_client_tap(label, self.cell.slug, told)
         self.taps.append(self.instance.tap_of(label))
         client = await self._host.start(
             load_client(name),
             label,
             url=url,
-            headers=self.instance.headers,
+            headers=self.instance.headers if headers is None else headers,
             revision=self.cell.revision,
             recorder=self.recorder,
         )

@@ -26,6 +26,9 @@ SUITE = "clients"
 TRIES: Final = 3
 """Calls after a restart of the gateway before it is said that the client does not go on: its user would try again."""
 
+ELSEWHERE: Final = "some-client/1"
+"""A name that no gateway knows, as it may know the harness's."""
+
 BRIEF: Final = ("client-connect", "client-list", "client-call", "client-stream", "client-close")
 LASTING: Final = ("client-idle", "client-restart")
 """Preconditions of the rules on the contract's steps, by the scenario that brings them about."""
@@ -49,6 +52,7 @@ async def contract(stage: Stage, client: ClientManifest) -> None:
     """Have a real client connect, list, call, watch a call's progress, and close."""
     real = await stage.real_client(client.name)
     if not (await real.step("connect", deadline=timing.CLIENT_STEP)).ok:
+        await other_ways(stage)
         return
     names = await listed(real)
     await call(stage, real, "call", names)
@@ -56,10 +60,27 @@ async def contract(stage: Stage, client: ClientManifest) -> None:
     await real.step("close", deadline=timing.CLIENT_STEP)
 
 
+async def other_ways(stage: Stage, path: str | None = None) -> None:
+    """Try what a user tries whose client does not connect: the other transport, and the key in another spelling.
+
+    path: of the gateway's that the client was told, in place of the endpoint's.
+    """
+    asking = await stage.sse_client("other-transport", path=path or stage.instance.path)
+    async with asking.open(deadline=timing.HEADERS_PROMPT):
+        stage.step("http-sse.tried")
+    for header, value in stage.instance.headers.items():
+        scheme, _, key = value.rpartition(" ")
+        spelled = {"User-Agent": ELSEWHERE, header: key if scheme else f"Bearer {key}"}
+        other = await stage.client("other-spelling", path=path, headers=spelled)
+        if (await other.initialize(deadline=timing.HEADERS_PROMPT)).result(other.last_id) is not None:
+            await other.delete()
+
+
 async def lasting(stage: Stage, client: ClientManifest) -> None:
     """Leave a real client alone for a while, then restart the gateway under it, and go on calling."""
     real = await stage.real_client(client.name)
     if not (await real.step("connect", deadline=timing.CLIENT_STEP)).ok:
+        await other_ways(stage)
         return
     names = await listed(real)
     if not (await call(stage, real, "call", names)).done:
