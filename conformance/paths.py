@@ -15,6 +15,9 @@ SCENARIOS: Path = ROOT / "scenarios"
 FIXTURES: Path = ROOT / "fixtures"
 SCHEMAS: Path = ROOT / "reports" / "schema"
 
+STDIO_TAP: Path = _PACKAGE / "wire" / "stdio_tap.py"
+"""Program of the stdio tap, for any Python from 3.9."""
+
 
 def cache_dir() -> Path:
     """Return the folder for installed gateways and backends, shared by all runs.

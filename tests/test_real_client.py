@@ -13,7 +13,9 @@ import pytest
 
 from conformance.errors import CannotJudgeError, UsageError
 from conformance.evidence.events import Kind
+from conformance.evidence.log import write_evidence
 from conformance.evidence.redact import Redactor
+from conformance.evidence.transcript import Transcript
 from conformance.stage import manifest as manifest_module
 from conformance.stage.client_manifest import ClientManifest
 from conformance.stage.manifest import known_clients, load_client
@@ -93,6 +95,33 @@ async def test_a_step_is_asked_answered_and_recorded(tmp_path, recorder):
         ("client.ended", ""),
     ]
     assert recorder.observations[-1].data["killed"] is False
+
+
+APPLICATION = """
+import json, os, subprocess, sys
+program = "import sys; print(input()); print('no JSON')"
+for line in sys.stdin:
+    told = [*json.loads(os.environ["CLIENT_STDIO_TAP"]), sys.executable, "-c", program]
+    asked = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+    ran = subprocess.run(told, input=json.dumps(asked) + "\\n", capture_output=True, text=True)
+    print(json.dumps({"step": "connect", "ok": True, "lines": ran.stdout.splitlines()}), flush=True)
+"""
+
+
+@in_a_loop
+async def test_what_an_application_and_its_client_say_on_stdio_is_evidence(tmp_path, recorder):
+    driver = {"command": ["{python}", "-c", APPLICATION], "steps": ["connect"]}
+    client = await started(tmp_path, recorder, MANIFEST | {"driver": driver})
+    answer = await client.step("connect", deadline=20.0)
+    await client.end()
+    assert len(answer.data["lines"]) == 2
+    write_evidence(tmp_path / "evidence.jsonl", {}, recorder.observations, {"complete": True})
+    (ran,) = Transcript.read(tmp_path / "evidence.jsonl").stdio_clients
+    assert ran.tap == "application:real"
+    assert [(message.direction, message.method) for message in ran.messages] == [("up", "ping"), ("down", "ping")]
+    assert len(ran.stray_lines) == 1
+    assert ran.code == 0
+    assert not Transcript.read(tmp_path / "evidence.jsonl").processes
 
 
 @in_a_loop

@@ -182,6 +182,12 @@ def test_a_drawing_has_a_lifeline_for_each_participant() -> None:
     assert all(line.y < drawn.height for line in drawn.lines)
 
 
+def test_an_application_on_stdio_has_a_lifeline_before_its_client() -> None:
+    drawn = sequence(moments("application → client (stdio): initialize", "client → gateway: POST /mcp"))
+    assert [name for name, _ in drawn.lifelines] == ["application", "client", "gateway"]
+    assert not any(line.is_note for line in drawn.lines)
+
+
 def test_every_message_of_a_timeline_is_drawn_as_one() -> None:
     story = Story()
     story.exchange(request=request("tools/list"), sse=[result()])

@@ -18,6 +18,7 @@ MOST: Final = 24
 _WIDTH: Final = 160
 
 _WHO: Final = {
+    Point.APPLICATION_TAP: ("application", "client"),
     Point.CLIENT_TAP: ("client", "gateway"),
     Point.BACKEND_TAP: ("gateway", "backend"),
     Point.STDIO_TAP: ("gateway", "backend"),
@@ -56,7 +57,9 @@ class Sent:
     what: str
 
 
-_SENT: Final = re.compile(r"(client|edge|gateway) ([→←]) (edge|gateway|backend|engine)(?: \(stdio\))?: (.*)", re.DOTALL)
+_SENT: Final = re.compile(
+    r"(application|client|edge|gateway) ([→←]) (client|edge|gateway|backend|engine)(?: \(stdio\))?: (.*)", re.DOTALL
+)
 
 
 def sent(text: str) -> Sent | None:
@@ -149,8 +152,8 @@ _TOLD: Final[Mapping[Kind, Callable[[Data, str, str], str]]] = {
     Kind.SSE_EVENT: lambda d, near, far: f"{near} ← {far}: event {d.get('event')}: {_rpc(d)}",
     Kind.SSE_COMMENT: lambda d, near, far: f"{near} ← {far}: comment {d.get('text')!r}",
     Kind.STDIO_FRAME: lambda d, near, far: f"{near} {_arrow(d)} {far} (stdio): {_rpc(d)}",
-    Kind.STDIO_START: lambda d, _near, _far: f"backend process {d.get('pid')} started",
-    Kind.STDIO_EXIT: lambda d, _near, _far: f"backend process exited with {d.get('code')}",
+    Kind.STDIO_START: lambda d, _near, far: f"{far} process {d.get('pid')} started",
+    Kind.STDIO_EXIT: lambda d, _near, far: f"{far} process exited with {d.get('code')}",
     Kind.ENGINE_EVENT: lambda d, _near, _far: (
         f"engine: {d.get('action')} {str(d.get('container'))[:12]} ({d.get('image')})"
     ),

@@ -23,6 +23,7 @@ class Point(StrEnum):
     """Where an event was seen."""
 
     DRIVER = "driver"
+    APPLICATION_TAP = "application-tap"  # between an application and its client that speaks stdio to it
     CLIENT_TAP = "client-tap"
     EDGE_TAP = "edge-tap"
     BACKEND_TAP = "backend-tap"

@@ -192,9 +192,10 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class StdioProcess:
-    """One run of a stdio backend: its frames in order and how it ended (None: still running at the end).
+    """One run of a stdio backend, or of a client that an application speaks stdio to: its frames in order and its end.
 
     host: name of the host that it ran on, which an engine gives a container after its id; empty where it is not known.
+    t_exit: None while it was still running at the end.
     """
 
     process: str

@@ -147,7 +147,12 @@ class Transcript:
     @cached_property
     def processes(self) -> tuple[StdioProcess, ...]:
         """The runs of stdio backends, in order of their start."""
-        return _processes(self.events)
+        return _processes(event for event in self.events if event.point is Point.STDIO_TAP)
+
+    @cached_property
+    def stdio_clients(self) -> tuple[StdioProcess, ...]:
+        """The runs of clients that speak stdio to their application: `up` is what the application says to them."""
+        return _processes(event for event in self.events if event.point is Point.APPLICATION_TAP)
 
     @cached_property
     def backend_sessions(self) -> tuple[BackendSession, ...]:

@@ -13,7 +13,7 @@ from conformance.diagnosis.timeline import sent
 from conformance.report.records import Moment
 from conformance.report.timeline import rows
 
-ORDER: Final[tuple[str, ...]] = ("client", "edge", "gateway", "backend", "engine")
+ORDER: Final[tuple[str, ...]] = ("application", "client", "edge", "gateway", "backend", "engine")
 """Participants from the left to the right."""
 LEFT: Final = 96
 """Room for the times, in the drawing's units (CSS pixels at full size)."""

@@ -15,7 +15,7 @@ from conformance.report.records import Moment
 GAP: Final = 1.0
 """Silence between two decisive events that a timeline points out, in seconds."""
 
-_CLIENT_SIDE: Final = (Point.DRIVER, Point.CLIENT_TAP)
+_CLIENT_SIDE: Final = (Point.DRIVER, Point.APPLICATION_TAP, Point.CLIENT_TAP)
 _BEHIND_EDGE: Final = "behind the edge"
 _WIDTH: Final = 46
 _MARK: Final = {False: "  ", True: "* "}

@@ -58,7 +58,6 @@ CORRECT: Final = "correct"
 """The witness script whose answers mean something; with any other, only the port is waited for."""
 
 _PORT_TAKEN = re.compile(r"EADDRINUSE|(address|port \d+) (is )?already in use|errno 98\b|errno 48\b", re.IGNORECASE)
-_STDIO_TAP: Final = Path(paths.__file__).parent / "wire" / "stdio_tap.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +178,7 @@ class ProcessRuntime:
         command, variables = stdio_command(face, values)
         env = own_environment(installed, folder, self.plan.run_id)
         kept = [f"{name}={value}" for name, value in env.items() if name in {"PYTHONPATH", RUN_VARIABLE}]
-        relay = (sys.executable, str(_STDIO_TAP), "--name", tap, "--collector", str(collector))
+        relay = (sys.executable, str(paths.STDIO_TAP), "--name", tap, "--collector", str(collector))
         return ("env", *kept, *variables, *relay, *installed.resolve(command))
 
     async def start_gateway(

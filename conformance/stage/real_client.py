@@ -3,7 +3,9 @@
 The driver finds CLIENT_URL (the client tap), CLIENT_HEADERS (a JSON object, sent with every request) and
 CLIENT_REVISION in its environment. It reads one JSON object a line, `{"step": "call", "tool": …, "arguments": {…}}`,
 and answers each with one: `{"step": "call", "ok": true, "detail": "", …}`. What else it prints is kept as its log. It
-ends when its standard input does.
+ends when its standard input does. Where the client is a program that speaks MCP to an application on stdio, the driver
+is that application, and starts it behind CLIENT_STDIO_TAP (a JSON array, the arguments that go before the program's),
+so that what the two say is evidence as well.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import itertools
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -20,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from conformance import paths
 from conformance.errors import CannotJudgeError
 from conformance.evidence.events import JSON, Kind
 from conformance.stage.client_manifest import ClientManifest, Step
@@ -64,6 +68,7 @@ class RealClient:
     _process: asyncio.subprocess.Process
     _recorder: Recorder
     _log: asyncio.Task[None]
+    _spool: Path
     _usable: bool = True
 
     async def step(
@@ -112,6 +117,9 @@ class RealClient:
                 await self._process.wait()
                 await self._log
         self._log.cancel()
+        if self._spool.exists():
+            whole, _, _ = self._spool.read_bytes().rpartition(b"\n")  # a tap that was killed may have been writing
+            self._recorder.application(whole.splitlines())
         self._recorder.stimulus(
             "client.ended", client=self.label, code=self._process.returncode, killed=killed and self._usable
         )
@@ -185,6 +193,9 @@ class ClientHost:
         env = own_environment(installed, folder, self.run_id)
         env |= {name: expand(value, values) for name, value in manifest.driver.env.items()}
         env |= {"CLIENT_URL": url, "CLIENT_HEADERS": json.dumps(dict(headers)), "CLIENT_REVISION": revision}
+        spool = folder / "stdio.jsonl"
+        relay = (sys.executable, str(paths.STDIO_TAP), "--name", f"application:{label}", "--spool", str(spool))
+        env["CLIENT_STDIO_TAP"] = json.dumps(relay)
         try:
             process = await asyncio.create_subprocess_exec(
                 *argv,
@@ -202,7 +213,7 @@ class ClientHost:
             ) from error
         recorder.stimulus("client.start", client=label, manifest=manifest.name, version=manifest.version)
         log = asyncio.create_task(_keep_log(process, manifest.name, recorder))
-        return RealClient(label, manifest, process, recorder, log)
+        return RealClient(label, manifest, process, recorder, log, spool)
 
 
 async def _keep_log(process: asyncio.subprocess.Process, name: str, recorder: Recorder) -> None:

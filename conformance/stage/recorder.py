@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from conformance.evidence.events import JSON, Kind, Point
 from conformance.evidence.log import Observation
 from conformance.evidence.redact import Redactor
+from conformance.wire.assemble import assemble_stdio
 
 _LAG_PERIOD: Final = 0.1
 _LAG_NOTED: Final = 0.02
@@ -30,6 +31,10 @@ class Recorder:
     def stimulus(self, name: str, **detail: JSON) -> None:
         """Record something a scenario did."""
         self.add(Point.DRIVER, Kind.STIMULUS, {"name": name, **detail})
+
+    def application(self, lines: Iterable[bytes]) -> None:
+        """Record what the stdio tap wrote that stands between an application and a client that has ended."""
+        self.observations += assemble_stdio(lines, self._redactor, point=Point.APPLICATION_TAP)
 
     def stage(self, kind: Kind, data: Mapping[str, JSON]) -> None:
         """Record something the stage saw."""

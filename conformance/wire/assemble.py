@@ -81,9 +81,13 @@ FramesBegun: TypeAlias = dict[tuple[str, str], list[bytes]]
 
 
 def assemble_stdio(
-    lines: Iterable[bytes], redactor: Redactor, begun: FramesBegun | None = None
+    lines: Iterable[bytes],
+    redactor: Redactor,
+    begun: FramesBegun | None = None,
+    *,
+    point: Point = Point.STDIO_TAP,
 ) -> Iterator[Observation]:
-    """Yield what stdio taps wrote; frames are cut at newlines (2025-11-25 transports, stdio).
+    """Yield what stdio taps wrote that stand at a point; frames are cut at newlines (2025-11-25 transports, stdio).
 
     begun: the pieces of frames that lines read before had begun; filled with what these lines begin.
     """
@@ -92,26 +96,26 @@ def assemble_stdio(
         record = json.loads(line)
         if "kind" not in record:
             text = "a stdio tap was cut off inside a record; what it saw after that is lost"
-            yield Observation(int(record["received_ns"]), Point.STDIO_TAP, Kind.LOG, {"source": "stdio", "line": text})
+            yield Observation(int(record["received_ns"]), point, Kind.LOG, {"source": "stdio", "line": text})
             continue
         t_ns, kind = int(record["t_ns"]), str(record["kind"])
         base = {"tap": record["tap"], "process": record["process"]}
         if kind == "start":
             data = base | redactor.plain({name: record.get(name) for name in ("pid", "argv", "host")})
-            yield Observation(t_ns, Point.STDIO_TAP, Kind.STDIO_START, data)
+            yield Observation(t_ns, point, Kind.STDIO_START, data)
         elif kind in {"up", "down"}:
             key = (str(record["process"]), kind)
             for frame in _frames(pending.setdefault(key, []), base64.b64decode(record["b64"])):
                 if frame.strip():
-                    yield _frame(t_ns, base, kind, frame, redactor)
+                    yield _frame(t_ns, point, base | {"dir": kind}, frame, redactor)
         elif kind == "stderr":
             text = redactor.text(base64.b64decode(record["b64"]).decode("utf-8", "replace"))
-            yield Observation(t_ns, Point.STDIO_TAP, Kind.STDIO_STDERR, base | {"text": text})
+            yield Observation(t_ns, point, Kind.STDIO_STDERR, base | {"text": text})
         elif kind in {"eof-up", "eof-down"}:
-            yield Observation(t_ns, Point.STDIO_TAP, Kind.STDIO_EOF, base | {"dir": kind.removeprefix("eof-")})
+            yield Observation(t_ns, point, Kind.STDIO_EOF, base | {"dir": kind.removeprefix("eof-")})
         elif kind in _ENDINGS:
             event, member = _ENDINGS[kind]
-            yield Observation(t_ns, Point.STDIO_TAP, event, base | {member: record.get(member)})
+            yield Observation(t_ns, point, event, base | {member: record.get(member)})
 
 
 def _frames(begun: list[bytes], data: bytes) -> list[bytes]:
@@ -128,6 +132,5 @@ def _frames(begun: list[bytes], data: bytes) -> list[bytes]:
     return frames
 
 
-def _frame(t_ns: int, base: dict[str, JSON], direction: str, frame: bytes, redactor: Redactor) -> Observation:
-    data = base | {"dir": direction, **body_record(frame, redactor)}
-    return Observation(t_ns, Point.STDIO_TAP, Kind.STDIO_FRAME, data)
+def _frame(t_ns: int, point: Point, base: dict[str, JSON], frame: bytes, redactor: Redactor) -> Observation:
+    return Observation(t_ns, point, Kind.STDIO_FRAME, base | body_record(frame, redactor))
