@@ -17,10 +17,19 @@ from conformance.diagnosis.timeline import sent, timeline
 from conformance.errors import ExitCode, UsageError
 from conformance.evidence.events import Hop
 from conformance.judging import Judgement
-from conformance.replays.catalogue import Cause, Named, Side, replays
+from conformance.replays.catalogue import Cause, Condition, Named, Side, replays
+from conformance.replays.conditions import tried
 from conformance.replays.criteria import Measured, criteria, measured, percentile
 from conformance.replays.driving import selection_of
-from conformance.replays.findings import Asserted, Driven, State, assertions, measured_assertion, trouble
+from conformance.replays.findings import (
+    Asserted,
+    Driven,
+    State,
+    assertions,
+    measured_assertion,
+    tried_assertion,
+    trouble,
+)
 from conformance.report.records import Moment
 from conformance.report.replays import render_replay, write_replay
 from conformance.report.sequence import sequence
@@ -224,6 +233,8 @@ def sample(text: str) -> dict[str, Any]:
     return {
         "schema": 1, "id": "R0", "name": text, "title": text, "story": text, "said": [text],
         "parts": [{"what": text, "real": text}], "absent": [{"what": text, "because": text}], "left_out": [text],
+        "tried": [{"condition": text, "title": text, "client": text, "gateway": text, "outcome": text,
+                   "seconds": 1.0, "slowest": text, "reproduced": False}],
         "causes": [cause],
     }  # fmt: skip
 
@@ -282,3 +293,51 @@ def test_criteria_are_ratios_to_the_control() -> None:
     assert measured_assertion(criteria(loaded(0.3), loaded(0.3), control)).state is State.FAILS
     assert measured_assertion(criteria(loaded(2.5), loaded(1.0), control)).state is State.FAILS
     assert measured_assertion(criteria(loaded(2.5), loaded(0.3, answered=False), control)).state is State.FAILS
+
+
+def condition() -> Condition:
+    topology = CAUSES[0].failing
+    return Condition("R0", "slow", "a backend that is slow", replace(topology, scenario="client-reference"))
+
+
+def told(*, ok: bool, detail: str = "") -> Story:
+    story = Story()
+    story.stimulus("client.step", client="real", step="connect")
+    story.connect("real")
+    get = story.exchange("real", method="GET", session="s-1", t=story.now, after=15.0, how=None, sse=[])
+    if ok:
+        story.listing("real")
+    else:
+        story.exchange("real", request=request("tools/list"), session="s-1", status=None, how="abandoned", after=60.0)
+    story.end(get, "abandoned")
+    story.stimulus("client.answer", client="real", step="connect", ok=ok, detail=detail, data={})
+    return story
+
+
+@pytest.mark.parametrize(
+    ("ok", "detail", "reproduced", "outcome"),
+    [
+        (False, "Exception: Control request timeout", True, "Exception: Control request timeout"),
+        (False, "status: failed", False, "status: failed"),
+        (True, "", False, "connected"),
+    ],
+)
+def test_what_came_of_a_condition_is_told_either_way(ok: bool, detail: str, reproduced: bool, outcome: str) -> None:
+    found = tried(condition(), told(ok=ok, detail=detail).transcript(), "Control request timeout")
+    assert found is not None
+    assert (found.reproduced, found.outcome) == (reproduced, outcome)
+    assert "GET had its headers after 15.0 s" in found.slowest
+    assert ("tools/list took 60" in found.slowest) is not ok
+    assert tried_assertion(found).state is State.HOLDS
+    assert found.sentence.startswith("reproduced with" if reproduced else "not reproduced with")
+
+
+def test_a_condition_under_which_no_client_was_asked_tells_nothing() -> None:
+    assert tried(condition(), Story().transcript(), "Control request timeout") is None
+
+
+def test_conditions_are_driven_with_the_whole_of_their_replay() -> None:
+    for replay in replays():
+        cells = set(cells_of(selection_of(replay.causes, "process", Path("out"), replay.tried)))
+        assert {item.cell for item in replay.tried} <= cells
+        assert {scenarios()[item.topology.scenario].suite for item in replay.tried} <= {REPLAYS}

@@ -80,6 +80,13 @@ def refused(key: str, *others: str) -> ClientStory:
     return gave_up(story)
 
 
+def both_transports(story: ClientStory) -> ClientStory:
+    """The endpoint names one to post to as well, whoever asks."""
+    get = story.exchange("other-transport", method="GET", sse=[], how=None)
+    story.raw_event(get, "endpoint", "/messages?session=1")
+    return story
+
+
 @pytest.mark.parametrize(
     ("story", "charged", "symptom", "said"),
     [
@@ -91,6 +98,7 @@ def refused(key: str, *others: str) -> ClientStory:
         (new_client(old_endpoint=False), Hop.GATEWAY, "client-turned-away", "initialize was answered 405"),
         (refused("k1", "Bearer k1"), Hop.CONFIGURATION, "auth-scheme-mismatch", "taken as `authorization: Bearer …`"),
         (refused("Bearer k1", "k1"), Hop.GATEWAY, "auth-scheme-mismatch", "taken as `authorization: …`"),
+        (both_transports(refused("k1", "Bearer k1")), Hop.CONFIGURATION, "auth-scheme-mismatch", "answered 401 as"),
         (refused("k2", "Bearer k1"), Hop.GATEWAY, "client-turned-away", "initialize was answered 401"),
     ],
 )
@@ -114,7 +122,7 @@ def test_a_backend_that_never_answers_holds_who_has_no_other() -> None:
 
 def test_which_step_hangs_and_what_went_before_it_is_said() -> None:
     found = failure("connect", hung("other"))
-    assert "after initialize, notifications/initialized had been answered" in found.observed
+    assert "after initialize (0.0 s), notifications/initialized (0.0 s) had been answered" in found.observed
     assert "its GET was answered 200 after 15.0 s" in found.observed
 
 

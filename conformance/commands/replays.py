@@ -15,12 +15,14 @@ from conformance.commands.driving import records_of
 from conformance.commands.runtime_choice import engine_trouble
 from conformance.errors import ExitCode, UsageError
 from conformance.evidence.events import JSON
-from conformance.replays.catalogue import Cause, replays
+from conformance.replays.catalogue import Cause, Condition, replays
 from conformance.replays.driving import selection_of
 from conformance.replays.findings import Asserted, Assertion, State, trouble
 from conformance.replays.record import replay_record
 from conformance.report.replays import write_replay
 from conformance.stage.plan import RuntimeName
+
+_OF_CAUSES = tuple(item for item in Assertion if item is not Assertion.TRIED)
 
 EPILOG = teaching.epilog(
     ("replays", "every cause of every field failure; the parts are installed on first use"),
@@ -49,6 +51,9 @@ def replays_command(
     What this machine cannot have is not exercised and says why; it never passes.
     """
     chosen = _chosen(replay or [])
+    names = {cause.name for cause in chosen}
+    whole = [known for known in replays() if names >= {cause.name for cause in known.causes}]
+    tried = [item for known in whole for item in known.tried]
     if list_only:
         _list(chosen, as_json=as_json)
         return ExitCode.OK
@@ -56,7 +61,8 @@ def replays_command(
     evidence: dict[str, Path] = {}
     for runtime in dict.fromkeys(cause.runtime for cause in chosen):
         evidence[runtime] = out.resolve() / "evidence" / runtime / "evidence"
-        found |= _drive([item for item in chosen if item.runtime == runtime], runtime, evidence[runtime].parent)
+        causes = [item for item in chosen if item.runtime == runtime]
+        found |= _drive(causes, runtime, evidence[runtime].parent, tried if runtime == "process" else ())
     records = [
         replay_record(item, found, evidence, out.resolve())
         for item in replays()
@@ -66,7 +72,7 @@ def replays_command(
     if as_json:
         print_json(records)
     else:
-        _print(chosen, found, pages)
+        _print(chosen, tried, found, pages)
     return _status([item for causes in found.values() for item in causes])
 
 
@@ -83,16 +89,22 @@ def _chosen(names: Sequence[str]) -> tuple[Cause, ...]:
     return tuple(chosen.values())
 
 
-def _drive(causes: Sequence[Cause], runtime: RuntimeName, out: Path) -> dict[str, list[Asserted]]:
-    """Drive causes that share a runtime; return the assertions on each, by its name."""
+def _drive(
+    causes: Sequence[Cause], runtime: RuntimeName, out: Path, tried: Sequence[Condition]
+) -> dict[str, list[Asserted]]:
+    """Drive causes that share a runtime, and conditions; return the assertions on each, by its name."""
     why = engine_trouble(say) if runtime == "containers" else ""
     if why:
         return {item.name: list(trouble(item, why, State.NOT_EXERCISED)) for item in causes}
     found: dict[str, list[Asserted]] = defaultdict(list)
-    for record in records_of(selection_of(causes, runtime, out)):
+    for record in records_of(selection_of(causes, runtime, out, tried)):
         asserted = Asserted(Assertion(record["assertion"]), State(record["verdict"]), str(record["observed"]))
         found[str(record["cause"])].append(asserted)
-    return {item.name: _whole(item, found[item.name]) for item in causes}
+    unreported = [Asserted(Assertion.TRIED, State.TROUBLE, "pytest reported nothing of this condition")]
+    return {
+        **{item.name: _whole(item, found[item.name]) for item in causes},
+        **{item.name: found[item.name] or unreported for item in tried},
+    }
 
 
 def _whole(cause: Cause, found: Sequence[Asserted]) -> list[Asserted]:
@@ -131,13 +143,20 @@ def _listed(cause: Cause) -> dict[str, JSON]:
     }
 
 
-def _print(causes: Sequence[Cause], found: Mapping[str, Sequence[Asserted]], pages: Sequence[Path]) -> None:
+def _print(
+    causes: Sequence[Cause],
+    tried: Sequence[Condition],
+    found: Mapping[str, Sequence[Asserted]],
+    pages: Sequence[Path],
+) -> None:
     rows = []
     for cause in causes:
         states = {item.assertion: str(item.state) for item in found[cause.name]}
         named = f"{cause.failure_class} at the {cause.hop}"
-        rows.append((cause.name, *(states.get(item, "-") for item in Assertion), named, cause.title))
-    print_table("replays", ("cause", *(str(item) for item in Assertion), "true cause", "what fails"), rows)
+        rows.append((cause.name, *(states.get(item, "-") for item in _OF_CAUSES), named, cause.title))
+    print_table("replays", ("cause", *(str(item) for item in _OF_CAUSES), "true cause", "what fails"), rows)
+    for condition in tried:
+        say(f"{condition.name}: {found[condition.name][0].detail}")
     for cause in causes:
         for item in found[cause.name]:
             if item.state is not State.HOLDS:

@@ -71,6 +71,16 @@ def backend_was_still_starting(failure: Failure) -> bool | None:
     return not ready and not something_exited(failure) and container_was_started(failure) is not False
 
 
+def one_of_several_was_silent(failure: Failure) -> bool | None:
+    """Of several backends some answered the gateway's initialize, and another never did."""
+    through = failure.through
+    if not through.sees_backend:
+        return None
+    asked = [item for item in through.backend if item.rpc_method == "initialize"]
+    answered = {item.tap for item in asked if has_result(item)}
+    return bool(answered) and bool({item.tap for item in asked} - answered)
+
+
 def backend_listed_tools(failure: Failure) -> bool | None:
     """The backend answered a tools/list with tools."""
     if not failure.through.sees_backend:

@@ -17,6 +17,11 @@ def part_of_a_page_is_missing(failure: Failure) -> bool | None:
     return any(len(page) > 1 for page in found)
 
 
+def a_client_was_listed_tools(failure: Failure) -> bool | None:
+    """A client's tools/list was answered with tools."""
+    return any(bool(listed(item)) for item in failure.through.client())
+
+
 def _pages(transcript: Transcript) -> list[list[str]]:
     """Return the names on each page of tools that came from the backend's side of a run."""
     answers = [m.result for m in transcript.backend_messages if m.direction == "down" and m.result is not None]

@@ -29,6 +29,11 @@ ANY: Final = ""
 """A wrong guess that names no failure class, or no hop, is wrong with every one."""
 
 
+_SHARED: Final = ("target", "backend", "scenario", "fault", "two_backends")
+"""What a cause may say of both its sides at once."""
+_TOPOLOGY: Final = (*_SHARED, "arguments", "env")
+
+
 class Side(StrEnum):
     """Which of a cause's two topologies is driven."""
 
@@ -101,13 +106,32 @@ class Cause:
     def cell(self, side: Side, scenario: str = "") -> Cell:
         """Return the cell of one side, of the topology's own scenario if no other is named."""
         topology = self.topology(side)
-        name = scenario or topology.scenario
-        return Cell(topology.target.name, self.runtime, topology.backend, REVISION, REVISION, name)
+        return _cell(topology, self.runtime, scenario or topology.scenario)
 
     def cells(self) -> tuple[Cell, ...]:
         """Return every cell of the cause, control cells aside."""
         loads = tuple(self.cell(side, self.load) for side in Side) if self.load else ()
         return (*(self.cell(side) for side in Side), *loads)
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A condition under which the failure is looked for. title: in what it differs from the others, in words."""
+
+    replay: str
+    id: str
+    title: str
+    topology: Topology
+
+    @property
+    def name(self) -> str:
+        """Replay and condition: R3-slow."""
+        return f"{self.replay}-{self.id}"
+
+    @property
+    def cell(self) -> Cell:
+        """The cell that is driven."""
+        return _cell(self.topology, "process", self.topology.scenario)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +152,10 @@ class Absent:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """A field failure. said: error strings as its write-up quotes them."""
+    """A field failure. said: error strings as its write-up quotes them, first the one that it is known by.
+
+    tried: the conditions under which that one is looked for, where it is not known which of them it needs.
+    """
 
     id: str
     name: str
@@ -138,6 +165,11 @@ class Replay:
     parts: tuple[Part, ...]
     causes: tuple[Cause, ...]
     absent: tuple[Absent, ...]
+    tried: tuple[Condition, ...]
+
+
+def _cell(topology: Topology, runtime: RuntimeName, scenario: str) -> Cell:
+    return Cell(topology.target.name, runtime, topology.backend, REVISION, REVISION, scenario)
 
 
 @cache
@@ -150,7 +182,7 @@ def replays() -> tuple[Replay, ...]:
 
 def _replay(file: Path) -> Replay:
     row = read(file)
-    row.allow_only("id", "title", "story", "said", "part", "cause", "absent")
+    row.allow_only("id", "title", "story", "said", "part", "cause", "absent", "tried")
     causes = tuple(_cause(row.text("id"), item, file.parent.name) for item in row.rows("cause"))
     refuse_duplicates(str(file), (cause.id for cause in causes))
     return Replay(
@@ -162,6 +194,7 @@ def _replay(file: Path) -> Replay:
         parts=tuple(Part(item.text("what"), item.text("real")) for item in row.rows("part")),
         causes=causes,
         absent=tuple(Absent(item.text("what"), item.text("because")) for item in row.rows("absent")),
+        tried=tuple(_condition(row.text("id"), item, file.parent.name) for item in row.rows("tried")),
     )
 
 
@@ -191,9 +224,16 @@ def _cause(replay: str, row: Row, folder: str) -> Cause:
         words=row.texts("words") if "words" in row.cells else (),
         load=row.text("load", default=""),
         remedy=row.text("remedy"),
-        failing=_topology(replay, row, Side.FAILING, folder),
-        remedied=_topology(replay, row, Side.REMEDIED, folder),
+        failing=_side(replay, row, Side.FAILING, folder),
+        remedied=_side(replay, row, Side.REMEDIED, folder),
     )
+
+
+def _condition(replay: str, row: Row, folder: str) -> Condition:
+    row.allow_only("id", "title", *_TOPOLOGY)
+    name = f"{replay.lower()}-{row.text('id')}"
+    given = Row(row.where, {key: row.cells[key] for key in _TOPOLOGY if key in row.cells})
+    return Condition(replay, row.text("id"), row.text("title"), _topology(name, given, folder))
 
 
 def _failure_class(row: Row) -> str:
@@ -212,28 +252,31 @@ def _named(row: Row) -> Named:
     return Named(failure_class, hop, row.text("why"))
 
 
-def _topology(replay: str, row: Row, side: Side, folder: str) -> Topology:
-    """Return one side's topology: what the cause says of both, unless the side says its own.
+def _side(replay: str, row: Row, side: Side, folder: str) -> Topology:
+    """Return one side's topology: what the cause says of both, unless the side says its own."""
+    cells: dict[str, Any] = {name: row.cells[name] for name in _SHARED if name in row.cells}
+    own = Row(f"{row.where}, {side}", {**cells, **dict(row.cells.get(side, {}))})
+    own.allow_only(*_TOPOLOGY)
+    return _topology(f"{replay.lower()}{row.text('id')}-{side}", own, folder)
+
+
+def _topology(name: str, row: Row, folder: str) -> Topology:
+    """Return a topology whose target is called so.
 
     two_backends: how the target is started before two, where its manifest does not say.
     """
-    shared = ("target", "backend", "scenario", "fault", "two_backends")
-    cells: dict[str, Any] = {name: row.cells[name] for name in shared if name in row.cells}
-    own = Row(f"{row.where}, {side}", {**cells, **dict(row.cells.get(side, {}))})
-    own.allow_only(*shared, "arguments", "env")
-    named = own.text("target")
+    named = row.text("target")
     base = load_target((FIXTURES / "replays" / folder / named).resolve() if named.endswith(".toml") else named)
-    arguments = own.texts("arguments") if "arguments" in own.cells else ()
+    arguments = row.texts("arguments") if "arguments" in row.cells else ()
     start = base.start.model_copy(
         update={
             "command": (*base.start.command, *arguments),
-            "env": {**base.start.env, **own.cells.get("env", {})},
+            "env": {**base.start.env, **row.cells.get("env", {})},
         }
     )
-    fault = {"fault": own.text("fault")} if "fault" in own.cells else {}
+    fault = {"fault": row.text("fault")} if "fault" in row.cells else {}
     container = Container.model_validate({**base.container.model_dump(), "built_as": base.name, **fault})
-    name = f"{replay.lower()}{row.text('id')}-{side}"
     changed: dict[str, Any] = {"name": name, "start": start, "container": container}
-    if "two_backends" in own.cells:
-        changed["two_backends"] = Two.model_validate(own.cells["two_backends"])
-    return Topology(base.model_copy(update=changed), own.text("backend"), own.text("scenario"))
+    if "two_backends" in row.cells:
+        changed["two_backends"] = Two.model_validate(row.cells["two_backends"])
+    return Topology(base.model_copy(update=changed), row.text("backend"), row.text("scenario"))

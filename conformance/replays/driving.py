@@ -9,7 +9,8 @@ from typing import Final
 
 from conformance.errors import EvidenceError
 from conformance.judging import applicable, judge_files, transcript
-from conformance.replays.catalogue import REVISION, Cause, Side
+from conformance.replays.catalogue import REVISION, Cause, Condition, Replay, Side
+from conformance.replays.conditions import Tried, tried
 from conformance.replays.criteria import Criterion, Measured, criteria, measured
 from conformance.replays.findings import Driven
 from conformance.rules.all import rules
@@ -21,9 +22,12 @@ from conformance.stage.scenario import REPLAYS, scenarios
 SIDES: Final = tuple(Side)
 
 
-def selection_of(causes: Sequence[Cause], runtime: RuntimeName, out: Path) -> Selection:
-    """Return the selection that drives both sides of causes that are replayed in one runtime."""
+def selection_of(
+    causes: Sequence[Cause], runtime: RuntimeName, out: Path, conditions: Sequence[Condition] = ()
+) -> Selection:
+    """Return the selection that drives both sides of causes that are replayed in one runtime, and conditions."""
     topologies = [cause.topology(side) for cause in causes for side in SIDES]
+    topologies += [condition.topology for condition in conditions]
     return Selection(
         targets=tuple(item.target for item in topologies),
         backends=tuple(load_backend(name) for name in sorted({item.backend for item in topologies})),
@@ -32,8 +36,22 @@ def selection_of(causes: Sequence[Cause], runtime: RuntimeName, out: Path) -> Se
         revisions=(REVISION,),
         suites=(REPLAYS,),
         long=True,
-        only=frozenset(cell for cause in causes for cell in cause.cells()),
+        only=frozenset((*(c for cause in causes for c in cause.cells()), *(item.cell for item in conditions))),
     )
+
+
+def what_came(replay: Replay, condition: Condition, evidence: Path) -> Tried:
+    """Return what was seen under a condition, from its evidence in a folder.
+
+    Raises EvidenceError when that cannot be read, or the client was not driven there.
+    """
+    file = evidence / f"{condition.cell.slug}.jsonl"
+    seen = transcript(file)
+    found = tried(condition, seen, replay.said[0])
+    if found is None:
+        why = seen.footer.get("error") or seen.footer.get("not_exercised") or "the client was not asked to connect"
+        raise EvidenceError(f"{file}: {why}")
+    return found
 
 
 def load_measured(cause: Cause, evidence: Path) -> tuple[Criterion, ...]:

@@ -17,6 +17,7 @@ from conformance.evidence.events import JSON, Kind
 from conformance.evidence.transcript import Transcript
 from conformance.judging import Judgement
 from conformance.replays.catalogue import Cause
+from conformance.replays.conditions import Tried
 from conformance.replays.criteria import Criterion
 from conformance.rules.verdicts import Fail, HarnessFault, Inconclusive, NotExercised, Pass
 
@@ -36,6 +37,7 @@ class Assertion(StrEnum):
     DIAGNOSED = "diagnosed"
     REMEDIED = "remedied"
     MEASURED = "measured"  # only where the cause names a load
+    TRIED = "tried"  # of a condition in place of a cause: that it was driven, whatever came of it
 
 
 class State(StrEnum):
@@ -79,7 +81,8 @@ class Driven:
 
 def due(cause: Cause) -> tuple[Assertion, ...]:
     """Return what is asserted of a cause."""
-    return tuple(item for item in Assertion if item is not Assertion.MEASURED or cause.load)
+    always = (Assertion.SEEN, Assertion.DIAGNOSED, Assertion.REMEDIED)
+    return (*always, Assertion.MEASURED) if cause.load else always
 
 
 def assertions(cause: Cause, failing: Driven, remedied: Driven) -> tuple[Asserted, ...]:
@@ -102,6 +105,11 @@ def measured_assertion(table: Sequence[Criterion]) -> Asserted:
     if missed := [item for item in judged if not item.holds]:
         return _fails(Assertion.MEASURED, f"{missed[0].name}: {missed[0].ratios}, and not {missed[0].asserted}")
     return _holds(Assertion.MEASURED, "; ".join(f"{item.name}: {item.ratios}" for item in judged))
+
+
+def tried_assertion(found: Tried) -> Asserted:
+    """Return the assertion on a condition: it holds, for whether the failure comes with it is what is asked."""
+    return _holds(Assertion.TRIED, found.sentence)
 
 
 def _unjudged(assertion: Assertion, cause: Cause, side: Driven) -> Asserted | None:

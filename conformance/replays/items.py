@@ -13,8 +13,8 @@ import pytest
 from conformance.errors import EvidenceError
 from conformance.evidence.events import JSON
 from conformance.plugin import RESULT_PROPERTY, SESSION, HarnessTroubleError, await_evidence, engine_end
-from conformance.replays.catalogue import Cause, Side, replays
-from conformance.replays.driving import SIDES, driven, load_measured
+from conformance.replays.catalogue import Cause, Condition, Side, Topology, replays
+from conformance.replays.driving import SIDES, driven, load_measured, what_came
 from conformance.replays.findings import (
     Asserted,
     Assertion,
@@ -23,6 +23,7 @@ from conformance.replays.findings import (
     assertions,
     due,
     measured_assertion,
+    tried_assertion,
     trouble,
 )
 from conformance.stage.plan import Plan
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Make one item for each cause that the plan drives, in each test that asserts something of it."""
+    """Make one item for each cause or condition that the plan drives, in each test that asserts something of it."""
     for assertion in Assertion:
         if assertion not in metafunc.fixturenames:
             continue
@@ -44,6 +45,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             for replay in replays()
             for cause in replay.causes
             if cause.cell(Side.FAILING) in session.plan.cells and assertion in due(cause)
+        ]
+        params += [
+            pytest.param(condition, id=condition.name)
+            for replay in replays()
+            for condition in replay.tried
+            if condition.cell in session.plan.cells and assertion is Assertion.TRIED
         ]
         metafunc.parametrize(str(assertion), params, indirect=True)
 
@@ -72,13 +79,34 @@ def measured(request: pytest.FixtureRequest) -> Asserted:
     return _asserted(request, Assertion.MEASURED)
 
 
+@pytest.fixture
+def tried(request: pytest.FixtureRequest) -> Asserted:
+    """Return what became of the client under a condition."""
+    condition: Condition = request.param
+    plan = request.config.stash[SESSION].plan
+    replay = next(item for item in replays() if item.id == condition.replay)
+    file = await_evidence(plan, condition.cell)
+    if file is None:
+        found = Asserted(Assertion.TRIED, State.TROUBLE, f"{condition.name}: {engine_end(plan)}")
+        return _reported(request, condition.name, condition.topology, found)
+    try:
+        found = tried_assertion(what_came(replay, condition, file.parent))
+    except EvidenceError as error:
+        found = Asserted(Assertion.TRIED, State.TROUBLE, f"{condition.name}: {error}")
+    return _reported(request, condition.name, condition.topology, found)
+
+
 def _asserted(request: pytest.FixtureRequest, assertion: Assertion) -> Asserted:
     """Wait until both sides of the cause were driven, hand the result to the controller and return it."""
     cause: Cause = request.param
     plan = request.config.stash[SESSION].plan
     asked = _measured(plan, cause) if assertion is Assertion.MEASURED else _of(plan, cause)
     found = next(item for item in asked if item.assertion is assertion)
-    request.node.user_properties.append((RESULT_PROPERTY, json.dumps(record(cause, found))))
+    return _reported(request, cause.name, cause.failing, found)
+
+
+def _reported(request: pytest.FixtureRequest, name: str, topology: Topology, found: Asserted) -> Asserted:
+    request.node.user_properties.append((RESULT_PROPERTY, json.dumps(record(name, topology, found))))
     if found.state is State.TROUBLE:
         raise HarnessTroubleError(found.detail)
     return found
@@ -92,14 +120,17 @@ def enforce(found: Asserted) -> None:
         pytest.fail(found.detail, pytrace=False)
 
 
-def record(cause: Cause, found: Asserted) -> dict[str, JSON]:
-    """Return the result record of one assertion, as the live progress and the command read it."""
+def record(name: str, topology: Topology, found: Asserted) -> dict[str, JSON]:
+    """Return the result record of one assertion, as the live progress and the command read it.
+
+    name: of the cause or the condition. topology: what it is shown as.
+    """
     return {
         "kind": "replay",
-        "cause": cause.name,
+        "cause": name,
         "assertion": str(found.assertion),
-        "rule": f"{cause.name} {found.assertion}",
-        "target": cause.failing.target.name,
+        "rule": f"{name} {found.assertion}",
+        "target": topology.target.name,
         "verdict": str(found.state),
         "observed": found.detail,
         "expectation": "unexpected-failure" if found.state is State.FAILS else "",

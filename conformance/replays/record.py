@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
@@ -16,7 +17,7 @@ from conformance.diagnosis.timeline import timeline
 from conformance.errors import EvidenceError
 from conformance.evidence.events import JSON
 from conformance.replays.catalogue import Cause, Replay, Side
-from conformance.replays.driving import SIDES, driven, load_measured
+from conformance.replays.driving import SIDES, driven, load_measured, what_came
 from conformance.replays.findings import Asserted, Driven
 from conformance.rules.verdicts import Fail, Pass
 from conformance.stage.scenario import scenarios
@@ -44,9 +45,19 @@ def replay_record(
         "said": list(replay.said),
         "parts": [{"what": item.what, "real": item.real} for item in replay.parts],
         "absent": [{"what": item.what, "because": item.because} for item in replay.absent],
+        "tried": _tried(replay, evidence),
         "left_out": [cause.name for cause in replay.causes if cause.name not in found],
         "causes": [_cause(cause, found[cause.name], evidence[cause.runtime], out, titles) for cause in causes],
     }
+
+
+def _tried(replay: Replay, evidence: Mapping[str, Path]) -> list[JSON]:
+    """Return what was seen under each condition; those that were not driven, or not to their end, are left out."""
+    found: list[JSON] = []
+    for condition in replay.tried if "process" in evidence else ():
+        with suppress(EvidenceError):  # why, pytest has reported
+            found.append(what_came(replay, condition, evidence["process"]).to_json())
+    return found
 
 
 def _cause(

@@ -24,7 +24,9 @@ ONE_BAD: Final = "one-bad-backend-empties-all"
 OTHER_TRANSPORT: Final = "transport-mismatch"
 OTHER_SPELLING: Final = "auth-scheme-mismatch"
 
-_NOT_SERVED: Final = range(400, 500)
+_OF_THE_OTHER: Final = (400, 404, 405)
+"""Answers to initialize after which a client is to try HTTP+SSE (2025-11-25 transports, Backwards Compatibility)."""
+_REFUSED: Final = 400
 _UNKNOWN_USER: Final = (401, 403)
 _CREDENTIALS: Final = ("authorization", "api-key")
 """How the names of headers end in which clients present a key."""
@@ -71,7 +73,7 @@ def transports_differ(transcript: Transcript, made: Sequence[Exchange]) -> tuple
     """
     posted = [item for item in made if item.rpc_method == "initialize"]
     at = [item for item in transcript.exchanges if item.point is made[0].point] if made else []
-    if posted and all(item.status in _NOT_SERVED for item in posted):
+    if posted and all(item.status in _OF_THE_OTHER for item in posted):
         named = [item for item in at if item.target == posted[0].target and _names_endpoint(item)]
         return (posted[0], named[0]) if named else ()
     opened = [item for item in made if item.method == "GET" and not item.session]
@@ -112,7 +114,7 @@ def served_otherwise(transcript: Transcript, refused: Exchange) -> Exchange | No
     mine = _presented(refused)
     for item in transcript.exchanges:
         same = item.point is refused.point and mine and _keys(_presented(item)) == _keys(mine)
-        if same and _presented(item) != mine and item.status is not None and item.status < _NOT_SERVED.start:
+        if same and _presented(item) != mine and item.status is not None and item.status < _REFUSED:
             return item
     return None
 
@@ -181,7 +183,9 @@ def _waited(item: Exchange, step: StepSeen) -> float:
 def _before(made: Sequence[Exchange], item: Exchange) -> str:
     """Say what of the client's was answered before it, and how its GET fares meanwhile."""
     done = [
-        other.rpc_method for other in made if other.seq < item.seq and other.status is not None and other.rpc_method
+        f"{other.rpc_method} ({other.t_response - other.t:.1f} s)"
+        for other in made
+        if other.rpc_method is not None and other.t_response is not None and other.t_response < item.t
     ]
     gets = [other for other in made if other.method == "GET"]
     stream = ""
@@ -189,7 +193,7 @@ def _before(made: Sequence[Exchange], item: Exchange) -> str:
         stream = "; its GET had no response headers either, which it did not wait for"
     elif gets and gets[0].t_response is not None:
         stream = f"; its GET was answered {gets[0].status} after {gets[0].t_response - gets[0].t:.1f} s"
-    return f"{', '.join(map(str, done)) or 'nothing'} had been answered{stream}"
+    return f"{', '.join(done) or 'nothing'} had been answered{stream}"
 
 
 def _silent_behind(transcript: Transcript, item: Exchange, end: float) -> list[Exchange]:

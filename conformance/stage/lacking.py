@@ -12,7 +12,7 @@ def lacks(scenario: Scenario, target: TargetManifest | None, runtime: str) -> st
         return "HTTP+SSE at the gateway: its manifest names no endpoint.sse_path"
     if scenario.edge is not None and (lacking := load_edge(scenario.edge.name).lacks(scenario.edge.variant)):
         return lacking
-    if scenario.second_backend is not None and (target is None or target.two_backends is None):
+    if scenario.second_backend is not None and target is not None and target.two_backends is None:
         return "two backends behind one gateway: its manifest has no [two_backends]"
     if scenario.late_registration and target is not None and not target.registration:
         return "a gateway that is told its backend while it runs: its manifest has no [[registration]]"

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from conformance.replays.items import diagnosed, measured, pytest_generate_tests, remedied, seen
+from conformance.replays.items import diagnosed, measured, pytest_generate_tests, remedied, seen, tried
 
-__all__ = ["diagnosed", "measured", "pytest_generate_tests", "remedied", "seen"]
+__all__ = ["diagnosed", "measured", "pytest_generate_tests", "remedied", "seen", "tried"]

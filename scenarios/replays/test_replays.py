@@ -23,6 +23,11 @@ def test_remedy_mends_it(remedied: Asserted) -> None:
     enforce(remedied)
 
 
+def test_condition_is_tried(tried: Asserted) -> None:
+    """What becomes of the client under a condition is on record, whether or not the failure comes with it."""
+    enforce(tried)
+
+
 def test_success_criteria_hold(measured: Asserted) -> None:
     """Under load the write-up's own success criteria hold, as ratios to a control run."""
     enforce(measured)

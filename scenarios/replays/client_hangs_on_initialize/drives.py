@@ -11,7 +11,7 @@ from conformance.stage.scenario import REPLAYS, ScenarioKind, SecondBackend, sce
 from conformance.stage.stage import Stage
 from scenarios.clients.drives import other_ways
 
-AGENT: Final = "claude-agent-sdk-0.1.39"
+AGENT: Final = "claude-agent-sdk-0.1.37"
 COMMAND_LINE: Final = "claude-code-2.1.49"
 LISTENS: Final = timing.KEEPALIVE_PERIOD + timing.KEEPALIVE_TOLERANCE
 
@@ -22,7 +22,8 @@ class Told:
 
     transport: as the client's configuration calls it. path: of the gateway's, in place of its endpoint's. bare: the key
     is given without its scheme. listens: once it is connected it is left alone for a keep-alive period. two: behind the
-    gateway stands another backend, which never answers. edge: what stands before the gateway.
+    gateway stands another backend, which never answers. script: what the witness, which is the backend, does. dead:
+    there is no backend. edge: what stands before the gateway.
     """
 
     client: str = COMMAND_LINE
@@ -31,6 +32,8 @@ class Told:
     bare: bool = False
     listens: bool = False
     two: bool = False
+    script: str = "correct"
+    dead: bool = False
     edge: EdgeVariant | None = None
 
 
@@ -38,10 +41,16 @@ TOLD: Final = {
     "r3-agent-every-server": Told(AGENT, two=True),
     "r3-agent-one-server": Told(AGENT, two=True, path="/backend/mcp"),
     "r3-agent-listens": Told(AGENT, listens=True),
+    "r3-agent": Told(AGENT),
+    "r3-agent-sse": Told(AGENT, transport="sse"),
+    "r3-agent-slow": Told(AGENT, script="slow_initialize"),
+    "r3-agent-silent": Told(AGENT, script="hang_on_initialize"),
+    "r3-agent-get-withheld": Told(AGENT, script="get_headers_withheld"),
+    "r3-agent-dead": Told(AGENT, dead=True),
     "r3-http-to-http": Told(),
     "r3-sse-to-http": Told(transport="sse"),
-    "r3-http-to-sse": Told(path="/mcp/sse"),
-    "r3-sse-to-sse": Told(transport="sse", path="/mcp/sse"),
+    "r3-http-to-sse": Told(path="/sse"),
+    "r3-sse-to-sse": Told(transport="sse", path="/sse"),
     "r3-key-bare": Told(bare=True),
     "r3-redirected": Told(edge=EdgeVariant(slash_redirect=True)),
     "r3-not-redirected": Told(edge=EdgeVariant()),
@@ -74,8 +83,10 @@ for _name, _told in TOLD.items():
         brings=_brings(_told),
         seconds=timing.AGENT_START + LISTENS,
         client=_told.client,
+        witness_script=_told.script,
+        late_backend=_told.dead,
         second_backend=SecondBackend.SILENT if _told.two else None,
-        control=True if _told.two else None,
+        control=_told.two,
         edge=EdgeSetup("nginx", _told.edge) if _told.edge else None,
         sentinel=not _told.two and _told.edge is None,
     )(told_of_the_gateway)
