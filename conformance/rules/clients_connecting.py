@@ -27,7 +27,6 @@ OTHER_SPELLING: Final = "auth-scheme-mismatch"
 _OF_THE_OTHER: Final = (400, 404, 405)
 """Answers to initialize after which a client is to try HTTP+SSE (2025-11-25 transports, Backwards Compatibility)."""
 _REFUSED: Final = 400
-_UNKNOWN_USER: Final = (401, 403)
 _CREDENTIALS: Final = ("authorization", "api-key")
 """How the names of headers end in which clients present a key."""
 
@@ -121,7 +120,7 @@ def served_otherwise(transcript: Transcript, refused: Exchange) -> Exchange | No
 
 def _other_spelling(transcript: Transcript, made: Iterable[Exchange]) -> Cause | None:
     for item in made:
-        served = served_otherwise(transcript, item) if item.status in _UNKNOWN_USER else None
+        served = served_otherwise(transcript, item) if (item.status or 0) >= _REFUSED else None
         if served is None:
             continue
         without = not any(scheme for _, scheme, _ in _presented(item))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from conformance.stage.client_manifest import ClientManifest, Step
     from conformance.stage.manifest_tables import Sentinel
     from conformance.stage.real_client import RealClient
+    from conformance.wire.driver import McpClient
 
 SUITE = "clients"
 
@@ -61,19 +62,23 @@ async def contract(stage: Stage, client: ClientManifest) -> None:
 
 
 async def other_ways(stage: Stage, path: str | None = None) -> None:
-    """Try what a user tries whose client does not connect: the other transport, and the key in another spelling.
+    """Try what a user tries whose client does not connect: both transports, and the key in another spelling.
 
     path: of the gateway's that the client was told, in place of the endpoint's.
     """
+    await _tried(await stage.client("other-client", path=path))
     asking = await stage.sse_client("other-transport", path=path or stage.instance.path)
     async with asking.open(deadline=timing.HEADERS_PROMPT):
         stage.step("http-sse.tried")
     for header, value in stage.instance.headers.items():
         scheme, _, key = value.rpartition(" ")
         spelled = {"User-Agent": ELSEWHERE, header: key if scheme else f"Bearer {key}"}
-        other = await stage.client("other-spelling", path=path, headers=spelled)
-        if (await other.initialize(deadline=timing.HEADERS_PROMPT)).result(other.last_id) is not None:
-            await other.delete()
+        await _tried(await stage.client("other-spelling", path=path, headers=spelled))
+
+
+async def _tried(client: McpClient) -> None:
+    if (await client.initialize(deadline=timing.ANSWER)).result(client.last_id) is not None:
+        await client.delete()
 
 
 async def lasting(stage: Stage, client: ClientManifest) -> None:
