@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from conformance import timing
-from conformance.stage.scenario import REPLAYS, Drive, ScenarioKind, SpinUp, scenario
+from conformance.stage.scenario import REPLAYS, ScenarioKind, SpinUp, scenario
 from conformance.stage.stage import Stage
 from scenarios.spin_up.drives import spin_up_image_missing, spin_up_session
 
@@ -33,20 +33,20 @@ r2_told_of_missing_image = scenario(
 COMMAND_LINE: Final = "mbro"
 
 
-def typed(to: str) -> Drive:
-    """Return the drive that has somebody ask for the tools on a command line. to: a command, empty for the gateway."""
-
-    async def drive(stage: Stage) -> None:
-        real = await stage.real_client(COMMAND_LINE)
-        stage.step("trigger", typed=f"{COMMAND_LINE} connect gateway {to or 'URL'}; tools")
-        if (await real.step("connect", deadline=timing.CLIENT_STEP, to=to)).ok:
-            await real.step("list", deadline=timing.CLIENT_STEP, to=to)
-
-    drive.__doc__ = f"Ask for the tools on a command line that connects to {to or 'the gateway'}."
-    return drive
+TYPED: Final = {"r2-typed-own-gateway": "magg serve", "r2-typed-running-gateway": ""}
+"""What the command line is told to connect to, by scenario: a command, or nothing for the gateway's URL."""
 
 
-for _name, _to in (("own-gateway", "magg serve"), ("running-gateway", "")):
+async def typed(stage: Stage) -> None:
+    """Ask for the tools on a command line, which connects to the gateway, or starts one of its own."""
+    to = TYPED[stage.cell.scenario]
+    real = await stage.real_client(COMMAND_LINE)
+    stage.step("trigger", typed=f"{COMMAND_LINE} connect gateway {to or 'URL'}; tools")
+    if (await real.step("connect", deadline=timing.CLIENT_STEP, to=to)).ok:
+        await real.step("list", deadline=timing.CLIENT_STEP, to=to)
+
+
+for _name in TYPED:
     scenario(
         suite=REPLAYS,
         kind=ScenarioKind.DESTRUCTIVE,
@@ -56,5 +56,5 @@ for _name, _to in (("own-gateway", "magg serve"), ("running-gateway", "")):
         client=COMMAND_LINE,
         control=False,
         sentinel=False,  # it would have a container started that nobody had asked for before
-        name=f"r2-typed-{_name}",
-    )(typed(_to))
+        name=_name,
+    )(typed)
