@@ -223,10 +223,18 @@ def test_the_longest_work_starts_first_whatever_its_target():
     targets = {item.name: item for item in selection.targets}
     found = lanes(cells_of(selection), targets)
     assert sorted(cell for lane in found for cell in lane) == sorted(cells_of(selection))
-    waits = [max(scenarios()[cell.scenario].seconds for cell in lane) for lane in found]
+    shared = [lane for lane in found if scenarios()[lane[0].scenario].kind is not ScenarioKind.DESTRUCTIVE]
+    waits = [max(scenarios()[cell.scenario].seconds for cell in lane) for lane in shared]
     assert max(waits) in waits[: 3 * len(TARGETS) * len(REVISIONS)]
-    assert len(found[0]) > 1
-    assert len({lane[0].target for lane in found[: 2 * len(TARGETS) * len(REVISIONS)]}) > 1
+    assert len(shared[0]) > 1
+    assert len({lane[0].target for lane in shared[: 2 * len(TARGETS) * len(REVISIONS)]}) > 1
+
+
+def test_the_destructive_cells_of_a_target_are_one_chain_of_work():
+    selection = selected()
+    found = lanes(cells_of(selection), {item.name: item for item in selection.targets})
+    harm = [scenarios()[lane[0].scenario].kind is ScenarioKind.DESTRUCTIVE for lane in found]
+    assert harm.index(True) < len(harm) - 1 - harm[::-1].index(False), "each alone is shorter than any shared lane"
 
 
 def test_cells_share_an_instance_only_with_their_like():

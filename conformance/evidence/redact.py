@@ -166,6 +166,8 @@ class Redactor:
 
     def json(self, value: JSON, key: str = "") -> JSON:
         """Return what may be written of a JSON value; structure, numbers and vocabulary stay."""
+        if not self.foreign and not self._spellings:
+            return value
         if isinstance(value, str):
             if self.foreign and not self.own_conversation and key not in PLAIN_KEYS and value not in self.own:
                 return self.token(value)

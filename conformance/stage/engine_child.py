@@ -35,7 +35,7 @@ from conformance.stage.engine_probe import engine_answers
 from conformance.stage.engine_vigil import ENGINE_LOST, EngineVigil
 from conformance.stage.instance import Instance
 from conformance.stage.lacking import lacks
-from conformance.stage.lanes import lanes
+from conformance.stage.lanes import HARMED_AT_ONCE, lanes
 from conformance.stage.manifest import BackendManifest, TargetManifest, load_backend, load_client, load_edge, target_of
 from conformance.stage.memory import BACKEND_MB, MemoryBudget
 from conformance.stage.plan import DIRECT, Cell, Plan
@@ -49,8 +49,6 @@ from conformance.wire.tap import TapProcess
 
 STARTING_INSTANCES: Final = 3
 """Instances starting at one time: start-up costs processor time and waits in turn, and so this keeps two cores busy."""
-HARMED_AT_ONCE: Final = 2
-"""Destructive scenarios driven at one time on one target: more would crowd what is timed beside them."""
 CELL_GRACE: Final = 90.0
 """Added to a scenario's own waits to give a cell's deadline, in seconds: sentinels, slow initializes, give-ups."""
 

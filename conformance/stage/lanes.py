@@ -1,7 +1,8 @@
 """Which cells share an instance, and which instances start first.
 
-A run lasts about as long as its longest chain of work only if that chain begins at once; so the longest lane of all
-targets is started first, and those that are short fill the gaps.
+A run lasts about as long as its longest chain of work only if that chain begins at once; so the longest chain of all
+targets is started first, and those that are short fill the gaps. A lane is a chain; so are the destructive cells of one
+target, of which few are driven at one time.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from conformance.stage.manifest import TargetManifest
 from conformance.stage.plan import Cell
 from conformance.stage.scenario import ScenarioKind, scenarios
 
+HARMED_AT_ONCE: Final = 2
+"""Destructive scenarios driven at one time on one target: more would crowd what is timed beside them."""
 _SLOWEST_START: Final = 10.0
 """`ready.seconds` over a start-up as seen: the default of 30 s stands for gateways that need 1 to 3 s."""
 _EXCHANGES: Final = 1.5
@@ -33,7 +36,7 @@ def cell_seconds(cell: Cell, target: TargetManifest | None) -> float:
 
 
 def lanes(cells: Iterable[Cell], targets: Mapping[str, TargetManifest]) -> list[list[Cell]]:
-    """Return cells by the instance they may share, the longest lane first.
+    """Return cells by the instance they may share, those first behind which the longest chain waits.
 
     Cells of one target, backend and pair of revisions share instances: the idle ones one, the exclusive ones another,
     those with a container that the gateway starts one more each, and so those behind the same edge in the same variant;
@@ -53,4 +56,12 @@ def lanes(cells: Iterable[Cell], targets: Mapping[str, TargetManifest]) -> list[
             return start_up(target) + max(cell_seconds(cell, target) for cell in lane)
         return start_up(target) + sum(cell_seconds(cell, target) for cell in lane)
 
-    return sorted(shared.values(), key=lambda lane: (-length(lane), lane))
+    chained = {target: 0.0 for target, *_ in shared}
+    waits: list[tuple[float, list[Cell]]] = []
+    for lane in sorted(shared.values(), key=lambda lane: (length(lane), lane)):
+        seconds = length(lane)
+        if known[lane[0].scenario].kind is ScenarioKind.DESTRUCTIVE:
+            chained[lane[0].target] += seconds / HARMED_AT_ONCE
+            seconds = max(seconds, chained[lane[0].target])
+        waits.append((seconds, lane))
+    return [lane for _, lane in sorted(waits, key=lambda item: (-item[0], item[1]))]
