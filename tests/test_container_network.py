@@ -15,6 +15,7 @@ from conformance.stage.container_runtime import PORT, ContainerRuntime
 from conformance.stage.engine_cleanup import run_containers
 from conformance.stage.manifest import load_backend, target_from_command
 from conformance.stage.plan import Plan
+from conformance.stage.readiness import Probe, wait_ready
 from conformance.stage.runtime import Ready
 from conformance.wire.reaching import reach
 from tests.engine_setup import engine_run, engine_test
@@ -76,7 +77,10 @@ def test_a_backend_is_published_at_a_port_of_the_engine_s_choice(tmp_path: Path)
     async def drive(runtime: ContainerRuntime) -> None:
         witness = load_backend("witness")
         backend = await runtime.start_backend(witness, script="correct", published=True, on_event=lambda *_: None)
+        probe = Probe(backend.address, "/mcp")
         try:
+            why = await wait_ready("backend", probe, seconds=30, exited=backend.wait(), on_event=lambda *_: None)
+            assert why is None
             facts = await asyncio.to_thread(reach, f"http://{backend.address}/mcp")
         finally:
             await backend.stop()

@@ -110,11 +110,11 @@ class ContainerRuntime:
         """Start a face of a backend that is served over HTTP and wait until it is up. Raises CannotJudgeError.
 
         Up means that its initialize is answered; under a script, and on HTTP+SSE, that it accepts. published: it is
-        reached on this machine, at a port of the engine's choice.
+        reached on this machine, at a port of the engine's choice, which accepts before it is up and is not waited for.
         """
         spec = await self._backend_spec(backend, script, face, self._side().backend)
         if published:
-            spec = replace(spec, network=container_network.BRIDGE, published=spec.port)
+            return await start_container(replace(spec, network=container_network.BRIDGE, published=spec.port), on_event)
         served = backend.served(face)
         path = served.path if served is not None and script == CORRECT and face == "http" else None
         return await _start_ready(spec, backend, path, on_event)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from conformance.errors import CannotJudgeError
 from conformance.evidence.events import Point
 from conformance.evidence.log import Observation
 from conformance.evidence.redact import Redactor
 from conformance.stage.manifest import BackendManifest
 from conformance.stage.manifest_tables import ServedFace
+from conformance.stage.readiness import Probe, wait_ready
 from conformance.stage.recorder import Recorder
 from conformance.stage.runtime import Running, Runtime
 from conformance.stage.tap_reading import TapReading, of_tap
@@ -45,7 +47,13 @@ class HttpSide:
         return served.path if served else "/mcp"
 
     async def start(self) -> None:
-        """Start (or start again) the backend and point the tap at it."""
+        """Start (or start again) the backend and point the tap at it. Raises CannotJudgeError."""
+        await self.begin()
+        if self.published:
+            await self.until_ready()
+
+    async def begin(self) -> None:
+        """Start it and point the tap at it. One that is published is not waited for: its port accepts at once."""
         self.server = await self.runtime.start_backend(
             self.backend,
             script=self.script,
@@ -55,6 +63,16 @@ class HttpSide:
         )
         if self.tap is not None:
             await self.taps.set_upstream(self.tap, self.server.address)
+
+    async def until_ready(self) -> None:
+        """Wait until a published backend answers initialize. Raises CannotJudgeError."""
+        assert self.server is not None, "it has been started"
+        probe, seconds = Probe(self.server.address, self.path), self.backend.ready.seconds
+        why = await wait_ready(
+            "backend", probe, seconds=seconds, exited=self.server.wait(), on_event=self.recorder.stage
+        )
+        if why is not None:
+            raise CannotJudgeError(f"{self.backend.title} never got ready: {why}; raise ready.seconds.")
 
     async def open_tap(self, name: str, listen: TcpAddress, tls: TlsOptions | None = None) -> str:
         """Put a tap before the backend, which may not run yet; return the URL that leads through it.

@@ -120,8 +120,8 @@ class Runtime(Protocol):
     ) -> Running:
         """Start a face of a backend that is served over HTTP and wait until it is up.
 
-        published: it is reached on this machine, at a port of the engine's choice. Raises CannotJudgeError,
-        NotExercisedError where no engine publishes ports.
+        published: it is reached on this machine, at a port of the engine's choice, which accepts before it is up and is
+        not waited for. Raises CannotJudgeError, NotExercisedError where no engine publishes ports.
         """
 
     async def stdio_command(

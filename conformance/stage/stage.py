@@ -214,9 +214,24 @@ class Stage:
         """Start the backend now: the scenario asked for a late one, or stopped it."""
         self.step("backend.start")
         await self.instance.start_backend()
+        self.step("backend.ready", **self._published())
+
+    async def publish_backend(self) -> None:
+        """Start a published backend's container, and have the tap lead to it, without waiting for what runs in it."""
+        assert self.instance.http is not None, "a control run has its backend from the start"
+        self.step("backend.start")
+        await self.instance.http.begin()
+        self.step("backend.published", **self._published())
+
+    async def await_backend(self) -> None:
+        """Wait until a published backend serves."""
+        assert self.instance.http is not None, "a control run has its backend from the start"
+        await self.instance.http.until_ready()
+        self.step("backend.ready")
+
+    def _published(self) -> dict[str, JSON]:
         side = self.instance.http
-        published = {"published": str(side.server.address)} if side and side.published and side.server else {}
-        self.step("backend.ready", **published)
+        return {"published": str(side.server.address)} if side and side.published and side.server else {}
 
     async def stop_backend(self) -> None:
         """Stop the backend; the tap before it then refuses connections."""

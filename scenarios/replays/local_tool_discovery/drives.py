@@ -30,9 +30,19 @@ async def after_first_list(stage: Stage) -> None:
     await look_for_tools(stage)
 
 
+async def published_before_ready(stage: Stage) -> None:
+    """Register a server whose container has just been started; once it serves, look for its tools."""
+    await stage.publish_backend()
+    await stage.register_backend()
+    await names_listed(await stage.client("early"))
+    await stage.await_backend()
+    await look_for_tools(stage)
+
+
 for _name, _drive, _published in (
     ("registered-before-ready", before_ready, False),
     ("registered-after-first-list", after_first_list, False),
+    ("published-before-ready", published_before_ready, True),
     ("published-after-first-list", after_first_list, True),
 ):
     scenario(
