@@ -78,8 +78,9 @@ class FilteredFront:
         return self.running.address
 
     async def stop(self) -> None:
-        """Take the rule away. Raises CannotJudgeError."""
-        await asyncio.to_thread(_rule, self.client, self.tools, self.running, UNDROP)
+        """Take the rule away; with a gateway that has ended it went by itself. Raises CannotJudgeError."""
+        if self.running.returncode is None:
+            await asyncio.to_thread(_rule, self.client, self.tools, self.running, UNDROP)
 
 
 @dataclass(frozen=True, slots=True)

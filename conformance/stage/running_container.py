@@ -249,10 +249,9 @@ async def start_container(spec: ContainerSpec, on_event: OnEvent) -> RunningCont
 
 
 def _published(container: Container, spec: ContainerSpec) -> TcpAddress | None:
-    if spec.published is None:
-        return None
-    (chosen,) = container.attrs["NetworkSettings"]["Ports"][f"{spec.published}/tcp"]
-    return TcpAddress(LOOPBACK, int(chosen["HostPort"]))
+    """Return where a container's port is published; None also where it has ended already, and its port with it."""
+    chosen = (container.attrs["NetworkSettings"]["Ports"] or {}).get(f"{spec.published}/tcp")
+    return TcpAddress(LOOPBACK, int(chosen[0]["HostPort"])) if chosen else None
 
 
 def _lines(container: Container) -> Iterator[str]:
