@@ -21,6 +21,7 @@ from conformance.stage.client_manifest import ClientManifest
 from conformance.stage.manifest import known_clients, load_client
 from conformance.stage.real_client import Answer, ClientHost, RealClient
 from conformance.stage.recorder import Recorder
+from fixtures.clients.mbro.driver import documents
 
 DRIVER = """
 import json, os, subprocess, sys, time
@@ -178,6 +179,18 @@ async def test_a_program_that_is_not_there_is_named(tmp_path, recorder):
     data = {**MANIFEST, "driver": {"command": ["/nowhere/client"], "steps": ["connect"]}}
     with pytest.raises(CannotJudgeError, match=r"'/nowhere/client' cannot be started .* client fake"):
         await started(tmp_path, recorder, data)
+
+
+# drivers --------------------------------------------------------------------------------------------------------------
+
+
+def test_what_mbro_prints_is_one_document_after_the_other():
+    assert documents('{\n  "success": "Connected"\n}\n[]\n{"error": "x"}\n') == [
+        {"success": "Connected"},
+        [],
+        {"error": "x"},
+    ]
+    assert documents(" \n") == []
 
 
 # manifests ------------------------------------------------------------------------------------------------------------
