@@ -47,7 +47,7 @@ def test_a_run_notices_that_its_engine_is_stopped_and_the_next_one_finds_it_agai
 def test_the_reference_gateway_serves_again_once_its_engine_is_back(engine: PrivateEngine) -> None:
     with engine_run() as (client, _, _):
         image = images.ensure_backend_image(client, load_backend("witness"), print)
-        engine.take(image, client)
+        engine.take(image)
     command = f"docker --host {engine.host} run -i --rm --network none {image}"
     with gateway("terminating", "--upstream-command", command) as first:
         first.open()
