@@ -326,7 +326,7 @@ def test_what_came_of_a_condition_is_told_either_way(ok: bool, detail: str, repr
     found = tried(condition(), told(ok=ok, detail=detail).transcript(), "Control request timeout")
     assert found is not None
     assert (found.reproduced, found.outcome) == (reproduced, outcome)
-    assert "GET had its headers after 15.0 s" in found.slowest
+    assert "GET had its headers in 15.0 s" in found.slowest
     assert ("tools/list took 60" in found.slowest) is not ok
     assert tried_assertion(found).state is State.HOLDS
     assert found.sentence.startswith("reproduced with" if reproduced else "not reproduced with")

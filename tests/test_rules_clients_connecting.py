@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from conformance.diagnosis.classify import Classified
-from conformance.evidence.events import Hop
+from conformance.evidence.events import Hop, Kind, Point
 from conformance.judging import judge_files
 from conformance.rules.all import rule_named
 from conformance.rules.verdicts import Fail, Pass
@@ -170,3 +170,24 @@ def test_a_hang_is_told_from_a_refusal_and_from_the_other_transport(tmp_path: Pa
     assert made["client-turned-away"]
     assert made["transport-mismatch"]
     assert made["get-sse-dead-stream"]
+
+
+def test_what_an_application_on_stdio_was_told_is_said() -> None:
+    story = begun()
+    run = {"tap": "application:real", "process": "p-1"}
+    story.add(Point.APPLICATION_TAP, Kind.STDIO_START, **run, pid=1, argv=["bridge"])
+    story.add(Point.APPLICATION_TAP, Kind.STDIO_FRAME, **run, dir="up", message=request("initialize", 0))
+    story.exchange("real", request=INITIALIZE, **NEVER)
+    story.add(Point.APPLICATION_TAP, Kind.STDIO_FRAME, **run, dir="down", message=error(0, -32001))
+    found = failure("connect", gave_up(story))
+    assert found.symptom == "initialize-hang"
+    assert "on stdio initialize was answered error -32001 after 60.0 s" in found.observed
+
+
+def test_a_list_that_hangs_is_told_from_one_that_is_refused() -> None:
+    for answered, symptom in ((NEVER, "initialize-hang"), ({"status": 400}, "client-turned-away")):
+        story = connected()
+        story.begin("list")
+        story.exchange("real", request=request("tools/list", 1), session="s-1", **answered)
+        story.said("list", ok=False, detail="McpError: MCP error -32001: Request timed out")
+        assert failure("list", story).symptom == symptom

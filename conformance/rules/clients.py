@@ -34,6 +34,8 @@ TURNED_AWAY: Final = "client-turned-away"
 STALE: Final = "stale-session-after-restart"
 WRONG_STATUS: Final = "unknown-session-wrong-status"
 NOT_RELAYED: Final = "server-messages-not-relayed"
+_UNREACHED: Final = (TURNED_AWAY, ERAS, STUMBLES, HANG, ONE_BAD, OTHER_TRANSPORT, OTHER_SPELLING)
+"""Classes of what keeps a client from a gateway and its tools."""
 _PROGRESS: Final = "notifications/progress"
 
 CONNECTED = asked_for("connect", "a real client that was asked to connect")
@@ -75,7 +77,7 @@ _REFUSED: Final = frozenset(range(400, 500)) - {404}
     side=Side.SERVER,
     requirements=("CLIENT-01",),
     when=CONNECTED,
-    failure_classes=(TURNED_AWAY, ERAS, STUMBLES, HANG, ONE_BAD, OTHER_TRANSPORT, OTHER_SPELLING),
+    failure_classes=_UNREACHED,
 )
 def real_client_connects(inputs: Inputs) -> Verdict:
     """Judge whether a real client gets through its handshake with the gateway.
@@ -89,16 +91,21 @@ def real_client_connects(inputs: Inputs) -> Verdict:
     """
     for step in steps(inputs.through, "connect"):
         if not step.succeeded:
-            found = cause(inputs, step, TURNED_AWAY)
-            return fail(
-                "the client connects",
-                f"{step.words}; {found.why}",
-                *found.exchanges,
-                events=step.events,
-                charged_to=found.hop,
-                symptom=found.symptom,
-            )
+            return _unreached(inputs, step, "the client connects")
     return _done(inputs.through, "connect", "connected")
+
+
+def _unreached(inputs: Inputs, step: StepSeen, expected: str) -> Fail:
+    """Return the failure of a step by which a client comes to know the gateway, with its cause."""
+    found = cause(inputs, step, TURNED_AWAY)
+    return fail(
+        expected,
+        f"{step.words}; {found.why}",
+        *found.exchanges,
+        events=step.events,
+        charged_to=found.hop,
+        symptom=found.symptom,
+    )
 
 
 @rule(
@@ -109,7 +116,7 @@ def real_client_connects(inputs: Inputs) -> Verdict:
     side=Side.SERVER,
     requirements=("CLIENT-02",),
     when=LISTED,
-    failure_classes=(TURNED_AWAY, ERAS, STUMBLES),
+    failure_classes=_UNREACHED,
 )
 def real_client_lists(inputs: Inputs) -> Verdict:
     """Judge whether a real client gets to know the tools.
@@ -122,7 +129,7 @@ def real_client_lists(inputs: Inputs) -> Verdict:
     """
     for step in steps(inputs.through, "list"):
         if not step.succeeded:
-            return _failed(inputs, step, "the client lists the tools", TURNED_AWAY)
+            return _unreached(inputs, step, "the client lists the tools")
         if not step.data.get("tools") and _lists_straight(inputs):
             made = during(inputs.through, step)
             named = any(map(_tools, made))

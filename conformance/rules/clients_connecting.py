@@ -1,7 +1,7 @@
-"""Why a real client did not connect: which step it hangs at and who holds that, or what else it is that looks alike.
+"""Why a real client did not get to the gateway's tools: which request hangs and who holds it, or what looks alike.
 
 A client says `failed` or `Request timed out` whatever happened. What it asked, what came of that, and what stands
-behind the gateway tell apart a step that is not answered, an endpoint that speaks the other transport of MCP, and a
+behind the gateway tell apart a request that is not answered, an endpoint that speaks the other transport of MCP, and a
 credential that would be taken if it were spelled otherwise.
 """
 
@@ -42,7 +42,11 @@ class Cause:
 
 
 def cause(inputs: Inputs, step: StepSeen, otherwise: str) -> Cause:
-    """Return why a real client's step failed by which it connects. otherwise: class of the gateway's other faults."""
+    """Return why a real client failed to connect, or to list the tools. otherwise: class of the gateway's other faults.
+
+    What an application was told that the client serves on stdio, and how the client fares straight at the backend, is
+    said beside it.
+    """
     made = during(inputs.through, step)
     found = (
         _other_transport(inputs.through, made)
@@ -50,11 +54,27 @@ def cause(inputs: Inputs, step: StepSeen, otherwise: str) -> Cause:
         or _held(inputs.through, step, made)
         or _otherwise(blame(inputs, step), otherwise)
     )
+    why = found.why + _told_application(inputs.through, step)
     alone = [item for item in steps(inputs.control, step.name) if item.succeeded] if inputs.control else []
-    if not alone:
-        return found
-    took = alone[0].end - alone[0].start
-    return replace(found, why=f"{found.why}; straight at the backend the client needs {took:.1f} s for it")
+    if alone:
+        why += f"; straight at the backend the client needs {alone[0].end - alone[0].start:.1f} s for it"
+    return replace(found, why=why)
+
+
+def _told_application(transcript: Transcript, step: StepSeen) -> str:
+    """Say how the last request was answered that an application made of the client on stdio; empty where none was."""
+    label = step.client.partition(":")[2]
+    messages = [item for run in transcript.stdio_clients if run.tap == f"application:{label}" for item in run.messages]
+    asked = [
+        item for item in messages if item.direction == "up" and item.is_request and step.start <= item.t <= step.end
+    ]
+    if not asked:
+        return ""
+    answers = [item for item in messages if item.direction == "down" and item.is_response and item.id == asked[-1].id]
+    if not answers:
+        return f"; on stdio {asked[-1].method} had no answer"
+    how = "a result" if answers[0].result is not None else f"error {(answers[0].error or {}).get('code')}"
+    return f"; on stdio {asked[-1].method} was answered {how} after {answers[0].t - asked[-1].t:.1f} s"
 
 
 def _otherwise(whose: Blame, symptom: str) -> Cause:

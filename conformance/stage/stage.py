@@ -206,6 +206,11 @@ class Stage:
         self.step("wait", seconds=seconds, why=why)
         await asyncio.sleep(seconds)
 
+    async def backend_toxics(self, toxics: Sequence[Toxic]) -> None:
+        """Set the toxics between gateway and backend; an empty sequence removes them."""
+        if self.instance.backend_tap is not None:
+            await self.instance.taps.set_toxics(self.instance.backend_tap, toxics)
+
     async def client_toxics(self, client: str, toxics: Sequence[Toxic]) -> None:
         """Set the toxics between a client and the gateway; an empty sequence removes them."""
         await self.instance.taps.set_toxics(self.instance.tap_of(client), toxics)
