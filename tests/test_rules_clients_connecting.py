@@ -191,3 +191,14 @@ def test_a_list_that_hangs_is_told_from_one_that_is_refused() -> None:
         story.exchange("real", request=request("tools/list", 1), session="s-1", **answered)
         story.said("list", ok=False, detail="McpError: MCP error -32001: Request timed out")
         assert failure("list", story).symptom == symptom
+
+
+def test_a_stream_that_is_opened_again_without_sessions_is_none_of_the_other_transport() -> None:
+    story = begun()
+    story.connect("real", session=None)
+    story.said("connect")
+    story.begin("list")
+    story.exchange("real", method="GET", sse=[], how=None)
+    story.exchange("real", request=request("tools/list", 1), status=400)
+    story.said("list", ok=False, detail="Error: 400")
+    assert failure("list", story).symptom == "client-turned-away"

@@ -48,8 +48,9 @@ def cause(inputs: Inputs, step: StepSeen, otherwise: str) -> Cause:
     said beside it.
     """
     made = during(inputs.through, step)
+    since = [i for i in inputs.through.exchanges if i.tap == step.client and i.t <= step.end and not i.is_metadata]
     found = (
-        _other_transport(inputs.through, made)
+        _other_transport(inputs.through, since)
         or _other_spelling(inputs.through, made)
         or _held(inputs.through, step, made)
         or _otherwise(blame(inputs, step), otherwise)
@@ -65,9 +66,7 @@ def _told_application(transcript: Transcript, step: StepSeen) -> str:
     """Say how the last request was answered that an application made of the client on stdio; empty where none was."""
     label = step.client.partition(":")[2]
     messages = [item for run in transcript.stdio_clients if run.tap == f"application:{label}" for item in run.messages]
-    asked = [
-        item for item in messages if item.direction == "up" and item.is_request and step.start <= item.t <= step.end
-    ]
+    asked = [i for i in messages if i.direction == "up" and i.is_request and step.start <= i.t <= step.end]
     if not asked:
         return ""
     answers = [item for item in messages if item.direction == "down" and item.is_response and item.id == asked[-1].id]
@@ -87,8 +86,8 @@ def _otherwise(whose: Blame, symptom: str) -> Cause:
 def transports_differ(transcript: Transcript, made: Sequence[Exchange]) -> tuple[Exchange, ...]:
     """Return what shows that a client speaks one transport and the endpoint the other; empty where nothing does.
 
-    made: the client's requests. One of HTTP+SSE begins with a GET; one of Streamable HTTP posts initialize, which an
-    endpoint of HTTP+SSE refuses, while it answers a GET with an `endpoint` event.
+    made: all that the client asked so far. One of HTTP+SSE begins with a GET; one of Streamable HTTP posts initialize,
+    which an endpoint of HTTP+SSE refuses, while it answers a GET with an `endpoint` event.
     """
     posted = [item for item in made if item.rpc_method == "initialize"]
     at = [item for item in transcript.exchanges if item.point is made[0].point] if made else []
@@ -107,9 +106,7 @@ def _other_transport(transcript: Transcript, made: Sequence[Exchange]) -> Cause 
     if not shown:
         return None
     if shown[0] in made:
-        why = (
-            f"it speaks Streamable HTTP, and its initialize was answered {said(shown[0])}; the endpoint is of HTTP+SSE"
-        )
+        why = f"it speaks Streamable HTTP and its initialize was answered {said(shown[0])}; the endpoint is of HTTP+SSE"
     else:
         why = f"it speaks HTTP+SSE, and its GET {_came_of(shown[1])}; the endpoint serves who posts initialize"
     return Cause(Hop.CONFIGURATION, why, shown, OTHER_TRANSPORT)
