@@ -26,16 +26,17 @@ SLOW: Final = 4.0
 class Told:
     """What a client is told of the gateway, and what stands about it.
 
-    transport: as the client's configuration calls it. path: of the gateway's, in place of its endpoint's. bare: the key
-    is given without its scheme. header: in which it is given then, empty for its own. listens: once it is connected it
-    is left alone for a keep-alive period. lists: it is asked for the tools, too. second: behind the gateway stands
-    another backend. script: what the witness, which is the backend, does. slow: its answers come late. dead: there is
-    no backend. edge: what stands before the gateway.
+    transport: as the client's configuration calls it. path: of the gateway's, in place of its endpoint's. session: it
+    starts as for a prompt, else it only checks its servers. bare: the key is given without its scheme. header: in which
+    it is given then, empty for its own. listens: once it is connected it is left alone for a keep-alive period. lists:
+    it is asked for the tools, too. second: behind the gateway stands another backend. script: what the witness, which
+    is the backend, does. slow: its answers come late. dead: there is no backend. edge: what stands before the gateway.
     """
 
     client: str = COMMAND_LINE
     transport: str = "http"
     path: str | None = None
+    session: bool = True
     bare: bool = False
     header: str = ""
     listens: bool = False
@@ -59,6 +60,8 @@ TOLD: Final = {
     "r3-agent-silent": Told(AGENT, script="hang_on_initialize"),
     "r3-agent-dead": Told(AGENT, dead=True),
     "r3-agent-get-withheld": Told(AGENT, script="get_headers_withheld"),
+    "r3-agent-json": Told(AGENT, script="json_only"),
+    "r3-check-silent": Told(session=False, script="hang_on_initialize"),
     "r3-newest-silent": Told(NEWEST, script="hang_on_initialize"),
     "r3-bridge-every-server": Told(BRIDGE, lists=True, second=SecondBackend.SILENT),
     "r3-http-to-http": Told(),
@@ -79,7 +82,7 @@ async def told_of_the_gateway(stage: Stage) -> None:
     if told.slow:
         await stage.backend_toxics([Latency(SLOW)])
     client = await stage.real_client(told.client, path=told.path, headers=_headers(told, stage.instance.headers))
-    answer = await client.step("connect", deadline=timing.AGENT_START, transport=told.transport, session=True)
+    answer = await client.step("connect", deadline=timing.AGENT_START, transport=told.transport, session=told.session)
     if not answer.ok:
         await other_ways(stage, told.path)
     elif told.lists:
