@@ -27,6 +27,16 @@ def gave_up(story: ClientStory) -> ClientStory:
     return story
 
 
+def served_later(key: str, other: str) -> ClientStory:
+    """The client's key is refused with 500, and taken in another spelling from who comes after it."""
+    story = ClientStory()
+    story.begin("connect")
+    story.exchange("real", request=INITIALIZE, headers={"Authorization": key}, status=500, response=error(0))
+    gave_up(story)
+    story.initialize("other-client", session="s-9", headers={"Authorization": other})
+    return story
+
+
 def begun() -> ClientStory:
     story = ClientStory()
     story.connect("sentinel", session="s-0")
@@ -154,6 +164,7 @@ def classified(story: ClientStory, folder: Path) -> Classified:
         (old_client(), ("transport-mismatch", 0.9)),
         (new_client(), ("transport-mismatch", 0.9)),
         (refused("k1", "Bearer k1"), ("auth-scheme-mismatch", 0.9)),
+        (served_later("k1", "Bearer k1"), ("auth-scheme-mismatch", 0.9)),
     ],
 )
 def test_the_neighbours_are_ruled_out(story: ClientStory, expected: tuple[str, float], tmp_path: Path) -> None:

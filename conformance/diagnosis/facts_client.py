@@ -125,9 +125,10 @@ def transports_differ(failure: Failure) -> bool | None:
 
 
 def key_is_taken_otherwise(failure: Failure) -> bool | None:
-    """The key of the failing request is taken in another spelling."""
-    subject = failure.subject
-    return None if subject is None else connecting.served_otherwise(failure.through, subject) is not None
+    """The key of a failing request is taken in another spelling."""
+    wanted = frozenset(failure.verdict.events)
+    refused = [i for i in failure.fronts if (i.status or 0) >= _ERROR and wanted & frozenset(i.events)]
+    return any(connecting.served_otherwise(failure.through, item) is not None for item in refused) if refused else None
 
 
 def connection_was_made(failure: Failure) -> bool | None:

@@ -17,6 +17,7 @@ AGENT: Final = "claude-agent-sdk-0.1.37"
 COMMAND_LINE: Final = "claude-code-2.1.49"
 NEWEST: Final = "claude-code"
 BRIDGE: Final = "mcp-remote"
+OWN_HEADER: Final = "x-litellm-api-key"
 LISTENS: Final = timing.KEEPALIVE_PERIOD + timing.KEEPALIVE_TOLERANCE
 SLOW: Final = 4.0
 """How much later than it is sent a slow backend's answer comes, in seconds: under every limit on the way."""
@@ -28,9 +29,9 @@ class Told:
 
     transport: as the client's configuration calls it. path: of the gateway's, in place of its endpoint's. session: it
     starts as for a prompt, else it only checks its servers. bare: the key is given without its scheme. header: in which
-    it is given then, empty for its own. listens: once it is connected it is left alone for a keep-alive period. lists:
-    it is asked for the tools, too. second: behind the gateway stands another backend. script: what the witness, which
-    is the backend, does. slow: its answers come late. dead: there is no backend. edge: what stands before the gateway.
+    it is given, empty for the usual one. listens: once it is connected it is left alone for a keep-alive period.
+    second: behind the gateway stands another backend. script: what the witness, which is the backend, does. slow: its
+    answers come late. dead: there is no backend. edge: what stands before the gateway.
     """
 
     client: str = COMMAND_LINE
@@ -40,7 +41,6 @@ class Told:
     bare: bool = False
     header: str = ""
     listens: bool = False
-    lists: bool = False
     second: SecondBackend | None = None
     script: str = "correct"
     slow: bool = False
@@ -51,7 +51,7 @@ class Told:
 TOLD: Final = {
     "r3-agent": Told(AGENT),
     "r3-agent-sse": Told(AGENT, transport="sse"),
-    "r3-agent-own-header": Told(AGENT, bare=True, header="x-litellm-api-key"),
+    "r3-agent-own-header": Told(AGENT, bare=True, header=OWN_HEADER),
     "r3-agent-listens": Told(AGENT, listens=True),
     "r3-agent-every-server": Told(AGENT, second=SecondBackend.SILENT),
     "r3-agent-one-server": Told(AGENT, second=SecondBackend.SILENT, path="/backend/mcp"),
@@ -63,13 +63,16 @@ TOLD: Final = {
     "r3-agent-json": Told(AGENT, script="json_only"),
     "r3-check-silent": Told(session=False, script="hang_on_initialize"),
     "r3-newest-silent": Told(NEWEST, script="hang_on_initialize"),
-    "r3-bridge-every-server": Told(BRIDGE, lists=True, second=SecondBackend.SILENT),
+    "r3-agent-without-slash": Told(AGENT, path="/mcp"),
+    "r3-bridge-every-server": Told(BRIDGE, second=SecondBackend.SILENT),
     "r3-http-to-http": Told(),
     "r3-sse-to-http": Told(transport="sse"),
     "r3-http-to-sse": Told(path="/sse"),
     "r3-sse-to-sse": Told(transport="sse", path="/sse"),
     "r3-bridge-to-sse": Told(BRIDGE, path="/sse"),
     "r3-key-bare": Told(bare=True),
+    "r3-own-header-bare": Told(bare=True, header=OWN_HEADER),
+    "r3-own-header-with-scheme": Told(header=OWN_HEADER),
     "r3-redirected": Told(edge=EdgeVariant(slash_redirect=True)),
     "r3-not-redirected": Told(edge=EdgeVariant()),
 }
@@ -85,20 +88,16 @@ async def told_of_the_gateway(stage: Stage) -> None:
     answer = await client.step("connect", deadline=timing.AGENT_START, transport=told.transport, session=told.session)
     if not answer.ok:
         await other_ways(stage, told.path)
-    elif told.lists:
-        await client.step("list", deadline=timing.AGENT_START)
     elif told.listens:
         await stage.wait(LISTENS, "the agent is connected and asks nothing; it listens")
 
 
 def _headers(told: Told, given: Mapping[str, str]) -> Mapping[str, str]:
-    if not told.bare:
-        return given
-    return {told.header or name: value.rpartition(" ")[2] for name, value in given.items()}
+    return {told.header or name: value.rpartition(" ")[2] if told.bare else value for name, value in given.items()}
 
 
 def _brings(told: Told) -> tuple[str, ...]:
-    also = {"client-list": told.lists, "get-in-session": told.listens, "edge-posts": told.edge is not None}
+    also = {"get-in-session": told.listens, "edge-posts": told.edge is not None}
     return ("client-connect", *(name for name, brought in also.items() if brought))
 
 
@@ -108,7 +107,7 @@ for _name, _told in TOLD.items():
         name=_name,
         kind=ScenarioKind.DESTRUCTIVE,
         brings=_brings(_told),
-        seconds=2 * timing.AGENT_START,
+        seconds=timing.AGENT_START + LISTENS,
         client=_told.client,
         witness_script=_told.script,
         late_backend=_told.dead,
