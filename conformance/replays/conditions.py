@@ -20,7 +20,7 @@ class Tried:
     """What was seen under a condition.
 
     outcome: what the client said. seconds: how long it took. slowest: which of its requests took the longest, and how
-    its GET fared. reproduced: whether it said what the write-up quotes.
+    its first GET fared. reproduced: whether it said what the write-up quotes.
     """
 
     condition: str
@@ -74,7 +74,8 @@ def _slowest(transcript: Transcript, step: StepSeen) -> str:
         if waits.get(item.id, 0.0) == max(waits.values(), default=-1.0)
     ][:1]
     for get in [item for item in made if item.method == "GET"][:1]:
-        waited = (get.t_response if get.t_response is not None else step.end) - get.t
+        ended = get.t_end if get.t_end is not None else step.end
+        waited = (get.t_response if get.t_response is not None else ended) - get.t
         said.append(f"GET had {'its' if get.t_response is not None else 'no'} headers in {waited:.1f} s")
     return ", ".join(said) or "it asked nothing"
 
