@@ -152,7 +152,7 @@ async def several_streams(stage: Stage) -> None:
     suite=SUITE,
     kind=ScenarioKind.EXCLUSIVE,
     brings=("get-reopened", "unknown-event-id"),
-    seconds=0.5,
+    seconds=SETTLE,
     needs_witness=True,
 )
 async def get_reopened(stage: Stage) -> None:
@@ -162,6 +162,7 @@ async def get_reopened(stage: Stage) -> None:
     await client.post(_call(client, tool, stage.nonce(), seconds=0.05, steps=1))
     async with client.listen() as stream:
         stage.step("get.opened", status=stream.status)
+    await stage.wait(SETTLE, "the gateway has noticed that its client closed the stream")
     for pause in (0.0, *REOPENING):
         await asyncio.sleep(pause)
         async with client.listen() as again:
@@ -169,6 +170,6 @@ async def get_reopened(stage: Stage) -> None:
         if again.status != 409:
             break
     async with client.listen({"Last-Event-ID": f"unknown-{secrets.token_hex(4)}"}, deadline=timing.HEADERS_PROMPT):
-        await stage.wait(0.5, "whatever is replayed for an unknown event id arrives")
+        await stage.wait(SETTLE, "whatever is replayed for an unknown event id arrives")
     await client.request("tools/list", {})
     await client.delete()
