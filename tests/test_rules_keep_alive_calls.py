@@ -47,6 +47,18 @@ def test_a_late_answer_to_ping_fails_unless_the_harness_was_late() -> None:
     assert isinstance(verdict("MGC404", story), Inconclusive)
 
 
+def test_a_late_answer_to_ping_is_nobodys_where_all_answers_are_late() -> None:
+    def listed(answer: Any) -> Story:
+        story = pinged(answer, after=timing.PING_PROMPT + 1)
+        story.exchange(
+            request=request("tools/list", 8), session="s-1", sse=[result(8, tools=[])], after=timing.PING_PROMPT + 2
+        )
+        return story
+
+    assert isinstance(verdict("MGC404", listed(result(7))), Inconclusive)
+    assert failure("MGC404", listed(error(7, -32601)))[0] is Hop.GATEWAY
+
+
 def test_a_ping_that_the_backend_refuses_is_charged_to_it() -> None:
     assert failure("MGC404", pinged(error(7, -32601), behind=error(3, -32601)))[0] is Hop.BACKEND
     assert failure("MGC404", pinged(error(7, -32601), behind=result(3)))[0] is Hop.GATEWAY

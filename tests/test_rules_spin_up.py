@@ -144,6 +144,16 @@ def test_501_an_engine_that_refuses_is_not_the_gateways_fault() -> None:
     assert failure("MGC501", used(story, listed=())) == (Hop.RUNTIME, "docker-socket-unusable")
 
 
+@pytest.mark.parametrize(("spin_up", "decided"), [("works", False), ("command-missing", True)])
+def test_501_an_engine_that_fails_of_its_own_decides_nothing(spin_up: str, decided: bool) -> None:
+    story = gateway()
+    container(story, start=None)
+    message = {"message": "failed to create endpoint on network bridge"}
+    story.exchange(engine=True, target="/v1.41/containers/c-1/start", status=500, response=message, t=10.3)
+    found = verdict("MGC501", used(story, listed=()), spin_up=spin_up)
+    assert isinstance(found, Fail if decided else Inconclusive)
+
+
 def test_501_created_and_never_started_is_a_failure() -> None:
     story = gateway()
     container(story, start=None)

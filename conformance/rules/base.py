@@ -6,7 +6,7 @@ A rule only judges. It is a pure function of its named inputs; it cannot touch t
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import inf
@@ -29,6 +29,7 @@ DOCSTRING_HEADINGS: Final = (
 )
 
 TOO_MANY_REQUESTS: Final = 429
+_SERVER_ERROR: Final = 500
 """A refusal for the rate of requests (RFC 6585 section 4)."""
 
 
@@ -216,7 +217,29 @@ def _undecided(through: Transcript, verdict: Verdict) -> str:
         return "the gateway limited the rate of requests (429); raise its limit or drive it alone"
     if isinstance(verdict, Fail) and _backend_starts(through, verdict):
         return "the backend had not answered the gateway's initialize yet; its start is too slow to judge by"
+    if isinstance(verdict, Fail):
+        return _engine_failed(through)
     return ""
+
+
+_NOTHING_WRONG: Final = ("works", "engine-read-only")
+"""Containers that a gateway starts where nothing is wrong with them: no answer of the engine's is our doing."""
+
+
+def _engine_failed(through: Transcript) -> str:
+    """Return that the container engine itself failed what a gateway asked of it; empty when it did not.
+
+    A status of 500 and more is the engine's own trouble (Engine API, ErrorResponse): no network left, no disk.
+    """
+    if through.header.get("spin_up") not in _NOTHING_WRONG:
+        return ""
+    failed = next((item for item in through.engine if (item.status or 0) >= _SERVER_ERROR), None)
+    if failed is None:
+        return ""
+    said = str(failed.body.get("message", ""))[:160] if isinstance(failed.body, Mapping) else ""
+    return (
+        f"the container engine failed ({failed.method} {failed.target}: {failed.status} {said}); mend it, run it again"
+    )
 
 
 def _backend_starts(through: Transcript, verdict: Fail) -> bool:

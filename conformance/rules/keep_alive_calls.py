@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from conformance import timing
 from conformance.evidence.events import Hop
@@ -21,6 +22,9 @@ from conformance.rules.keep_alive_evidence import (
     waited,
 )
 from conformance.rules.verdicts import Inconclusive, NotApplicable, Pass, Verdict
+
+_AT_ONCE: Final = frozenset({"initialize", "tools/list"})
+"""Requests that a gateway answers as fast as it can: where these take seconds, the machine or the gateway is slow."""
 
 
 def _pings(transcript: Transcript) -> tuple[Exchange, ...]:
@@ -69,7 +73,7 @@ def ping_is_answered(inputs: Inputs) -> Verdict:
     Why it matters: clients ping to learn whether the server lives; an error or silence makes them drop a good session.
     A failing exchange: {"id": 7, "method": "ping"} → {"id": 7, "error": {"code": -32601}}
     A conforming exchange: {"id": 7, "method": "ping"} → {"id": 7, "result": {}}
-    Known gaps: pings of the server's side are not judged here.
+    Known gaps: pings of the server's side are not judged here; nor are late ones of a gateway that is late throughout.
     """
     through = inputs.through
     for ping in _pings(through):
@@ -79,6 +83,8 @@ def ping_is_answered(inputs: Inputs) -> Verdict:
         late = Silence(ping.t, _answer_or_end(through, ping))
         if late.seconds > timing.PING_PROMPT and (unsure := lagged(through, late, timing.PING_PROMPT)):
             return unsure
+        if not _wrong(ping) and (slow := _as_slow(through, ping)) is not None:
+            return Inconclusive(f"{trouble}, and {slow.rpc_method} of that client took as long: all is slow here")
         return fail(
             f"an empty result within {timing.PING_PROMPT:.0f} s",
             trouble,
@@ -89,17 +95,30 @@ def ping_is_answered(inputs: Inputs) -> Verdict:
     return Pass(f"{len(answered)} ping(s), the slowest answered after {max(answered):.3f} s", _pings(through)[0].events)
 
 
+def _as_slow(transcript: Transcript, ping: Exchange) -> Exchange | None:
+    """Return a handshake or a list of the same client that was answered as late as a ping must not be; None if none."""
+    beside = (item for item in transcript.client() if item.tap == ping.tap and item.rpc_method in _AT_ONCE)
+    slow = (item for item in beside if item.answer() is not None)
+    return next((item for item in slow if _answer_or_end(transcript, item) - item.t > timing.PING_PROMPT), None)
+
+
 def _ping_trouble(transcript: Transcript, ping: Exchange) -> str:
-    """Return what is wrong with the answer to a ping, empty when nothing is."""
+    """Return what is wrong with the answer to a ping, or its coming, empty when nothing is."""
+    took = _answer_or_end(transcript, ping) - ping.t
+    if ping.answer() is None:
+        return f"no answer in {took:.1f} s, HTTP status {ping.status}"
+    return _wrong(ping) or (f"it was answered after {took:.1f} s" if took > timing.PING_PROMPT else "")
+
+
+def _wrong(ping: Exchange) -> str:
+    """Return what a ping was answered with that is no empty result, empty when it was one."""
     answer = ping.answer()
     if answer is None:
-        return f"no answer in {_answer_or_end(transcript, ping) - ping.t:.1f} s, HTTP status {ping.status}"
+        return "nothing"
     if answer.result is None:
         return f"it was answered with the error {(answer.error or {}).get('code')}"
-    if set(answer.result) - {"_meta"}:
-        return f"its result has {', '.join(sorted(set(answer.result) - {'_meta'}))}"
-    took = answer.t - ping.t
-    return f"it was answered after {took:.1f} s" if took > timing.PING_PROMPT else ""
+    members = sorted(set(answer.result) - {"_meta"})
+    return f"its result has {', '.join(members)}" if members else ""
 
 
 @rule(
