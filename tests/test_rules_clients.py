@@ -260,6 +260,15 @@ def test_404_after_a_restart_is_the_sign_to_begin_anew(status: int, charged: Hop
     assert (found.charged_to, found.symptom) == (charged, symptom)
 
 
+@pytest.mark.parametrize(("same", "kind"), [(True, Fail), (False, NotExercised)])
+def test_a_key_that_is_gone_with_a_restarts_state_shows_nothing(same: bool, kind: type[Verdict]) -> None:
+    story = connected()
+    story.stimulus("gateway.restarted", same_credentials=same)
+    story.called(step="restart", status=401, sse=None, body="Unauthorized")
+    story.said("restart", ok=False, detail="Error")
+    assert isinstance(verdict("restart", story), kind)
+
+
 def test_each_restart_of_a_rolling_one_counts() -> None:
     story = connected()
     for number, status in ((1, 200), (2, 404)):

@@ -68,6 +68,14 @@ def test_741_the_backend_was_done() -> None:
     assert isinstance(verdict("MGC741", to_the_end(story)), Inconclusive)
 
 
+def test_741_a_call_that_a_busy_gateway_sends_after_its_cancel_was_soon_done() -> None:
+    story = opened()
+    story.exchange(session="s-1", request=call("n-1", "c-1"), t=10.0, sse=[answer("n-1", "c-1")], after=9.0)
+    cancel(story, "c-1", 10.5)
+    story.exchange(backend=True, session="b-1", request=call("n-1", 7), t=18.0, sse=[answer("n-1", 7)], after=0.3)
+    assert isinstance(verdict("MGC741", to_the_end(story)), Inconclusive)
+
+
 def test_741_the_harness_lagged() -> None:
     story = given_up(stopped=None)
     story.lag(8.0, t=12.0)

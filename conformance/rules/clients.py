@@ -28,7 +28,7 @@ from conformance.rules.clients_evidence import (
     steps,
 )
 from conformance.rules.initialize_ordering_evidence import asked_of_backends
-from conformance.rules.verdicts import Fail, Inconclusive, Pass, Verdict
+from conformance.rules.verdicts import Fail, Inconclusive, NotExercised, Pass, Verdict
 
 TURNED_AWAY: Final = "client-turned-away"
 STALE: Final = "stale-session-after-restart"
@@ -65,6 +65,7 @@ def _lost(whose: Blame) -> str:
     return WRONG_STATUS if any(item.status in _REFUSED for item in whose.exchanges) else STALE
 
 
+_KEY_REFUSED: Final = frozenset({401, 403})
 _REFUSED: Final = frozenset(range(400, 500)) - {404}
 """Statuses that blame the request, where 404 would say that the session is gone."""
 
@@ -334,7 +335,10 @@ def real_client_survives_restart(inputs: Inputs) -> Verdict:
     tried = rounds[served.index(None)]
     blamed = [(step, blame(inputs, step, lost=True)) for step in tried]
     step, whose = next(((s, b) for s, b in blamed if b.hop is not Hop.CLIENT), blamed[-1])
-    told = any(item.status == 404 for s in tried for item in during(inputs.through, s))
+    statuses = {item.status for s in tried for item in during(inputs.through, s)}
+    if statuses & _KEY_REFUSED and _credentials_anew(inputs.through):
+        return NotExercised("a restart after which the client's credentials still hold: this one made others")
+    told = 404 in statuses
     if whose.hop is Hop.CLIENT:
         symptom = STALE if told else STUMBLES
         why = "404 told it that its session is gone, and it did not begin a new one" if told else whose.why
@@ -348,6 +352,11 @@ def real_client_survives_restart(inputs: Inputs) -> Verdict:
         charged_to=whose.hop,
         symptom=symptom,
     )
+
+
+def _credentials_anew(transcript: Transcript) -> bool:
+    """Whether a restart began a gateway without the users and keys that it had given out before."""
+    return any(not event.data["same_credentials"] for event in transcript.stimuli("gateway.restarted"))
 
 
 def _by_restart(transcript: Transcript) -> list[list[StepSeen]]:

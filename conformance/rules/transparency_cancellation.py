@@ -92,7 +92,7 @@ def cancel_is_passed_on(inputs: Inputs) -> Verdict:
             continue
         answered = item.answered
         until = min(answered.t if answered is not None else through.end, through.end)
-        if until - item.cancel.t < timing.CANCEL_PROMPT:
+        if until - max(item.cancel.t, item.link.backend.t) < timing.CANCEL_PROMPT:
             continue  # the backend was done: a gateway that knows it has nothing to say
         if lagged(through, item.cancel.t, until):
             return Inconclusive("the harness itself lagged while the backend was to hear of the cancel")

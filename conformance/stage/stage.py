@@ -263,12 +263,18 @@ class Stage:
             await self.instance.second.stop()
 
     async def restart_gateway(self) -> None:
-        """Stop the gateway in order and start it again with the same configuration."""
+        """Stop the gateway in order and start it again with the same configuration.
+
+        What it keeps beside that is gone in a new container; credentials that it gave out are then made anew.
+        """
         if self.instance.gateway is not None:
+            before = (self.instance.headers, self.instance.other_headers)
             self.step("gateway.stop")
             await self.instance.gateway.stop()
             self.step("gateway.start")
             await self.instance.start_gateway()
+            after = (self.instance.headers, self.instance.other_headers)
+            self.step("gateway.restarted", same_credentials=after == before)
 
     async def kill_gateway(self) -> None:
         """SIGKILL the gateway."""
