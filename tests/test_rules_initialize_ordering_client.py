@@ -8,7 +8,7 @@ import pytest
 
 from conformance.evidence.events import Hop
 from conformance.rules.verdicts import Fail, Inconclusive, NotApplicable, NotExercised, Pass
-from tests.evidence_builder import RESULT, Story, notification, request, result
+from tests.evidence_builder import RESULT, Story, error, notification, request, result
 from tests.initialize_stories import verdict
 
 ASKED = request(
@@ -86,6 +86,13 @@ def test_104_a_get_first() -> None:
     found = verdict("MGC104", opened(story).transcript())
     assert isinstance(found, Fail)
     assert "GET came first" in found.observed
+
+
+def test_104_a_get_after_a_refused_initialize_looks_for_the_old_transport() -> None:
+    story = Story()
+    story.exchange(backend=True, request=request("initialize", 1), status=400, response=error(1), conn=5)
+    story.exchange(backend=True, method="GET", status=400, conn=6)
+    assert isinstance(verdict("MGC104", opened(story).transcript()), Pass)
 
 
 def test_104_without_session_ids_nothing_is_tied_together() -> None:

@@ -59,6 +59,14 @@ def opening(session: BackendSession) -> Message | Exchange | None:
     return first if first is not None and first.method == "GET" else None
 
 
+def _looks_for_the_old_transport(transcript: Transcript, early: Message | Exchange) -> bool:
+    """Whether a GET in no session follows an initialize that the same backend refused with a 4xx status."""
+    if isinstance(early, Message) or early.session is not None:
+        return False
+    tried = (item for item in transcript.backend if item.tap == early.tap and item.rpc_method == "initialize")
+    return any(item.t < early.t and 400 <= (item.status or 0) < 500 for item in tried)
+
+
 @rule(
     id="MGC104",
     title="initialize comes first on every backend session",
@@ -72,7 +80,8 @@ def opening(session: BackendSession) -> Message | Exchange | None:
 def initialize_comes_first(inputs: Inputs) -> Verdict:
     """Judge the first message of each session that the gateway opens.
 
-    What it checks: it is initialize; pings and a probe for a modern server may precede it, a GET may not.
+    What it checks: it is initialize; pings and a probe for a modern server may precede it, a GET may not, unless an
+    initialize was refused just before: that is how HTTP+SSE is looked for (transports, Backwards Compatibility).
     Why it matters: servers refuse whatever comes earlier, and the backend is then shown as broken.
     A failing exchange: gateway → backend POST tools/list, without a session id, then POST initialize
     A conforming exchange: gateway → backend POST initialize
@@ -86,7 +95,7 @@ def initialize_comes_first(inputs: Inputs) -> Verdict:
     ]
     for session in judged:
         early = opening(session)
-        if early is None:
+        if early is None or _looks_for_the_old_transport(inputs.through, early):
             continue
         if disordered(inputs.through):
             return Inconclusive(_A_CLIENTS_DISORDER)
