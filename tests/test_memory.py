@@ -44,6 +44,23 @@ def test_a_heavy_one_is_not_overtaken_for_ever():
     assert alive(300, 200, 300, 100, 100)[1] == {1}
 
 
+def test_the_lowest_rank_is_served_first():
+    async def drive() -> list[int]:
+        budget, served = MemoryBudget(100), list[int]()
+
+        async def instance(rank: int) -> None:
+            async with budget.take(100, rank):
+                served.append(rank)
+
+        async with asyncio.TaskGroup() as tasks, budget.take(100):
+            for rank in (3, 1, 2):
+                tasks.create_task(instance(rank))
+            await asyncio.sleep(0)
+        return served
+
+    assert asyncio.run(asyncio.wait_for(drive(), 5)) == [1, 2, 3]
+
+
 def test_what_a_cancelled_one_held_is_given_back():
     async def drive() -> None:
         budget = MemoryBudget(100)

@@ -91,8 +91,8 @@ class Engine:
         async with asyncio.TaskGroup() as tasks:
             if attached:
                 tasks.create_task(self._attached(attached, backends.get(attached[0].backend)))
-            for lane in lanes(self._startable(), self.targets):
-                tasks.create_task(self.lane(lane, backends[lane[0].backend]))
+            for rank, lane in enumerate(lanes(self._startable(), self.targets)):
+                tasks.create_task(self.lane(lane, backends[lane[0].backend], rank))
         if self.watch is not None:
             await self.watch.stop()
         self.say("driven")
@@ -214,25 +214,25 @@ class Engine:
             return f"{trouble}nothing arrived at {witness}: point the gateway's upstream there."
         return trouble and f"{trouble}the gateway does speak to {witness}: see what it makes of the tool echo there."
 
-    async def lane(self, cells: list[Cell], backend: BackendManifest | None) -> None:
-        """Drive cells that share an instance: all at once when idle, else one after another."""
+    async def lane(self, cells: list[Cell], backend: BackendManifest | None, rank: int) -> None:
+        """Drive cells that share an instance: all at once when idle, else one after another. rank: among the lanes."""
         kind = scenarios()[cells[0].scenario].kind
         if kind is ScenarioKind.IDLE:
-            await self.on_instance(cells, backend)
+            await self.on_instance(cells, backend, rank)
             return
         async with self.harming[cells[0].target] if kind is ScenarioKind.DESTRUCTIVE else contextlib.nullcontext():
             left = list(cells)
             while left:
-                left = await self.on_instance(left, backend)
+                left = await self.on_instance(left, backend, rank)
 
-    async def on_instance(self, cells: list[Cell], backend: BackendManifest | None) -> list[Cell]:
+    async def on_instance(self, cells: list[Cell], backend: BackendManifest | None, rank: int) -> list[Cell]:
         """Start an instance and drive cells on it; return those left when the instance stopped being healthy."""
         scenario = scenarios()[cells[0].scenario]
         if scenario.spin_up is not None and self.runtime.name == "process":
             for cell in cells:
                 self.not_exercised(cell, "containers that the gateway starts: the process runtime starts none")
             return []
-        async with self.memory.take(self._memory_mb(cells[0])):
+        async with self.memory.take(self._memory_mb(cells[0]), rank):
             instance = await self.started(cells, backend)
             if instance is None:
                 return []

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import heapq
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Final
 
 import psutil
@@ -26,27 +28,42 @@ def budget_mb() -> int:
 
 @dataclass(slots=True)
 class MemoryBudget:
-    """Memory that instances take and give back, in MB. Whoever asks first is served first, so nobody waits for ever."""
+    """Memory that instances take and give back, in MB. The lowest rank is served first, of equal ones who asked first.
+
+    What fits does not overtake: else a heavy instance would wait for as long as light ones come.
+    """
 
     total: int = field(default_factory=budget_mb)
     free: int = field(init=False)
-    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _given_back: asyncio.Condition = field(default_factory=asyncio.Condition)
+    _waiting: list[tuple[int, int]] = field(default_factory=list)
+    """A heap: rank and number of each who waits."""
+    _numbers: Iterator[int] = field(default_factory=count)
+    _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     def __post_init__(self) -> None:
         self.free = self.total
 
     @asynccontextmanager
-    async def take(self, megabytes: int) -> AsyncIterator[None]:
+    async def take(self, megabytes: int, rank: int = 0) -> AsyncIterator[None]:
         """Wait until there is room, and hold it within. What needs more than there is in all lives alone."""
         wanted = min(megabytes, self.total)
-        async with self._turn, self._given_back:
-            await self._given_back.wait_for(lambda: self.free >= wanted)
-            self.free -= wanted
+        place = (rank, next(self._numbers))
+        heapq.heappush(self._waiting, place)
+        held = False
         try:
+            async with self._changed:
+                await self._changed.wait_for(lambda: self._waiting[0] == place and self.free >= wanted)
+                heapq.heappop(self._waiting)
+                self.free -= wanted
+                held = True
+                self._changed.notify_all()  # the next in turn may fit beside this one
             yield
         finally:
             # Not awaited through a lock: given back at once, also while a cancelled task unwinds.
-            self.free += wanted
-            async with self._given_back:
-                self._given_back.notify_all()
+            if held:
+                self.free += wanted
+            else:
+                self._waiting.remove(place)
+                heapq.heapify(self._waiting)
+            async with self._changed:
+                self._changed.notify_all()
