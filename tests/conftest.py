@@ -1,12 +1,18 @@
-"""What the harness's own tests share: how they treat a missing container engine."""
+"""What the harness's own tests share: the signals that they and what they start heed, and a missing container engine."""
 
 from __future__ import annotations
 
 import os
+import signal
 from functools import cache
 
 import docker
 import pytest
+
+# A shell without job control starts what runs in the background with SIGINT ignored, and all that tests start would
+# inherit that. What this process handles is as usual again for its children.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @cache
