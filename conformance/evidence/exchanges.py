@@ -130,6 +130,10 @@ class Exchange:
         """The session this exchange belongs to: the id sent, or the one issued with the answer to initialize."""
         return self.headers.get("mcp-session-id") or self.response_headers.get("mcp-session-id")
 
+    def ended(self, otherwise: float) -> float:
+        """When it ended, in seconds; `otherwise` where the recording does not show that it did."""
+        return self.t_end if self.t_end is not None else otherwise
+
     @property
     def asked_at(self) -> float:
         """When the request was sent, in seconds: its last byte, else its head."""

@@ -132,7 +132,7 @@ class Transcript:
 
     def end_of(self, exchange: Exchange) -> float:
         """Return when an exchange was over, at the latest with the evidence, in seconds."""
-        return exchange.t_end if exchange.t_end is not None else self.end
+        return exchange.ended(self.end)
 
     def over_for_client(self, exchange: Exchange) -> float:
         """Return when an exchange was over for its client, in seconds: it left, the response or the recording ended."""

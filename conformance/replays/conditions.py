@@ -74,8 +74,7 @@ def _slowest(transcript: Transcript, step: StepSeen) -> str:
         if waits.get(item.id, 0.0) == max(waits.values(), default=-1.0)
     ][:1]
     for get in [item for item in made if item.method == "GET"][:1]:
-        ended = get.t_end if get.t_end is not None else step.end
-        waited = (get.t_response if get.t_response is not None else ended) - get.t
+        waited = (get.t_response if get.t_response is not None else get.ended(step.end)) - get.t
         said.append(f"GET had {'its' if get.t_response is not None else 'no'} headers in {waited:.1f} s")
     return ", ".join(said) or "it asked nothing"
 

@@ -15,6 +15,7 @@ from conformance import timing
 from conformance.evidence.events import Hop
 from conformance.evidence.redact import facts
 from conformance.evidence.transcript import Exchange, Transcript
+from conformance.rules.answers import without_result
 from conformance.rules.base import Inputs
 from conformance.rules.clients_evidence import Blame, StepSeen, blame, during, steps
 from conformance.rules.initialize_ordering_evidence import DISCOVER, said
@@ -97,7 +98,7 @@ def transports_differ(transcript: Transcript, made: Sequence[Exchange]) -> tuple
     opened = [item for item in made if item.method == "GET" and not item.session]
     if posted or not opened or _names_endpoint(opened[0]):
         return ()
-    served = [i for i in at if i.rpc_method == "initialize" and i.target == opened[0].target and _has_result(i)]
+    served = [i for i in at if i.rpc_method == "initialize" and i.target == opened[0].target and not without_result(i)]
     return (served[0], opened[0]) if served else ()
 
 
@@ -193,7 +194,7 @@ def _is_unanswered(item: Exchange) -> bool:
 
 
 def _waited(item: Exchange, step: StepSeen) -> float:
-    return (item.t_end if item.t_end is not None else step.end) - item.t
+    return item.ended(step.end) - item.t
 
 
 def _before(made: Sequence[Exchange], item: Exchange) -> str:
@@ -214,14 +215,9 @@ def _before(made: Sequence[Exchange], item: Exchange) -> str:
 
 def _silent_behind(transcript: Transcript, item: Exchange, end: float) -> list[Exchange]:
     """Return what backends were asked by then and left unanswered for as long as the client was kept waiting."""
-    until = item.t_end if item.t_end is not None else end
+    until = item.ended(end)
     return [
         behind
         for behind in transcript.backend
         if _is_unanswered(behind) and behind.t <= until and (behind.t_end is None or behind.t_end >= item.t)
     ]
-
-
-def _has_result(item: Exchange) -> bool:
-    answer = item.answer()
-    return answer is not None and answer.result is not None

@@ -127,7 +127,7 @@ def fault(item: Exchange, end: float, *, lost: bool = False) -> str:
 
 def _silence(item: Exchange, end: float) -> str:
     """Say that no response came, unless the client itself left before one had to."""
-    until = item.t_end if item.t_end is not None else end
+    until = item.ended(end)
     if item.how == "abandoned" and until - item.t < timing.ANSWER:
         return ""
     how = {"rst": "was reset", "fin": "was closed without a response"}.get(item.how, "had no response")

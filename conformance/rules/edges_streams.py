@@ -305,7 +305,7 @@ def quiet_call_is_answered(inputs: Inputs) -> Verdict:
         front, back = item.front, item.back
         assert back is not None
         answer = back.answer()
-        ended = front.t_end if front.t_end is not None else through.over_for_client(front)
+        ended = front.ended(through.over_for_client(front))
         if front.answer() is not None or (answer is not None and answer.t <= ended) or _ended_first(through, item):
             continue
         how = f"answered {front.status} itself" if back.status is None and front.status else "ended the response"

@@ -125,7 +125,7 @@ def _not_resumed(inputs: Inputs, left: Exchange, what: str) -> Fail | Inconclusi
         return None
     if backs:
         return fail(wanted, f"its GET names the older {backs[0].headers.get(LAST_EVENT_ID)!r}", left, backs[0])
-    ended = left.t_end if left.t_end is not None else left.t
+    ended = left.ended(left.t)
     asked = retry_of(left)
     due = ended + (timing.RECONNECT if asked is None else asked) + timing.RECONNECTED
     gave_up = [item for item in inputs.through.client() if item.t <= ended and _answered_within(item, ended, due)]

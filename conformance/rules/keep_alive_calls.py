@@ -160,7 +160,7 @@ def _ended_by_backend(transcript: Transcript, exchange: Exchange | None, by: flo
     """Whether the backend ended its response by itself before time `by`: not after the gateway had given it up."""
     if exchange is None or exchange.how not in ("complete", "fin", "rst"):
         return False
-    ended = exchange.t_end if exchange.t_end is not None else by
+    ended = exchange.ended(by)
     given_up = any(
         message.direction == "up" and message.method == "notifications/cancelled" and exchange.t <= message.t <= by
         for message in transcript.backend_messages

@@ -243,7 +243,7 @@ def backend_session_ends_with_the_clients(inputs: Inputs) -> Verdict:
         return NO_BACKEND_SESSIONS
     found = by_session(through)
     ended = [item for item in deletes(through) if accepted(item) and found.get(client_session(item))]
-    watched = [item for item in ended if through.end - _end(item) >= timing.SESSION_END]
+    watched = [item for item in ended if through.end - item.ended(item.t) >= timing.SESSION_END]
     if not watched:
         return _unwatched(through, ended)
     for item in watched:
@@ -251,8 +251,8 @@ def backend_session_ends_with_the_clients(inputs: Inputs) -> Verdict:
         others = {call.backend for session, calls in found.items() if session != client_session(item) for call in calls}
         if own & others:
             return NotApplicable("the backend session is shared with another client's, so it must go on")
-        left = [backend for backend in own if _left_over(through, backend, _end(item) + timing.SESSION_END)]
-        if left and through.lag(_end(item), through.end) > timing.SESSION_END * timing.LAG_SHARE:
+        left = [backend for backend in own if _left_over(through, backend, item.ended(item.t) + timing.SESSION_END)]
+        if left and through.lag(item.ended(item.t), through.end) > timing.SESSION_END * timing.LAG_SHARE:
             return Inconclusive("the harness itself lagged while the end of the backend session was awaited")
         if left:
             return fail(
@@ -264,10 +264,6 @@ def backend_session_ends_with_the_clients(inputs: Inputs) -> Verdict:
                 symptom="session-leak",
             )
     return Pass("the backend session ended with the client's", watched[0].events)
-
-
-def _end(item: Exchange) -> float:
-    return item.t_end if item.t_end is not None else item.t
 
 
 def _left_over(transcript: Transcript, backend: BackendKey, until: float) -> bool:
