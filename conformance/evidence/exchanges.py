@@ -194,6 +194,13 @@ class Exchange:
         return None
 
 
+def progress_token(request: JSON) -> JSON:
+    """Return the progress token in a request's `_meta`, None where it asks for no progress."""
+    params = request.get("params") if isinstance(request, Mapping) else None
+    meta = params.get("_meta") if isinstance(params, Mapping) else None
+    return meta.get("progressToken") if isinstance(meta, Mapping) else None
+
+
 @dataclass(frozen=True, slots=True)
 class StdioProcess:
     """One run of a stdio backend, or of a client that an application speaks stdio to: its frames in order and its end.

@@ -7,11 +7,11 @@ charged to the client, and does not fail the gateway.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping
 from typing import Final
 
 from conformance import timing
-from conformance.evidence.events import JSON, Hop
+from conformance.evidence.events import Hop
+from conformance.evidence.exchanges import progress_token
 from conformance.evidence.transcript import Exchange, Message, Transcript
 from conformance.rules.base import Inputs, Level, Side, fail, rule
 from conformance.rules.clients_connecting import HANG, ONE_BAD, OTHER_SPELLING, OTHER_TRANSPORT, cause
@@ -238,7 +238,7 @@ def _without_progress(inputs: Inputs, step: StepSeen) -> Verdict:
     """Say who lost the reports: between the backend and the client each hop shows what passed it."""
     through = inputs.through
     calls = [item for item in during(through, step) if item.rpc_method == "tools/call"]
-    tokens = [_token(item.request.get("params") or {}) for item in calls]
+    tokens = [progress_token(item.request) for item in calls]
     came = [m.params.get("progressToken") for m in through.client_messages(step.client.partition(":")[2]) if _report(m)]
     behind = [m for m in through.backend_messages if step.start <= m.t <= step.end]
     sent = [m for m in behind if _report(m)]
@@ -251,7 +251,7 @@ def _without_progress(inputs: Inputs, step: StepSeen) -> Verdict:
         return Inconclusive("no report came, and whether the backend sent any was not recorded")
     elif sent:
         whose, why = Hop.GATEWAY, f"the backend sent {len(sent)}, and none came under the client's token"
-    elif not any(_token(m.params) is not None for m in asked):
+    elif not any(progress_token(m.payload) is not None for m in asked):
         whose, why = Hop.GATEWAY, "the gateway asked the backend for none"
     else:
         whose, why = Hop.BACKEND, "the backend sent none"
@@ -263,10 +263,6 @@ def _without_progress(inputs: Inputs, step: StepSeen) -> Verdict:
         charged_to=whose,
         symptom=STUMBLES if whose is Hop.CLIENT else NOT_RELAYED,
     )
-
-
-def _token(params: Mapping[str, JSON]) -> JSON:
-    return (params.get("_meta") or {}).get("progressToken")
 
 
 def _report(message: Message) -> bool:

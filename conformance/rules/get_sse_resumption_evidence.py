@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from conformance.evidence.events import JSON
+from conformance.evidence.exchanges import progress_token
 from conformance.evidence.transcript import Beat, Exchange, Message, Transcript
 from conformance.rules.base import Precondition
 from conformance.rules.get_sse_evidence import first_gets, open_streams
@@ -106,7 +107,7 @@ def owner(transcript: Transcript, tap: str, message: Message) -> Exchange | None
             continue
         if message.is_response and item.rpc_method and item.request["id"] == message.id:
             return item
-        if token is not None and _token(item) == token:
+        if token is not None and progress_token(item.request) == token:
             return item
     return None
 
@@ -114,12 +115,6 @@ def owner(transcript: Transcript, tap: str, message: Message) -> Exchange | None
 def carries(payload: JSON) -> Callable[[Exchange], bool]:
     """Return whether an exchange brought a message with that payload, as a question to ask of exchanges."""
     return lambda exchange: any(message.payload == payload for message in exchange.messages())
-
-
-def _token(exchange: Exchange) -> JSON:
-    params = exchange.request.get("params") if isinstance(exchange.request, Mapping) else None
-    meta = params.get("_meta") if isinstance(params, Mapping) else None
-    return meta.get("progressToken") if isinstance(meta, Mapping) else None
 
 
 def left_calls(transcript: Transcript) -> tuple[Exchange, ...]:

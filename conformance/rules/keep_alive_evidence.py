@@ -9,6 +9,7 @@ from typing import Final
 
 from conformance import timing
 from conformance.evidence.events import Kind
+from conformance.evidence.exchanges import progress_token
 from conformance.evidence.links import Link, links, nonce_of
 from conformance.evidence.transcript import BackendSession, Exchange, Message, Transcript
 from conformance.rules.preconditions import session_gets
@@ -152,18 +153,12 @@ def backend_answer(transcript: Transcript, link: Link) -> Message | None:
 
 def asked_progress(exchange: Exchange) -> object:
     """Return the progress token that a call carried, None when it asked for no progress."""
-    params = exchange.request.get("params") if isinstance(exchange.request, dict) else None
-    return _token(params)
-
-
-def _token(params: object) -> object:
-    meta = params.get("_meta") if isinstance(params, dict) else None
-    return meta.get("progressToken") if isinstance(meta, dict) else None
+    return progress_token(exchange.request)
 
 
 def backend_progress(transcript: Transcript, link: Link) -> tuple[Message, ...] | None:
     """Return the progress that the backend reported for the linked call; None when the gateway asked it for none."""
-    token = _token(link.backend.params)
+    token = progress_token(link.backend.payload)
     session = backend_session(transcript, link)
     if token is None or session is None:
         return None

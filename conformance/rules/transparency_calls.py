@@ -10,6 +10,7 @@ from itertools import combinations, pairwise
 
 from conformance import timing
 from conformance.evidence.events import JSON, Hop
+from conformance.evidence.exchanges import progress_token
 from conformance.evidence.transcript import Message, Transcript
 from conformance.rules.answers import without_result
 from conformance.rules.base import Inputs, Level, Precondition, Side, charge, fail, rule
@@ -22,7 +23,6 @@ from conformance.rules.transparency_calls_evidence import (
     overlapping,
     reported_for,
     same,
-    token_of,
 )
 from conformance.rules.verdicts import Inconclusive, NotApplicable, NotExercised, Pass, Verdict
 
@@ -80,21 +80,23 @@ def tokens_are_unique(inputs: Inputs) -> Verdict:
     """
     judged: list[int] = []
     for session in inputs.through.backend_sessions:
-        asked = [m for m in session.up() if m.is_request and token_of(m.payload) is not None]
+        asked = [m for m in session.up() if m.is_request and progress_token(m.payload) is not None]
         judged += [message.seq for message in asked]
         for message in asked:
-            if not _is_token(token_of(message.payload)):
+            if not _is_token(progress_token(message.payload)):
                 return fail(
                     "a progress token that is a string or an integer",
-                    f"the gateway gave its backend {token_of(message.payload)!r}",
+                    f"the gateway gave its backend {progress_token(message.payload)!r}",
                     events=(message.seq,),
                 )
         for one, other in combinations(asked, 2):
             answer = session.response_to(one)
-            if same(token_of(one.payload), token_of(other.payload)) and (answer is None or other.t < answer.t):
+            if same(progress_token(one.payload), progress_token(other.payload)) and (
+                answer is None or other.t < answer.t
+            ):
                 return fail(
                     "another progress token for each request under way in a backend session",
-                    f"two had the token {token_of(one.payload)!r}",
+                    f"two had the token {progress_token(one.payload)!r}",
                     events=(one.seq, other.seq),
                 )
     if not judged:
@@ -161,7 +163,7 @@ def token_comes_back(inputs: Inputs) -> Verdict:
 def _given(transcript: Transcript) -> dict[str, list[JSON]]:
     tokens: dict[str, list[JSON]] = {}
     for item in transcript.client():
-        token = token_of(item.request)
+        token = progress_token(item.request)
         if token is not None:
             tokens.setdefault(item.tap, []).append(token)
     return tokens
@@ -170,7 +172,7 @@ def _given(transcript: Transcript) -> dict[str, list[JSON]]:
 def _invented(transcript: Transcript, token: JSON) -> bool:
     """Whether a backend reported under a token that the gateway had not given it in that session."""
     for session in transcript.backend_sessions:
-        known = [token_of(m.payload) for m in session.up()]
+        known = [progress_token(m.payload) for m in session.up()]
         reports = (m for m in session.messages if m.direction == "down" and m.method == PROGRESS)
         if any(same(reported_for(m), token) and not any(same(token, k) for k in known) for m in reports):
             return True

@@ -9,6 +9,7 @@ from typing import Final
 
 from conformance import timing
 from conformance.evidence.events import JSON
+from conformance.evidence.exchanges import progress_token
 from conformance.evidence.links import Link, links
 from conformance.evidence.members import member
 from conformance.evidence.transcript import BackendSession, Exchange, Message, Transcript
@@ -42,7 +43,7 @@ class Call:
     @property
     def token(self) -> JSON:
         """The progress token that the client gave, None when it asked for none."""
-        return token_of(self.client.request)
+        return progress_token(self.client.request)
 
     @property
     def nonce(self) -> str:
@@ -52,7 +53,7 @@ class Call:
     @property
     def given(self) -> JSON:
         """The progress token that the gateway gave to the backend, None when it asked for none."""
-        return token_of(self.link.backend.payload)
+        return progress_token(self.link.backend.payload)
 
     def sent(self) -> tuple[Message, ...]:
         """Return the progress that the backend reported for the call, in order."""
@@ -92,13 +93,6 @@ def calls(transcript: Transcript) -> tuple[Call, ...]:
     )
 
 
-def token_of(request: JSON) -> JSON:
-    """Return the progress token in a request, None when there is none."""
-    params = request.get("params") if isinstance(request, Mapping) else None
-    meta = params.get("_meta") if isinstance(params, Mapping) else None
-    return meta.get("progressToken") if isinstance(meta, Mapping) else None
-
-
 def reported_for(message: Message) -> JSON:
     """Return the token that a progress notification bears."""
     return message.params.get("progressToken")
@@ -117,7 +111,7 @@ def down(transcript: Transcript, tap: str) -> Iterator[Message]:
 
 def overlapping(transcript: Transcript) -> bool:
     """Whether two calls that asked for progress were under way at once."""
-    asked = [(item, item.answer()) for item in transcript.client() if token_of(item.request) is not None]
+    asked = [(item, item.answer()) for item in transcript.client() if progress_token(item.request) is not None]
     return any(
         one.id != other.id and one.t <= other.t and (answer is None or other.t < answer.t)
         for one, answer in asked
