@@ -142,7 +142,7 @@ class Subject(Generic[Step]):
             "control": False,
             "spin_up": "",
             "image": "",
-            "backend_tapped": bool(instance.backend_tap or instance.stdio_collector),
+            "backend_tapped": bool(instance.backend_tap or instance.stdio),
             "client_tapped": True,
             "backend_face": "http",
             "second_backend": "works" if instance.second else "",

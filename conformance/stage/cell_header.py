@@ -46,7 +46,7 @@ def instance_facts(scenario: Scenario, instance: Instance | None) -> dict[str, J
     backend = instance.backend if instance else None
     return {
         "image": instance.engine.image if instance and instance.engine else "",
-        "backend_tapped": bool(instance and (instance.backend_tap or instance.stdio_collector)),
+        "backend_tapped": bool(instance and (instance.backend_tap or instance.stdio)),
         "backend_version": backend.version if backend else "",
         "gateway": describe(instance.gateway) if instance else {},
         "edge": _edge(scenario, instance),

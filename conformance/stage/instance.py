@@ -77,14 +77,14 @@ class Instance:
     other_headers: dict[str, str] = field(default_factory=dict)
     """Those of a second user, empty where the manifest names none."""
     gateway: Running | None = None
-    stdio_collector: str | None = None
+    stdio: TapReading | None = None
+    """The collector of the stdio taps, where the backend speaks stdio."""
     attached: Attached | None = None
     late_registration: bool = False
     """Whether the gateway is told its backend by `register`, and not at its start."""
     healthy: bool = False
     """Whether a sentinel exchange succeeded and nothing was driven since."""
     client_taps: dict[str, str] = field(default_factory=dict)
-    _stdio: TapReading | None = None
     _ended: asyncio.Task[None] | None = None
     _secrets: dict[str, str] = field(default_factory=dict)
     _values: dict[str, str | Sequence[str]] = field(default_factory=dict)
@@ -180,9 +180,8 @@ class Instance:
                 await self.second.start()
             self._values["second_backend_url"] = await self.second.open_tap(f"{self.name}:second", tapped)
         if "stdio" in fronts and "stdio" in backend.offers:
-            self.stdio_collector = f"{self.name}:stdio"
-            collector = await self.taps.open_collector(self.stdio_collector, tapped)
-            self._stdio = of_stdio(self.taps, self.stdio_collector, self.redactor)
+            self.stdio = of_stdio(self.taps, f"{self.name}:stdio", self.redactor)
+            collector = await self.taps.open_collector(self.stdio.tap, tapped)
             command = await self.runtime.stdio_command(
                 backend,
                 script=self.script,
@@ -393,8 +392,8 @@ class Instance:
         found += await self.edge.collect() if self.edge is not None else []
         for side in (self.http, self.second):
             found += await side.collect() if side is not None else []
-        if self._stdio is not None:
-            found += await self._stdio.collect()
+        if self.stdio is not None:
+            found += await self.stdio.collect()
         if self.engine is not None:
             found += await self._tap(self.engine.tap, ENGINE_TAP, Point.ENGINE_TAP)
         return found
@@ -422,7 +421,11 @@ class Instance:
             await self._ended
         if self.network is not None:
             await self.network.stop()
-        own = (*(side.tap for side in sides), self.stdio_collector, self.engine.tap if self.engine else None)
+        own = (
+            *(side.tap for side in sides),
+            self.stdio.tap if self.stdio else None,
+            self.engine.tap if self.engine else None,
+        )
         for tap in [*self.client_taps, *(tap for tap in own if tap)]:
             await self.taps.close_tap(tap)
 

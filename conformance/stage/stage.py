@@ -408,7 +408,7 @@ class Stage:
     def _patience(self) -> float:
         """How long the sentinel exchange may take, in seconds: a backend that the gateway starts has yet to start."""
         backend = self.instance.backend
-        return timing.SENTINEL + (backend.ready.seconds if backend and self.instance.stdio_collector else 0.0)
+        return timing.SENTINEL + (backend.ready.seconds if backend and self.instance.stdio else 0.0)
 
     async def _sentinel(self, client: McpClient, *, patience: float) -> str:
         """Return what is wrong with the exchange. patience: how long the call is made again until it works, in seconds.
