@@ -131,6 +131,7 @@ class EngineWatch:
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._streams: set[Any] = set()
+        self._closing = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._stopping = False
         self._seen: list[EngineEvent] = []
@@ -183,8 +184,9 @@ class EngineWatch:
         self._clock = await asyncio.to_thread(sample_clock, self._client)
         self._tell_clock()
         self._stopping = True
-        for stream in tuple(self._streams):
-            stream.close()
+        with self._closing:
+            for stream in self._streams:
+                stream.close()
         for thread in tuple(self._threads):
             await asyncio.to_thread(thread.join)
         await asyncio.to_thread(self._client.close)
@@ -204,7 +206,10 @@ class EngineWatch:
             if not self._stopping:
                 self._tell(Kind.LOG, {"source": "engine", "line": f"a stream of the engine broke off: {error!r}"})
         finally:
-            self._streams.discard(stream)
+            with self._closing:
+                self._streams.discard(stream)
+                # Neither its end nor its own `close` closes the connection of an attachment, which the pool has let go.
+                stream._response.close()  # noqa: SLF001
 
     def _events(self, stream: Any) -> None:
         for raw in stream:
