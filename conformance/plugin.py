@@ -11,8 +11,9 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -20,6 +21,7 @@ from conformance.errors import EvidenceError
 from conformance.evidence.events import JSON
 from conformance.expectations import Expectations, Outcome
 from conformance.judging import Judgement, applicable, judge_files, transcript
+from conformance.judging_order import as_evidence_comes, driving_ended, judged_on
 from conformance.report.allure import allure_labels
 from conformance.rules.all import rules
 from conformance.rules.base import Rule
@@ -37,17 +39,19 @@ _POLL: Final = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What every item needs: the plan, which rules are selected, and what the baseline expects."""
+    """What every item needs: the plan, which rules are selected, and what the baseline expects. driven: its cells."""
 
     plan: Plan
     selected: tuple[str, ...]
     expectations: Expectations
+    driven: frozenset[Cell]
 
     @classmethod
     def read(cls, path: Path) -> Session:
         """Read the file that `run` wrote for its pytest session."""
         data = json.loads(path.read_text(encoding="utf-8"))
-        return cls(Plan.read(Path(data["plan"])), tuple(data["rules"]), Expectations.from_json(data["expectations"]))
+        plan = Plan.read(Path(data["plan"]))
+        return cls(plan, tuple(data["rules"]), Expectations.from_json(data["expectations"]), frozenset(plan.cells))
 
 
 SESSION: Final = pytest.StashKey[Session]()
@@ -92,14 +96,38 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("judgement", params, indirect=True)
 
 
+def pytest_runtestloop(session: pytest.Session) -> bool | None:
+    """Judge each cell's items once its evidence is there; what was not collected whole, or has no cell, is pytest's."""
+    own = session.config.stash.get(SESSION, None)
+    cells: dict[Cell, list[pytest.Item]] = {}
+    for item in session.items:
+        if "judgement" not in (given := _parameters(item)):
+            return None
+        cells.setdefault(given["judgement"][0], []).append(item)
+    if own is None or session.testsfailed or session.config.option.collectonly:
+        return None
+    patience = float(session.config.getoption("--timeout"))
+    for items in as_evidence_comes(cells, own.plan, patience=patience):
+        for item, following in zip_longest(items, items[1:]):
+            session.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            if session.shouldfail:
+                raise session.Failed(session.shouldfail)
+            if session.shouldstop:
+                raise session.Interrupted(session.shouldstop)
+    return True
+
+
+def _parameters(item: pytest.Item) -> dict[str, Any]:
+    return item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+
+
 @pytest.fixture
 def judgement(request: pytest.FixtureRequest) -> Outcome:
     """Wait for the cell's evidence, judge it, hand the result to the controller; harness errors end here, as errors."""
     session = request.config.stash[SESSION]
     cell, rule = request.param
-    through, control = await_evidence(session.plan, cell), None
-    if scenarios()[cell.scenario].control and cell.control in session.plan.cells:
-        control = await_evidence(session.plan, cell.control)
+    through, *controls = (await_evidence(session.plan, one) for one in judged_on(cell, session.driven))
+    control = controls[0] if controls else None
     if through is None:
         result = Judgement(cell, rule, HarnessFault(engine_end(session.plan)), None, "")
     else:
@@ -158,9 +186,8 @@ def _driven(through: Path | None) -> dict[str, JSON]:
 def await_evidence(plan: Plan, cell: Cell) -> Path | None:
     """Return the cell's evidence file once it is there, None when the engine child ended without writing it."""
     file = plan.evidence_file(cell)
-    ended = Path(plan.work) / EXIT_FILE
     while not file.exists():
-        if ended.exists() or not Path(plan.work).exists():
+        if driving_ended(plan):
             return file if file.exists() else None
         time.sleep(_POLL)  # a file's appearance is the marker; there is nothing else to wait on across processes
     return file

@@ -187,7 +187,10 @@ def _backends(selection: Selection, target: TargetManifest, scenario: Scenario) 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What came of driving and judging a selection: the result records, and what kept pytest from doing its part."""
+    """What came of driving and judging a selection: the result records, and what kept pytest from doing its part.
+
+    records: in the order of the suites, cells and rules, in whichever they were judged.
+    """
 
     run_id: str
     cells: tuple[Cell, ...]
@@ -275,6 +278,7 @@ def drive_and_judge(
                 supervisor.stdin.close()
             supervisor.wait()
     interrupted = status == pytest.ExitCode.INTERRUPTED
+    records.sort(key=lambda record: (selection.suites.index(str(record["suite"])), str(record["id"])))
     return Judged(run_id, begun.cells, tuple(records), tuple(collector.trouble), interrupted)
 
 

@@ -103,7 +103,10 @@ def read_report(path: Path) -> Report:
 
 
 def parse_report(path: Path, lines: Sequence[str], before: int = 0) -> Report:
-    """Return the report in the lines of a file that come after its first `before`; see `read_report`."""
+    """Return the report in the lines of a file that come after its first `before`; see `read_report`.
+
+    Its results are in the order of the suites, cells and rules, in whichever they were judged.
+    """
     first, *whole = lines
     header = _header(path, first)
     results: list[Result] = []
@@ -122,6 +125,8 @@ def parse_report(path: Path, lines: Sequence[str], before: int = 0) -> Report:
                 spin_ups.append(spin_up)
             case Footer() as footer:
                 pass
+    order = {suite: number for number, suite in enumerate(header.selection.suites)}
+    results.sort(key=lambda item: (order.get(item.suite, len(order)), item.id))
     counted = footer is not None and footer.counts == count_verdicts(result.verdict for result in results)
     complete = counted and footer is not None and footer.complete
     return Report(header, tuple(results), tuple(diagnoses), footer, complete, tuple(spin_ups))
