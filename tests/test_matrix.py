@@ -21,7 +21,7 @@ from conformance.sharding import Shard
 from conformance.stage.lanes import lanes, start_up
 from conformance.stage.manifest import known_clients, load_backend, load_client, load_target
 from conformance.stage.plan import DIRECT
-from conformance.stage.scenario import DEFAULT_SUITES, SUITES, ScenarioKind, scenarios
+from conformance.stage.scenario import CLIENTS, DEFAULT_SUITES, SUITES, ScenarioKind, scenarios
 
 TARGETS = ("passthrough", "terminating", "supergateway")
 REVISIONS = ("2025-06-18", "2025-11-25")
@@ -243,7 +243,20 @@ def test_cells_share_an_instance_only_with_their_like():
         assert len({(cell.target, cell.backend, cell.revision) for cell in lane}) == 1
         kinds = {scenarios()[cell.scenario].kind for cell in lane}
         assert len(kinds) == 1
-        assert len(lane) == 1 or ScenarioKind.DESTRUCTIVE not in kinds
+        assert len(lane) == 1 or ScenarioKind.DESTRUCTIVE not in kinds or all(_renews(cell) for cell in lane)
+
+
+def test_cells_that_start_the_gateway_anew_follow_each_other_on_one_instance():
+    selection = selected(suites=(*DEFAULT_SUITES, CLIENTS))
+    found = lanes(cells_of(selection), {item.name: item for item in selection.targets})
+    renewing = [lane for lane in found if _renews(lane[0])]
+    places = {(lane[0].target, lane[0].backend, lane[0].revision, lane[0].backend_revision) for lane in renewing}
+    assert any(len(lane) > 1 for lane in renewing)
+    assert len(places) == len(renewing)
+
+
+def _renews(cell):
+    return scenarios()[cell.scenario].renews
 
 
 def test_a_slow_start_counts():

@@ -356,7 +356,7 @@ class Engine:
         await scenario.drive(stage)
         stage.step("scenario.end", scenario=scenario.name)
         stage.instance.healthy = False
-        if not guarded or scenario.kind is ScenarioKind.DESTRUCTIVE:
+        if not guarded or (scenario.kind is ScenarioKind.DESTRUCTIVE and not scenario.renews):
             return True
         try:
             await stage.sentinel("after")

@@ -40,13 +40,13 @@ def lanes(cells: Iterable[Cell], targets: Mapping[str, TargetManifest]) -> list[
 
     Cells of one target, backend and pair of revisions share instances: the idle ones one, the exclusive ones another,
     those with a container that the gateway starts one more each, and so those behind the same edge in the same variant;
-    every destructive cell has its own.
+    every destructive cell has its own, except that those which start the gateway anew follow each other on one.
     """
     known = scenarios()
     shared: dict[tuple[object, ...], list[Cell]] = defaultdict(list)
     for cell in cells:
         scenario = known[cell.scenario]
-        alone = cell.scenario if scenario.kind is ScenarioKind.DESTRUCTIVE else ""
+        alone = cell.scenario if scenario.kind is ScenarioKind.DESTRUCTIVE and not scenario.renews else ""
         place = (cell.target, cell.backend, cell.revision, cell.backend_revision)
         shared[*place, scenario.kind, scenario.spin_up is not None, scenario.edge, alone].append(cell)
 

@@ -57,7 +57,7 @@ class ScenarioKind(StrEnum):
 
     IDLE = "idle"  # may overlap others on the same instance
     EXCLUSIVE = "exclusive"  # alone on its instance while it runs
-    DESTRUCTIVE = "destructive"  # on a fresh instance of its own
+    DESTRUCTIVE = "destructive"  # on a fresh instance, as a rule its own
 
 
 class SpinUp(StrEnum):
@@ -148,7 +148,8 @@ class Scenario:
     done to the network, so that rules judge as they do where nobody did it on purpose. control: whether the scenario
     also runs straight at the backend. sentinel: whether a sentinel call guards it; not where a gateway that serves none
     is what the scenario looks for. any_start: a gateway that does not get ready is what the scenario is about. client:
-    name of the real client that the drive uses, empty where the harness itself is the client. edge: what stands between
+    name of the real client that the drive uses, empty where the harness itself is the client. renews: destructive as it
+    is, it leaves a gateway that it started anew, on which others like it may follow. edge: what stands between
     the clients and the gateway, and how many replicas of it there are (`edge_variant.py`); without one, the gateway
     alone.
     """
@@ -178,6 +179,7 @@ class Scenario:
     sentinel: bool
     any_start: bool
     client: str
+    renews: bool
     edge: EdgeSetup | None
     drive: Drive = field(repr=False)
 
@@ -225,6 +227,7 @@ def scenario(
     sentinel: bool = True,
     any_start: bool = False,
     client: str = "",
+    renews: bool = False,
     edge: EdgeSetup | None = None,
     name: str = "",
 ) -> Callable[[Drive], Drive]:
@@ -265,6 +268,7 @@ def scenario(
             sentinel=sentinel and network is None,
             any_start=any_start or network is not None,
             client=client,
+            renews=renews,
             edge=edge,
             drive=drive,
         )

@@ -165,6 +165,7 @@ def _register(client: ClientManifest) -> None:
             name=f"client-{client.name}-lasting",
             client=client.name,
             kind=ScenarioKind.DESTRUCTIVE,
+            renews=True,
             brings=(*LASTING, *OF_THE_CLIENT),
             seconds=timing.SESSION_PAUSE + TRIES * timing.RECONNECT,
             revisions=client.driver.revisions,
