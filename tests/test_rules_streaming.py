@@ -104,7 +104,8 @@ def test_604_the_head_comes_first() -> None:
 
 
 def test_604_the_head_waits_for_the_event() -> None:
-    assert failure("MGC604", late(2.15)).charged_to is Hop.GATEWAY
+    held = failure("MGC604", late(2.15))
+    assert (held.charged_to, held.symptom) == (Hop.GATEWAY, "proxy-buffers-sse")
 
 
 def test_604_the_harness_lagged() -> None:

@@ -109,6 +109,7 @@ def head_comes_first(inputs: Inputs) -> Verdict:
             f"it came {call.t_response - exchange.t_response:.2f} s after the backend's head, with the first event",
             call,
             events=(first.seq,),
+            symptom="proxy-buffers-sse",  # that other messages of the backend never come is another matter
         )
     return NotExercised("a call whose first event comes late")
 

@@ -70,17 +70,20 @@ async def request_ids(stage: Stage) -> None:
     async with asyncio.TaskGroup() as tasks:
         for request_id in EQUAL_IDS:
             for client in (one, other):
-                tasks.create_task(_echo(stage, client, echo, request_id))
+                # All at once: a gateway that starts a process for each of them needs its time.
+                tasks.create_task(_echo(stage, client, echo, request_id, deadline=timing.ANSWER))
     for request_id in ILLEGAL_IDS:
         await _echo(stage, one, echo, request_id)
     for client in (one, other):
         await client.delete()
 
 
-async def _echo(stage: Stage, client: McpClient, tool: str, request_id: JSON) -> None:
+async def _echo(
+    stage: Stage, client: McpClient, tool: str, request_id: JSON, *, deadline: float = timing.LOST_ANSWER
+) -> None:
     params = {"name": tool, "arguments": {"nonce": stage.nonce(), "text": f"called with id {request_id!r}"}}
     message = {"jsonrpc": "2.0", "id": request_id, "method": "tools/call", "params": params}
-    await client.post(message, deadline=timing.LOST_ANSWER)
+    await client.post(message, deadline=deadline)
 
 
 @scenario(
