@@ -22,6 +22,7 @@ from conformance.expectations import Expectations
 from conformance.paths import SCENARIOS
 from conformance.plugin import Collector, judged_items
 from conformance.progress import Follower, Record
+from conformance.report.records import place_of
 from conformance.resuming import Start, plan_parts, start
 from conformance.rules.all import rules
 from conformance.spec.revisions import STREAMABLE_LEGACY
@@ -278,8 +279,8 @@ def drive_and_judge(
                 supervisor.stdin.close()
             supervisor.wait()
     interrupted = status == pytest.ExitCode.INTERRUPTED
-    order = {suite: number for number, suite in enumerate(selection.suites)}  # a real client's cells are judged by any
-    records.sort(key=lambda record: (order.get(str(record["suite"]), len(order)), str(record["id"])))
+    place = place_of(selection.suites)
+    records.sort(key=lambda record: place(str(record["suite"]), str(record["id"])))
     return Judged(run_id, begun.cells, tuple(records), tuple(collector.trouble), interrupted)
 
 

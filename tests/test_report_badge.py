@@ -86,7 +86,7 @@ def test_files_of_one_and_of_several_targets(tmp_path):
     several = tmp_path / "several"
     several.mkdir()
     found = write_badges(report(several, *BOTH, result(target="../other")), PROFILE, several)
-    assert [type(item) for item in found] == [Badge, NoBadge]
+    assert [type(item) for item in found] == [NoBadge, Badge]
     assert sorted(path.name for path in several.glob("badge*")) == ["badge-gw.json", "badge-gw.svg"]
 
 

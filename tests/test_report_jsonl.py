@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from report_sample import HEADER, HOSTILE, diagnosis, report, result, write
@@ -15,15 +16,22 @@ def test_what_is_written_is_read_again(tmp_path):
     failed = result(verdict="fail", known={"failure_class": "x", "issue": "a/b#1", "seen": "1"})
     read = report(tmp_path, result("GET-R02"), failed, diagnosis(failed), exit_code=1)
     assert read.header == HEADER
-    assert [item.id for item in read.results] == [result("GET-R02")["id"], failed["id"]]
-    assert read.results[1].known is not None
-    assert read.results[1].cell == "gw/process/witness/2025-11-25/2025-11-25/get-in-session"
+    assert [item.id for item in read.results] == [failed["id"], result("GET-R02")["id"]]
+    assert read.results[0].known is not None
+    assert read.results[0].cell == "gw/process/witness/2025-11-25/2025-11-25/get-in-session"
     assert read.diagnoses[0].symptoms == (failed["id"],)
     assert [item.made for item in read.diagnoses[0].separations] == [True, False]
     assert read.footer is not None
     assert read.footer.counts["pass"] == read.footer.counts["fail"] == 1
     assert read.footer.exit_code == 1
     assert read.complete
+
+
+def test_results_are_in_the_order_of_suites_and_ids_in_whichever_they_were_judged(tmp_path):
+    judged = (result("B", suite="streaming"), result("C"), result("D", suite="get_sse"), result("A", suite="isolation"))
+    header = replace(HEADER, selection=replace(HEADER.selection, suites=("streaming", "get_sse")))
+    read = report(tmp_path, *judged, header=header)
+    assert [item.rule for item in read.results] == ["B", "C", "D", "A"]
 
 
 def test_each_record_is_in_the_file_as_soon_as_it_is_written(tmp_path):

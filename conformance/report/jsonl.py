@@ -19,6 +19,7 @@ from conformance.report.records import (
     Result,
     SpinUp,
     count_verdicts,
+    place_of,
 )
 
 _MALFORMED: Final = (KeyError, TypeError, ValueError, AttributeError)
@@ -125,8 +126,8 @@ def parse_report(path: Path, lines: Sequence[str], before: int = 0) -> Report:
                 spin_ups.append(spin_up)
             case Footer() as footer:
                 pass
-    order = {suite: number for number, suite in enumerate(header.selection.suites)}
-    results.sort(key=lambda item: (order.get(item.suite, len(order)), item.id))
+    place = place_of(header.selection.suites)
+    results.sort(key=lambda item: place(item.suite, item.id))
     counted = footer is not None and footer.counts == count_verdicts(result.verdict for result in results)
     complete = counted and footer is not None and footer.complete
     return Report(header, tuple(results), tuple(diagnoses), footer, complete, tuple(spin_ups))

@@ -6,7 +6,7 @@ The shapes are published in `reports/schema/report.schema.json`. Members that th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, get_args
 
@@ -342,6 +342,15 @@ class Report:
     def targets(self) -> tuple[str, ...]:
         """The targets with results, in the order of their first."""
         return tuple(dict.fromkeys(result.target for result in self.results))
+
+
+def place_of(suites: Sequence[str]) -> Callable[[str, str], tuple[int, str]]:
+    """Return what gives a result, by its suite and id, its place in a report, in whichever order results were judged.
+
+    suites: as they were selected. By rules of others, which come last, a real client's cells are judged too.
+    """
+    order = {suite: number for number, suite in enumerate(suites)}
+    return lambda suite, identity: (order.get(suite, len(order)), identity)
 
 
 def count_verdicts(verdicts: Iterable[str]) -> dict[str, int]:
