@@ -200,19 +200,25 @@ class Engine:
 
     async def _unreached(self, cell: Cell, instance: Instance) -> str:
         """Return what keeps calls through a gateway that already runs from the witness; empty when one arrives."""
-        stage = Stage(cell, instance, Recorder(self.redactor))
-        trouble = ""
-        try:
-            await stage.sentinel("before")
-        except CannotJudgeError as error:
-            trouble = f"{error}; "
-        await stage.close()
-        await instance.close_client_taps(stage.taps)
+        said = await self._trouble(cell, instance)
+        trouble = said and f"{said}; "
         instance.healthy = not trouble
         witness = f"the witness at http://{self.plan.url.witness if self.plan.url else ''}/mcp"
         if not any(seen.point is Point.BACKEND_TAP for seen in await instance.collect(())):
             return f"{trouble}nothing arrived at {witness}: point the gateway's upstream there."
         return trouble and f"{trouble}the gateway does speak to {witness}: see what it makes of the tool echo there."
+
+    async def _trouble(self, cell: Cell, instance: Instance) -> str:
+        """Return what is wrong with an instance between two cells; empty when it serves. No cell's evidence tells."""
+        stage = Stage(cell, instance, Recorder(self.redactor))
+        try:
+            await stage.sentinel("before")
+        except CannotJudgeError as error:
+            return str(error)
+        finally:
+            await stage.close()
+            await instance.close_client_taps(stage.taps)
+        return ""
 
     async def lane(self, cells: list[Cell], backend: BackendManifest | None, rank: int) -> None:
         """Drive cells that share an instance: all at once when idle, else one after another. rank: among the lanes."""
@@ -241,8 +247,10 @@ class Engine:
                     await asyncio.gather(*(self.cell(cell, instance) for cell in cells))
                     return []
                 for position, cell in enumerate(cells, start=1):
-                    if not await self.cell(cell, instance):
-                        return cells[position:]
+                    left = cells[position:]
+                    healthy = await self.cell(cell, instance)
+                    if not healthy or (left and scenario.renews and await self._trouble(cell, instance)):
+                        return left
                 return []
             finally:
                 if self.plan.keep and scenario.kind is ScenarioKind.EXCLUSIVE:
@@ -356,7 +364,7 @@ class Engine:
         await scenario.drive(stage)
         stage.step("scenario.end", scenario=scenario.name)
         stage.instance.healthy = False
-        if not guarded or (scenario.kind is ScenarioKind.DESTRUCTIVE and not scenario.renews):
+        if not guarded or scenario.kind is ScenarioKind.DESTRUCTIVE:
             return True
         try:
             await stage.sentinel("after")
