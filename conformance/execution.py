@@ -24,7 +24,7 @@ from conformance.report.files import REPORT, clear, write_reports
 from conformance.report.github import annotate, commands_stopped
 from conformance.report.jsonl import ReportWriter, read_report
 from conformance.report.progress import LiveProgress
-from conformance.report.records import Header, Run
+from conformance.report.records import Header, Run, place_of
 from conformance.report.records import Selection as SelectionRecord
 from conformance.report.terminal import make_console, render
 from conformance.resuming import manifest_digest
@@ -66,13 +66,15 @@ def execute(selection: Selection) -> ExitCode:
                 live.result(record)
 
             judged = drive_and_judge(selection, begun, on_result=take, on_progress=live.engine)
-        for diagnosis in diagnoses(judged.records, out):
+        place = place_of(selection.suites)
+        records = sorted(judged.records, key=lambda record: place(str(record["suite"]), str(record["id"])))
+        for diagnosis in diagnoses(records, out):
             writer.diagnosis(diagnosis.to_json())
-        for evidence in started_containers(judged.records):
+        for evidence in started_containers(records):
             for spin_up in spin_ups(_read(out, evidence)):
                 writer.spin_up(spin_up)
         standard = is_standard(selection) and not selection.quick
-        unmet = selection.expectations.unmet(judged.records, whole=standard)
+        unmet = selection.expectations.unmet(records, whole=standard)
         status = exit_code(judged, unmet)
         whole = not judged.interrupted and not judged.trouble
         writer.footer(exit_code=status, complete=whole, unmet=[item.to_json() for item in unmet])

@@ -22,7 +22,6 @@ from conformance.expectations import Expectations
 from conformance.paths import SCENARIOS
 from conformance.plugin import Collector, judged_items
 from conformance.progress import Follower, Record
-from conformance.report.records import place_of
 from conformance.resuming import Start, plan_parts, start
 from conformance.rules.all import rules
 from conformance.spec.revisions import STREAMABLE_LEGACY
@@ -279,8 +278,6 @@ def drive_and_judge(
                 supervisor.stdin.close()
             supervisor.wait()
     interrupted = status == pytest.ExitCode.INTERRUPTED
-    place = place_of(selection.suites)
-    records.sort(key=lambda record: place(str(record["suite"]), str(record["id"])))
     return Judged(run_id, begun.cells, tuple(records), tuple(collector.trouble), interrupted)
 
 

@@ -34,10 +34,13 @@ def processes_of_runs(above: int | None = None) -> dict[int, str]:
 
 
 class Harness:
-    """A real command in a session of its own, waited for until it drives. deaf: to Ctrl-C, as after `nohup … &`."""
+    """A real command in a session of its own, waited for until it drives.
 
-    def __init__(self, out: Path, *arguments: str, command: str = "run", deaf: bool = False) -> None:
-        argv = [sys.executable, "-m", "conformance", command, *arguments, "--out", str(out)]
+    deaf: to Ctrl-C, as after `nohup … &`. within: what goes before its argument list.
+    """
+
+    def __init__(self, out: Path, *arguments: str, command="run", deaf=False, within=()) -> None:
+        argv = [*within, sys.executable, "-m", "conformance", command, *arguments, "--out", str(out)]
         if deaf:
             argv = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *argv]
         self.out = out

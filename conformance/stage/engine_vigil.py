@@ -17,6 +17,7 @@ from urllib3.exceptions import HTTPError
 
 from conformance.errors import CannotJudgeError
 from conformance.stage.engine import START_ENGINE, connect
+from conformance.stage.engine_probe import engine_answers
 from conformance.stage.labels import RUN_LABEL
 
 if TYPE_CHECKING:
@@ -68,6 +69,10 @@ class EngineVigil:
         working, ended = asyncio.create_task(work), asyncio.create_task(self._ended.wait())
         try:
             await asyncio.wait((working, ended), return_when=asyncio.FIRST_COMPLETED)
+            failed = working.done() and not working.cancelled() and working.exception() is not None
+            # What the work asked of the engine may fail a moment before the end of this connection is seen.
+            if failed and not self.lost and not await asyncio.to_thread(engine_answers):
+                self._ended.set()
             if not self.lost:
                 working.result()
         finally:

@@ -20,6 +20,9 @@ SUITE: Final = "transparency"
 TOKENS: Final = (1, "1", 0, "", 2**53 + 1)
 """Progress tokens that are alike, falsy or large: strings and integers are different values, and both are allowed."""
 
+UNDER_WAY: Final = 0.2
+"""How long a call is given to reach the backend, in seconds; healthy gateways take 0.02 s, and it lasts longer."""
+
 KINDS: Final = ("sampling", "roots", "elicitation")
 """What a client can be asked, by the capability it declares for it."""
 
@@ -122,9 +125,12 @@ async def client_is_asked(stage: Stage) -> None:
         for kind in kinds:
             await client.call(ask, {"nonce": stage.nonce(), "kind": kind})
         await client.call(ask, {"nonce": stage.nonce(), "kind": "roots", "stream": "get"})
-        asked = [client.call(ask, {"nonce": stage.nonce(), "kind": "sampling"}) for _ in range(2)]
-        reporting = [client.call(slow, _slow(stage), meta=_meta(token)) for token in ("one", "two")]
-        await asyncio.gather(*asked, *reporting)
+        async with asyncio.TaskGroup() as tasks:
+            for token in ("one", "two"):
+                tasks.create_task(client.call(slow, _slow(stage), meta=_meta(token)))
+            await stage.wait(UNDER_WAY, "calls are under way on whose streams questions could come")
+            for _ in range(2):
+                tasks.create_task(client.call(ask, {"nonce": stage.nonce(), "kind": "sampling"}))
     await client.delete()
 
 
