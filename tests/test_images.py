@@ -127,6 +127,10 @@ class TestWithAnEngine:
             derived = images.derive_backend_image(
                 client, original, run_id=run_id, collector=TcpAddress("127.0.0.1", 9), tap="stdio:main"
             )
+            again = images.derive_backend_image(
+                client, original, run_id=run_id, collector=TcpAddress("127.0.0.1", 9), tap="stdio:main"
+            )
+            assert again != derived, "the containers of two instances would be taken for each other's"
             assert client.images.get(derived).labels[RUN_LABEL] == run_id
             assert client.containers.run(derived, remove=True) == b"default\n"
             assert client.containers.run(derived, ["other\\n"], remove=True) == b"other\n"

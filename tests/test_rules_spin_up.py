@@ -154,6 +154,16 @@ def test_501_an_engine_that_fails_of_its_own_decides_nothing(spin_up: str, decid
     assert isinstance(found, Fail if decided else Inconclusive)
 
 
+def test_501_a_registry_that_does_not_give_the_image_is_not_the_engines_failure() -> None:
+    story = gateway()
+    missing = {"message": "No such image: backend:typo"}
+    story.exchange(engine=True, target="/v1.41/containers/create", status=404, response=missing, t=10.1)
+    message = {"message": "Get registry: no such host"}
+    target = "/v1.41/images/create?fromImage=backend&tag=typo"
+    story.exchange(engine=True, target=target, status=500, response=message, t=10.3)
+    assert failure("MGC501", used(story, listed=())) == (Hop.CONFIGURATION, "image-missing")
+
+
 def test_501_created_and_never_started_is_a_failure() -> None:
     story = gateway()
     container(story, start=None)

@@ -229,11 +229,13 @@ _NOTHING_WRONG: Final = ("works", "engine-read-only")
 def _engine_failed(through: Transcript) -> str:
     """Return that the container engine itself failed what a gateway asked of it; empty when it did not.
 
-    A status of 500 and more is the engine's own trouble (Engine API, ErrorResponse): no network left, no disk.
+    A status of 500 and more is the engine's own trouble (Engine API, ErrorResponse): no network left, no disk. Not so
+    where it pulls an image: that no registry gives it says that the image which was asked for is missing.
     """
     if through.header.get("spin_up") not in _NOTHING_WRONG:
         return ""
-    failed = next((item for item in through.engine if (item.status or 0) >= _SERVER_ERROR), None)
+    asked = (item for item in through.engine if "/images/create" not in item.target)
+    failed = next((item for item in asked if (item.status or 0) >= _SERVER_ERROR), None)
     if failed is None:
         return ""
     said = str(failed.body.get("message", ""))[:160] if isinstance(failed.body, Mapping) else ""
