@@ -388,10 +388,10 @@ class Engine:
             seen += self.watch.of(instance.engine.image)
         begin = min((o.t_ns for o in stage.recorder.observations), default=0)
         await instance.close_client_taps(stage.taps)
-        observations = within(seen, begin)
+        observations = await asyncio.to_thread(within, seen, begin)
         header = self._header(stage.cell, scenario, instance, observations)
         footer = {"complete": not error, "error": error}
-        write_evidence(self.plan.evidence_file(stage.cell), header, observations, footer)
+        await asyncio.to_thread(write_evidence, self.plan.evidence_file(stage.cell), header, observations, footer)
 
     def _header(
         self, cell: Cell, scenario: Scenario, instance: Instance | None, observations: Sequence[Observation] = ()

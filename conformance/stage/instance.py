@@ -399,8 +399,10 @@ class Instance:
         return found
 
     async def _tap(self, tap: str, label: str, point: Point) -> list[Observation]:
-        size = await self.taps.sync(tap)
-        return list(assemble_tap(label, point, read_spool(self.taps.spool_path(tap), end=size), self.redactor))
+        size, path = await self.taps.sync(tap), self.taps.spool_path(tap)
+        return await asyncio.to_thread(
+            lambda: list(assemble_tap(label, point, read_spool(path, end=size), self.redactor))
+        )
 
     async def close_client_taps(self, taps: Sequence[str]) -> None:
         """Close client taps whose evidence was collected and delete their spools."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,14 +33,20 @@ class TapReading:
     _read: int = 0
     """How far the spool was read, in bytes."""
     _seen: list[Observation] = field(default_factory=list)
+    _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def collect(self) -> list[Observation]:
-        """Return what was seen since it was opened. Only what is new is read and parsed."""
-        size = await self.taps.sync(self.tap)
-        if size > self._read:  # not when another cell's evidence, collected meanwhile, has reached further
-            self._seen += self.assemble(self.taps.spool_path(self.tap), self._read, size)
-            self._read = size
-        return self._seen
+        """Return what was seen since it was opened. Only what is new is read and parsed.
+
+        In a thread: some cells leave tens of megabytes, and what is timed beside them would be late.
+        """
+        async with self._reading:
+            size = await self.taps.sync(self.tap)
+            if size > self._read:
+                path, begin = self.taps.spool_path(self.tap), self._read
+                self._seen += await asyncio.to_thread(lambda: list(self.assemble(path, begin, size)))
+                self._read = size
+            return list(self._seen)
 
 
 def of_tap(taps: TapProcess, tap: str, label: str, point: Point, redactor: Redactor) -> TapReading:
