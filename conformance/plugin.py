@@ -99,13 +99,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_runtestloop(session: pytest.Session) -> bool | None:
     """Judge each cell's items once its evidence is there; what was not collected whole, or has no cell, is pytest's."""
     own = session.config.stash.get(SESSION, None)
+    if own is None or session.testsfailed or session.config.option.collectonly:
+        return None
     cells: dict[Cell, list[pytest.Item]] = {}
     for item in session.items:
         if "judgement" not in (given := _parameters(item)):
             return None
         cells.setdefault(given["judgement"][0], []).append(item)
-    if own is None or session.testsfailed or session.config.option.collectonly:
-        return None
     patience = float(session.config.getoption("--timeout"))
     for items in as_evidence_comes(cells, own.plan, patience=patience):
         for item, following in zip_longest(items, items[1:]):
