@@ -132,6 +132,9 @@ def test_what_a_rate_limit_may_have_decided_is_neither_failed_nor_passed():
         (9.0, {}, Inconclusive),
         (7.0, {}, Fail),
         (9.0, {"about_start": True}, Fail),
+        (9.0, {"spin_up": "works"}, Inconclusive),
+        (9.0, {"spin_up": "works", "witness_script": "silent"}, Fail),
+        (9.0, {"spin_up": "memory-short"}, Fail),
     ],
 )
 def test_an_error_while_the_backend_starts_slowly_decides_nothing(answered, header, wanted):

@@ -20,7 +20,7 @@ SHARE: Final = 0.5
 """Most of the memory that is available when a run begins; the harness, its judging and the engine need some too."""
 BACKEND_MB: Final = 50
 """Memory counted for an instance's backend and taps, in MB; the witness takes 40."""
-SPUN_UP_MB: Final = 1000
+SPUN_UP_MB: Final = 800
 """Memory counted for the containers that a gateway starts for its clients, in MB, of which there are up to eight at one
 time. Starting one keeps the engine busy for about a second of one core: with 35 such gateways counted like others the
 load was seen to pass 40, with 450 it passed 15, and containers took longer to answer than gateways wait."""
