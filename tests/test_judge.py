@@ -133,6 +133,7 @@ def test_what_a_rate_limit_may_have_decided_is_neither_failed_nor_passed():
         (7.0, {}, Fail),
         (9.0, {"about_start": True}, Fail),
         (9.0, {"spin_up": "works"}, Inconclusive),
+        (None, {"spin_up": "works"}, Fail),
         (9.0, {"spin_up": "works", "witness_script": "silent"}, Fail),
         (9.0, {"spin_up": "memory-short"}, Fail),
     ],

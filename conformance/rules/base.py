@@ -248,17 +248,19 @@ def _backend_starts(through: Transcript, verdict: Fail) -> bool:
     """Whether a decisive exchange ended in an error while its backend had long left an initialize unanswered.
 
     What a gateway says of a backend that takes its time to start tells nothing of what rules judge, unless such a start
-    is what the cell is about. A container with which nothing is wrong takes that long on a crowded machine alone.
+    is what the cell is about. A container with which nothing is wrong, and which does answer in the end, took so long on
+    a crowded machine alone; why one never answers is for a rule to say.
     """
     header = through.header
-    healthy = header.get("spin_up") in _NOTHING_WRONG and header.get("witness_script") == "correct"
-    if header.get("about_start") and not healthy:
+    spun_up = header.get("spin_up") in _NOTHING_WRONG and header.get("witness_script") == "correct"
+    if header.get("about_start") and not spun_up:
         return False
     starts = [
         (request.t + timing.BACKEND_START, answer.t if answer else inf)
         for session in through.backend_sessions
         for request in session.up("initialize")
         for answer in (session.response_to(request),)
+        if answer is not None or not spun_up
     ]
     decisive = [item for item in through.client() if frozenset(verdict.events) & frozenset(item.events)]
     errors = [answer.t for item in decisive if (answer := item.answer()) is not None and answer.error is not None]
