@@ -248,7 +248,7 @@ def _backend_starts(through: Transcript, verdict: Fail) -> bool:
     """Whether a decisive exchange ended in an error while its backend had long left an initialize unanswered.
 
     What a gateway says of a backend that takes its time to start tells nothing of what rules judge, unless such a start
-    is what the cell is about. A container with which nothing is wrong, and which does answer in the end, took so long on
+    is what the cell is about. A container with which nothing is wrong, and which answers in the end, was so late on
     a crowded machine alone; why one never answers is for a rule to say.
     """
     header = through.header
