@@ -21,6 +21,8 @@ MITMPROXY: Final = "mitmproxy==11.0.2"
 START_SECONDS: Final = 30.0
 """How long a proxy may take until it accepts; mitmproxy on a loaded machine: 6 s."""
 _HAPROXY: Final = """\
+global
+    nbthread {threads}
 defaults
     mode tcp
     timeout connect 5s
@@ -41,18 +43,19 @@ class Way:
 
 
 @contextlib.contextmanager
-def haproxy(upstream: TcpAddress, folder: Path) -> Iterator[Way]:
-    """Run HAProxy in TCP mode, otherwise as it is by default, while the block runs; it records nothing.
+def haproxy(upstream: TcpAddress, folder: Path, threads: int) -> Iterator[Way]:
+    """Run HAProxy in TCP mode while the block runs; it records nothing.
 
-    Raises CannotJudgeError when it is not installed or does not start.
+    threads: how many it has; by default that is one for each core. Raises CannotJudgeError when it is not installed or
+    does not start.
     """
     program = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin")
     if program is None:
         raise CannotJudgeError("HAProxy is not installed; on Debian and Ubuntu: apt-get install haproxy")
     listen = _free()
-    config = folder / "haproxy.cfg"
-    config.write_text(_HAPROXY.format(listen=listen, upstream=upstream), encoding="utf-8")
-    with _running([program, "-db", "-f", str(config)], listen, folder / "haproxy.log") as pid:
+    config = folder / f"haproxy-{threads}.cfg"
+    config.write_text(_HAPROXY.format(threads=threads, listen=listen, upstream=upstream), encoding="utf-8")
+    with _running([program, "-db", "-f", str(config)], listen, config.with_suffix(".log")) as pid:
         yield Way(listen, pid)
 
 

@@ -125,8 +125,7 @@ async def compare(direct: TcpAddress, rounds: int, pings: int, bulk: int) -> lis
             order = (direct, tapped) if number % 2 else (tapped, direct)
             found = {way: await asyncio.to_thread(measure, way, pings, bulk) for way in order}
             await taps.close_tap(name)
-            for spool in taps.spools(name):
-                spool.unlink()  # one of them holds the whole bulk
+            taps.spool_path(name).unlink()  # each holds the whole bulk
             if number:
                 pairs.append((found[direct], found[tapped]))
         await taps.stop()

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ParamSpec
 
-from conformance.wire.spool import Direction, RecordKind, SpoolRecord, read_spools
+from conformance.wire.spool import Direction, RecordKind, SpoolRecord, read_spool
 from conformance.wire.tap import Address, TapMode, TapProcess, TcpAddress, TlsOptions, UnixAddress
 from conformance.wire.toxics import Toxic
 
@@ -133,7 +133,7 @@ class Stage:
         """Return the records so far, of some kinds, without the periodic lag."""
         end = await self.taps.sync("tap")
         wanted = set(kinds) or set(RecordKind) - {RecordKind.LAG}
-        return [record for record in read_spools(self.taps.spools("tap"), end=end) if record.kind in wanted]
+        return [record for record in read_spool(self.taps.spool_path("tap"), end=end) if record.kind in wanted]
 
     async def until(self, kind: RecordKind) -> dict[str, Any]:
         """Wait for a record of that kind; return its JSON."""

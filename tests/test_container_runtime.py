@@ -292,7 +292,7 @@ def test_a_gateway_and_its_backend_meet_at_the_tap_alone(tmp_path):
             )
             stack.push_async_callback(gateway.stop)
             assert gateway.address.host != backend.address.host
-            assert sum(await taps.sync("backend")) > 0
+            assert await taps.sync("backend") > 0
 
     with engine_run() as (client, run_id, _):
         asyncio.run(drive(run_id))
@@ -335,8 +335,8 @@ def test_a_gateway_starts_its_backend_as_a_container_through_the_engine_tap(tmp_
                 assert (await http.post(url, json=message, headers=headers)).status_code == 200
             await taps.sync("engine")
             await taps.sync("stdio")
-            assert b"/containers/create" in taps.spools("engine")[0].read_bytes()
-            assert b'"kind": "start"' in taps.spools("stdio")[0].read_bytes()
+            assert b"/containers/create" in taps.spool_path("engine").read_bytes()
+            assert b'"kind": "start"' in taps.spool_path("stdio").read_bytes()
 
     with engine_run() as (client, run_id, _):
         asyncio.run(drive(client, run_id))

@@ -251,15 +251,15 @@ async def test_a_collector_gathers_taps_and_sync_waits_for_them(tmp_path: Path) 
                 tap.stdin.write(b"hello\n")
                 tap.stdin.flush()
                 assert tap.stdout.readline() == b"hello\n"
-            (size,), (spool,) = await taps.sync("backends"), taps.spools("backends")
-            lines = spool.read_bytes()[:size].splitlines()
+            size = await taps.sync("backends")
+            lines = taps.spool_path("backends").read_bytes()[:size].splitlines()
             records = [json.loads(line) for line in lines]
             assert passed(records, "down") == b"hello\n" * 2
             assert all(r["received_ns"] >= r["t_ns"] for r in records)
             first.communicate(data)
             second.kill()
         await taps.sync("backends")
-        records = read(spool)
+        records = read(taps.spool_path("backends"))
         by_process = {r["pid"]: r["process"] for r in records if r["kind"] == "start"}
         assert len(by_process) == 2
         ended = {r["process"] for r in records if r["kind"] == "exit"}
@@ -279,7 +279,7 @@ async def test_a_frozen_tap_makes_sync_say_so_and_garbage_is_kept_as_such(tmp_pa
             sock.shutdown(socket.SHUT_WR)
             assert sock.recv(10) == b""
         await taps.sync("backends")
-        (damaged,) = read(*taps.spools("backends"))
+        (damaged,) = read(taps.spool_path("backends"))
         assert base64.b64decode(damaged["damaged"]) == b'{"t_ns": 1, "cut'
         with socket.create_connection((address.host, address.port)) as sock:
             sock.sendall(b'{"kind": "start"}\n')

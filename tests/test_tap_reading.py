@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Sequence
 from pathlib import Path
 
 from conformance.evidence.events import Kind, Point
 from conformance.evidence.log import Observation
 from conformance.stage.tap_reading import TapReading
-from conformance.wire.tap import Position
 
 
 class Growing:
@@ -19,26 +17,26 @@ class Growing:
     def __init__(self) -> None:
         self.size = 0
 
-    async def sync(self, _tap: str) -> Position:
+    async def sync(self, _tap: str) -> int:
         self.size += 10
         await asyncio.sleep(0)
-        return (self.size,)
+        return self.size
 
-    def spools(self, tap: str) -> tuple[Path, ...]:
-        return (Path(tap),)
+    def spool_path(self, tap: str) -> Path:
+        return Path(tap)
 
 
-def reading(parts: list[tuple[Position, Position]], threads: set[int]) -> TapReading:
-    def assemble(_paths: Sequence[Path], begin: Position, end: Position) -> list[Observation]:
+def reading(parts: list[tuple[int, int]], threads: set[int]) -> TapReading:
+    def assemble(_path: Path, begin: int, end: int) -> list[Observation]:
         parts.append((begin, end))
         threads.add(threading.get_ident())
-        return [Observation(sum(begin), Point.CLIENT_TAP, Kind.LAG, {})]
+        return [Observation(begin, Point.CLIENT_TAP, Kind.LAG, {})]
 
     return TapReading(Growing(), "tap", "client:a", assemble)  # type: ignore[arg-type]
 
 
 def test_each_part_is_read_once_and_not_in_the_loops_thread() -> None:
-    parts: list[tuple[Position, Position]] = []
+    parts: list[tuple[int, int]] = []
     threads: set[int] = set()
 
     async def collect() -> list[list[Observation]]:
@@ -46,6 +44,6 @@ def test_each_part_is_read_once_and_not_in_the_loops_thread() -> None:
         return await asyncio.gather(*(one.collect() for _ in range(5)))
 
     found = asyncio.run(collect())
-    assert parts == [((), (10,)), ((10,), (20,)), ((20,), (30,)), ((30,), (40,)), ((40,), (50,))]
+    assert parts == [(0, 10), (10, 20), (20, 30), (30, 40), (40, 50)]
     assert sorted(len(seen) for seen in found) == [1, 2, 3, 4, 5]
     assert threading.get_ident() not in threads

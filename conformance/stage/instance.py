@@ -36,7 +36,7 @@ from conformance.stage.runtime import Ready, Running, Runtime
 from conformance.stage.scenario import NetworkFault, SecondBackend, SpinUp
 from conformance.stage.tap_reading import TapReading, of_stdio
 from conformance.wire.assemble import assemble_tap
-from conformance.wire.spool import read_spools
+from conformance.wire.spool import read_spool
 from conformance.wire.tap import TapMode, TapProcess, TlsOptions
 from conformance.wire.tap_address import TcpAddress
 from conformance.witness import parse_listen
@@ -399,9 +399,9 @@ class Instance:
         return found
 
     async def _tap(self, tap: str, label: str, point: Point) -> list[Observation]:
-        end, paths = await self.taps.sync(tap), self.taps.spools(tap)
+        size, path = await self.taps.sync(tap), self.taps.spool_path(tap)
         return await asyncio.to_thread(
-            lambda: list(assemble_tap(label, point, read_spools(paths, end=end), self.redactor))
+            lambda: list(assemble_tap(label, point, read_spool(path, end=size), self.redactor))
         )
 
     async def close_client_taps(self, taps: Sequence[str]) -> None:
@@ -409,8 +409,7 @@ class Instance:
         for tap in taps:
             await self.taps.close_tap(tap)
             self.client_taps.pop(tap, None)
-            for spool in self.taps.spools(tap):
-                spool.unlink(missing_ok=True)
+            self.taps.spool_path(tap).unlink(missing_ok=True)
 
     async def stop(self) -> None:
         """Stop the gateway, with what stands before it, then the backend, then the taps."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
@@ -12,11 +12,11 @@ from conformance.evidence.events import Point
 from conformance.evidence.log import Observation
 from conformance.evidence.redact import Redactor
 from conformance.wire.assemble import FramesBegun, TapAssembler, assemble_stdio
-from conformance.wire.spool import read_spools
-from conformance.wire.tap import Position, TapProcess
+from conformance.wire.spool import read_spool
+from conformance.wire.tap import TapProcess
 
-Assemble: TypeAlias = Callable[[Sequence[Path], Position, Position], Iterable[Observation]]
-"""What is observed in a part of spool files, from one position up to another; asked in order, of each part once."""
+Assemble: TypeAlias = Callable[[Path, int, int], Iterable[Observation]]
+"""What is observed in a part of a spool file, from one byte up to another; asked in order, of each part once."""
 
 
 @dataclass(slots=True)
@@ -30,8 +30,8 @@ class TapReading:
     tap: str
     label: str
     assemble: Assemble
-    _read: Position = ()
-    """How far the spools were read."""
+    _read: int = 0
+    """How far the spool was read, in bytes."""
     _seen: list[Observation] = field(default_factory=list)
     _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -41,32 +41,29 @@ class TapReading:
         In a thread: some cells leave tens of megabytes, and what is timed beside them would be late.
         """
         async with self._reading:
-            end = await self.taps.sync(self.tap)
-            if end != self._read:
-                paths, begin = self.taps.spools(self.tap), self._read
-                self._seen += await asyncio.to_thread(lambda: list(self.assemble(paths, begin, end)))
-                self._read = end
+            size = await self.taps.sync(self.tap)
+            if size > self._read:
+                path, begin = self.taps.spool_path(self.tap), self._read
+                self._seen += await asyncio.to_thread(lambda: list(self.assemble(path, begin, size)))
+                self._read = size
             return list(self._seen)
 
 
 def of_tap(taps: TapProcess, tap: str, label: str, point: Point, redactor: Redactor) -> TapReading:
     """Return the reading of a tap that relays connections. label: its name in evidence."""
     assembler = TapAssembler(label, point, redactor)
-    return TapReading(taps, tap, label, lambda paths, begin, end: assembler.feed(read_spools(paths, begin, end)))
+    return TapReading(taps, tap, label, lambda path, begin, end: assembler.feed(read_spool(path, begin, end)))
 
 
 def of_stdio(taps: TapProcess, collector: str, redactor: Redactor) -> TapReading:
     """Return the reading of a collector of stdio taps."""
     begun: FramesBegun = {}
-
-    def assemble(paths: Sequence[Path], begin: Position, end: Position) -> Iterable[Observation]:
-        return assemble_stdio(_lines(paths[0], begin, end), redactor, begun)
-
-    return TapReading(taps, collector, "stdio", assemble)
+    return TapReading(
+        taps, collector, "stdio", lambda path, begin, end: assemble_stdio(_lines(path, begin, end), redactor, begun)
+    )
 
 
-def _lines(path: Path, begin: Position, end: Position) -> Iterator[bytes]:
-    first = sum(begin)  # of a collector's one file; 0 where nothing was read yet
+def _lines(path: Path, begin: int, end: int) -> Iterator[bytes]:
     with path.open("rb") as file:
-        file.seek(first)
-        yield from file.read(sum(end) - first).splitlines()
+        file.seek(begin)
+        yield from file.read(end - begin).splitlines()

@@ -9,13 +9,12 @@ Layout: MAGIC, then records. A record is the struct `<QIBBI` (time in ns of CLOC
 
 from __future__ import annotations
 
-import heapq
 import os
 import struct
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -220,19 +219,6 @@ def read_spool(path: Path, start: int = 0, end: int | None = None) -> Iterator[S
             raise EvidenceError(f"{path} is not a tap's spool of this version; record it again.")
         file.seek(max(start, len(MAGIC)))
         yield from _records(file, path, end)
-
-
-def read_spools(
-    paths: Sequence[Path], start: Sequence[int] = (), end: Sequence[int] | None = None
-) -> Iterator[SpoolRecord]:
-    """Yield the records of a tap's spools in the order of their time, between two positions; see `read_spool`.
-
-    Each connection is in one of them alone.
-    """
-    begins = start or [0] * len(paths)
-    ends: Sequence[int | None] = [None] * len(paths) if end is None else end
-    parts = (read_spool(path, begin, stop) for path, begin, stop in zip(paths, begins, ends, strict=True))
-    return heapq.merge(*parts, key=lambda record: record.t_ns)
 
 
 def _records(file: BinaryIO, path: Path, end: int | None) -> Iterator[SpoolRecord]:

@@ -1,4 +1,4 @@
-"""Taps as the harness uses them: a process per run that relays, stamps and spools for many taps, and one beside it."""
+"""Taps as the harness uses them: one process per run that relays, stamps and spools for many taps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import conformance
 from conformance.errors import CannotJudgeError
@@ -27,13 +27,7 @@ from conformance.wire.tap_address import (
 )
 from conformance.wire.toxics import Toxic, to_json
 
-__all__ = ["Address", "Position", "TapMode", "TapProcess", "TcpAddress", "TlsOptions", "UnixAddress"]
-
-Position: TypeAlias = tuple[int, ...]
-"""How far a tap's spools had come, in bytes of each; empty: not begun."""
-
-BESIDE: Final = "beside"
-"""Argument of the second process, and the folder of its spools; see `tap_process`."""
+__all__ = ["Address", "TapMode", "TapProcess", "TcpAddress", "TlsOptions", "UnixAddress"]
 
 _STOP_PATIENCE: Final = 5.0
 """Seconds an orderly end may take (a drop of all connections and one write) before the process is killed."""
@@ -42,21 +36,17 @@ _STOP_PATIENCE: Final = 5.0
 class TapProcess:
     """A running tap process. Every method raises CannotJudgeError when it refuses or has died."""
 
-    def __init__(self, process: Process, spool_dir: Path, *, beside: bool) -> None:
+    def __init__(self, process: Process, spool_dir: Path) -> None:
         self._process = process
         self._dir = spool_dir
-        self._beside = beside
         self._waiting: dict[int, asyncio.Future[Any]] = {}
-        self._files: dict[str, tuple[Path, ...]] = {}
+        self._files: dict[str, str] = {}
         self._next = 0
         self._reader = asyncio.create_task(self._read_answers())
 
     @classmethod
-    async def start(cls, spool_dir: Path, *, beside: bool = False) -> TapProcess:
-        """Start the process; it ends by itself when this one does. `spool_dir` is made private to the user.
-
-        beside: for the tap process's own use.
-        """
+    async def start(cls, spool_dir: Path) -> TapProcess:
+        """Start the process; it ends by itself when this one does. `spool_dir` is made private to the user."""
         environment = _prepare(spool_dir)
         with (spool_dir / "tap.stderr").open("wb") as stderr:
             process = await asyncio.create_subprocess_exec(
@@ -64,13 +54,12 @@ class TapProcess:
                 "-m",
                 "conformance.wire.tap_process",
                 str(spool_dir),
-                *((BESIDE,) if beside else ()),
                 stdin=PIPE,
                 stdout=PIPE,
                 stderr=stderr,
                 env=environment,
             )
-        return cls(process, spool_dir, beside=beside)
+        return cls(process, spool_dir)
 
     async def open_tap(
         self,
@@ -93,15 +82,13 @@ class TapProcess:
             mode=mode,
             tls=asdict(tls or TlsOptions()),
         )
-        address, file = _known(answer), file_name(name)
-        both = (self._dir / file, self._dir / BESIDE / file)
-        self._files[name] = both if isinstance(address, TcpAddress) and not self._beside else both[:1]
-        return address
+        self._files[name] = file_name(name)
+        return _known(answer)
 
     async def open_collector(self, name: str, listen: TcpAddress) -> TcpAddress:
         """Open a collector of stdio-tap records and return its address; `spool_path` is a JSON-lines file."""
         address = _known(await self._ask("open_collector", name=name, listen=address_to_json(listen)))
-        self._files[name] = (self._dir / file_name(name, lines=True),)
+        self._files[name] = file_name(name, lines=True)
         if not isinstance(address, TcpAddress):
             raise CannotJudgeError(f"The collector {name} got no TCP address.")
         return address
@@ -128,12 +115,12 @@ class TapProcess:
         """Replace the toxics, in force when this returns and recorded in the spool; [] removes all."""
         await self._ask("set_toxics", name=name, toxics=to_json(toxics))
 
-    async def sync(self, name: str) -> Position:
-        """Return how far the spools have come, in which everything relayed so far now stands.
+    async def sync(self, name: str) -> int:
+        """Return the size in bytes of the spool file, in which everything relayed so far now stands.
 
         For a collector, every connected stdio tap is first asked for what it has; one that does not answer is an error.
         """
-        return tuple(await self._ask("sync", name=name))
+        return int(await self._ask("sync", name=name))
 
     async def close_tap(self, name: str) -> None:
         """Stop listening, drop the connections, close the spool in order. For collectors too."""
@@ -149,13 +136,9 @@ class TapProcess:
         """The private folder of the spools."""
         return self._dir
 
-    def spools(self, name: str) -> tuple[Path, ...]:
-        """Return the spool files of a tap (binary, for `read_spools`) or the one of a collector (JSON lines)."""
-        return self._files[name]
-
-    async def ended(self) -> None:
-        """Wait until the process has ended."""
-        await asyncio.shield(self._reader)
+    def spool_path(self, name: str) -> Path:
+        """Return the spool file of a tap or collector; binary (`read_spool`) or JSON lines."""
+        return self._dir / self._files[name]
 
     async def stop(self) -> None:
         """End the process in order; returns when it is gone."""

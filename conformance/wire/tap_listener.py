@@ -25,12 +25,8 @@ from conformance.wire.toxics import Toxic, to_json
 _BACKLOG = 1024
 
 
-def listen_on(address: Address, *, beside: bool = False) -> tuple[socket.socket, Address]:
-    """Return a non-blocking listening socket and the address it really has. Raises OSError when it cannot be had.
-
-    On TCP another process of this user may then listen there beside it, and clients are divided among the two
-    (socket(7), SO_REUSEPORT). beside: do that; otherwise an address that somebody else has is refused.
-    """
+def listen_on(address: Address) -> tuple[socket.socket, Address]:
+    """Return a non-blocking listening socket and the address it really has. Raises OSError when it cannot be had."""
     if isinstance(address, UnixAddress):
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         where: Any = address.path
@@ -39,12 +35,8 @@ def listen_on(address: Address, *, beside: bool = False) -> tuple[socket.socket,
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         where = (address.host, address.port)
     try:
-        if beside:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.bind(where)
         sock.listen(_BACKLOG)
-        if isinstance(address, TcpAddress):  # only now: whoever had the address before would have shared it
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     except OSError:
         sock.close()
         raise
@@ -85,17 +77,10 @@ async def _resolve(address: Address) -> list[tuple[int, Any]]:
 
 
 class Tap:
-    """Accepts clients and relays each to the upstream. beside: of the second process, see `tap_process`."""
+    """Accepts clients and relays each to the upstream."""
 
     def __init__(
-        self,
-        listen: Address,
-        upstream: Address | None,
-        spool: SpoolWriter,
-        watch: ResetWatch,
-        tls: TlsSides,
-        *,
-        beside: bool = False,
+        self, listen: Address, upstream: Address | None, spool: SpoolWriter, watch: ResetWatch, tls: TlsSides
     ) -> None:
         self._upstream = upstream or Refusal("no upstream is set")
         self.spool = spool
@@ -104,8 +89,7 @@ class Tap:
         self._toxics: tuple[Toxic, ...] = ()
         self._connections: set[Connection] = set()
         self._dialling: set[asyncio.Task[None]] = set()
-        self._beside = beside
-        self._count = 0 if beside else -1  # of the two processes one has the even numbers, the other the odd ones
+        self._count = 0
         self._sock: socket.socket | None
         self._sock, self.address = self._listen(listen)
 
@@ -125,7 +109,7 @@ class Tap:
         self._unlisten()
 
     def _listen(self, address: Address) -> tuple[socket.socket, Address]:
-        sock, found = listen_on(address, beside=self._beside)
+        sock, found = listen_on(address)
         asyncio.get_running_loop().add_reader(sock.fileno(), self._accept)
         return sock, found
 
@@ -142,9 +126,8 @@ class Tap:
         """Replace the toxics, on open connections too."""
         self._accept()  # a client that connected before now is open, whether or not the loop came to it
         self._toxics = tuple(toxics)
-        if not self._beside:  # told once, by the process that is steered
-            payload = json.dumps({"toxics": to_json(toxics)}).encode()
-            self.spool.record(monotonic_ns(), 0, Direction.NONE, RecordKind.TOXIC, payload)
+        payload = json.dumps({"toxics": to_json(toxics)}).encode()
+        self.spool.record(monotonic_ns(), 0, Direction.NONE, RecordKind.TOXIC, payload)
         for connection in list(self._connections):
             connection.set_plan(plan(self._toxics, self._tls.host), begin=True)
 
@@ -163,7 +146,7 @@ class Tap:
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             now = monotonic_ns()
-            self._count += 2
+            self._count += 1
             facts = {"peer": _text(peer), "local": _text(sock.getsockname()), **peer_facts(sock)}
             self._note(now, self._count, RecordKind.OPEN, facts)
             task = asyncio.create_task(self._serve(self._count, sock, self._upstream, self._toxics))

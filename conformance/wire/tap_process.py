@@ -1,12 +1,8 @@
 """The tap process: relays, stamps and spools, nothing else. Started and steered by conformance.wire.tap.
 
-    python -m conformance.wire.tap_process SPOOL_DIR [beside]
+    python -m conformance.wire.tap_process SPOOL_DIR
 
 Requests come as JSON lines on stdin, answers go as JSON lines to stdout; at EOF of stdin it ends by itself.
-
-One thread carries less than two cores could, so there is a second such process, which this one starts and steers as it
-is steered itself: it listens beside it on TCP, the system divides the clients among the two, and each spools for itself
-(below `beside/`). Of what the harness sees, only that a tap has two spools tells of it.
 
 What a relay cannot carry, so that neither side can see it of the other: TCP keep-alive probes (each side's are
 answered by the relay's kernel), path MTU and MSS, the client's address, TCP_INFO (round-trip times, retransmissions),
@@ -28,10 +24,9 @@ from pathlib import Path
 from time import monotonic_ns
 from typing import Any, Final, TypeVar
 
-from conformance.errors import HarnessError
+from conformance.errors import UsageError
 from conformance.wire.spool import Direction, RecordKind, SpoolThread, SpoolWriter, file_name
-from conformance.wire.tap import BESIDE, TapProcess
-from conformance.wire.tap_address import Refusal, TapMode, TcpAddress, TlsOptions, address_from_json, address_to_json
+from conformance.wire.tap_address import Refusal, TcpAddress, TlsOptions, address_from_json, address_to_json
 from conformance.wire.tap_collector import Collector
 from conformance.wire.tap_listener import Tap
 from conformance.wire.tap_selector import RelaySelector, ResetWatch
@@ -55,10 +50,8 @@ _T = TypeVar("_T")
 class TapServer:
     """Carries out the requests."""
 
-    def __init__(self, spool_dir: Path, selector: RelaySelector, second: TapProcess | None) -> None:
+    def __init__(self, spool_dir: Path, selector: RelaySelector) -> None:
         self._dir = spool_dir
-        self._second = second
-        self._shared: set[str] = set()
         self._thread = SpoolThread()
         self._taps: dict[str, Tap] = {}
         self._collectors: dict[str, Collector] = {}
@@ -81,13 +74,13 @@ class TapServer:
         number, command = request.pop("id"), request.pop("do")
         try:
             answer = {"id": number, "ok": await self._commands[command](**request)}
-        except (OSError, ValueError, HarnessError) as error:
+        except (OSError, ValueError, UsageError) as error:
             text = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
             answer = {"id": number, "error": text}
         return json.dumps(answer).encode() + b"\n"
 
     async def open_tap(
-        self, name: str, listen: dict[str, Any], upstream: dict[str, Any] | None, mode: TapMode, tls: dict[str, Any]
+        self, name: str, listen: dict[str, Any], upstream: dict[str, Any] | None, mode: str, tls: dict[str, Any]
     ) -> dict[str, Any] | None:
         """Open a tap; returns its address."""
         address = address_from_json(listen)
@@ -95,20 +88,12 @@ class TapServer:
             raise ValueError("no listen address was given")
         spool = self._new_spool(name, lines=False)
         try:
-            there, options = address_from_json(upstream), TlsOptions(**tls)
-            sides = tls_sides(mode, options, there)
-            tap = Tap(address, there, spool, self._watch, sides, beside=self._second is None)
+            there = address_from_json(upstream)
+            tap = Tap(address, there, spool, self._watch, tls_sides(mode, TlsOptions(**tls), there))
         except (OSError, ValueError):
             self._discard(name)
             raise
         self._taps[name] = tap
-        if self._second is not None and isinstance(tap.address, TcpAddress):
-            try:
-                await self._second.open_tap(name, listen=tap.address, upstream=there, mode=mode, tls=options)
-            except HarnessError:
-                await self.close(name)
-                raise
-            self._shared.add(name)
         return address_to_json(tap.address)
 
     async def open_collector(self, name: str, listen: dict[str, Any]) -> dict[str, Any] | None:
@@ -132,37 +117,27 @@ class TapServer:
         if address is None:
             raise ValueError("no upstream address was given")
         _named(self._taps, name).set_upstream(address)
-        if second := self._with(name):
-            await second.set_upstream(name, address)
 
     async def refuse(self, name: str, why: str) -> None:
         """Refuse later connections."""
         _named(self._taps, name).set_upstream(Refusal(why))
-        if second := self._with(name):
-            await second.refuse(name, why)
 
     async def close_port(self, name: str) -> None:
         """Stop listening until an upstream is set."""
         _named(self._taps, name).close_port()
-        if second := self._with(name):
-            await second.close_port(name)
 
     async def set_toxics(self, name: str, toxics: list[dict[str, Any]]) -> None:
         """Replace the toxics."""
-        wanted = from_json(toxics)
-        _named(self._taps, name).set_toxics(wanted)
-        if second := self._with(name):
-            await second.set_toxics(name, wanted)
+        _named(self._taps, name).set_toxics(from_json(toxics))
 
-    async def sync(self, name: str) -> list[int]:
-        """Write out what is gathered and return the files' sizes."""
+    async def sync(self, name: str) -> int:
+        """Write out what is gathered and return the file's size."""
         spool = _named(self._spools, name)
         if name in self._collectors:
             await self._collectors[name].settle()
         size = spool.size  # now: more may be relayed while this is written
         await _written(spool.flush)
-        second = self._with(name)
-        return [size, *(await second.sync(name) if second else ())]
+        return size
 
     async def close(self, name: str) -> None:
         """Close a tap or collector and its spool."""
@@ -170,17 +145,12 @@ class TapServer:
         (self._taps.pop(name) if name in self._taps else self._collectors.pop(name)).close()
         del self._spools[name]
         await _written(lambda done: spool.close(monotonic_ns(), done))
-        if second := self._with(name):
-            self._shared.remove(name)
-            await second.close_tap(name)
 
     async def stop(self) -> None:
         """Close everything in order."""
         for name in list(self._spools):
             await self.close(name)
         self._thread.stop()
-        if self._second is not None:
-            await self._second.stop()
 
     def flush(self) -> None:
         """Hand the gathered records to the writing thread."""
@@ -198,10 +168,6 @@ class TapServer:
             raise ValueError(f"the name {name!r} is taken")
         self._spools[name] = SpoolWriter(self._thread, self._dir / file_name(name, lines=lines), lines=lines)
         return self._spools[name]
-
-    def _with(self, name: str) -> TapProcess | None:
-        """Return the process that listens beside this one for a tap, None where none does."""
-        return self._second if name in self._shared else None
 
     def _discard(self, name: str) -> None:
         self._spools.pop(name).discard()
@@ -242,14 +208,10 @@ async def _sample_lag(server: TapServer) -> None:
             largest, since = 0.0, now
 
 
-async def _serve(spool_dir: Path, selector: RelaySelector, *, beside: bool) -> None:
+async def _serve(spool_dir: Path, selector: RelaySelector) -> None:
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_die)
-    second = None if beside else await TapProcess.start(spool_dir / BESIDE, beside=True)
-    server = TapServer(spool_dir, selector, second)
-    watch = None if second is None else asyncio.create_task(second.ended())
-    if watch is not None:
-        watch.add_done_callback(_second_ended)
+    server = TapServer(spool_dir, selector)
     requests = asyncio.StreamReader(limit=1 << 24)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(requests), sys.stdin)
     stopping = asyncio.Event()
@@ -258,7 +220,7 @@ async def _serve(spool_dir: Path, selector: RelaySelector, *, beside: bool) -> N
     control = asyncio.create_task(_answer(requests, server))
     control.add_done_callback(lambda _: stopping.set())
     await stopping.wait()
-    for task in (*background, *((watch,) if watch else ())):
+    for task in background:
         task.cancel()
     await server.stop()
     if control.done():
@@ -270,13 +232,6 @@ def _die(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     loop.default_exception_handler(context)
     sys.stderr.flush()
     os._exit(os.EX_SOFTWARE)
-
-
-def _second_ended(watch: asyncio.Task[None]) -> None:
-    """End as well: what it relayed is lost, and the harness hears of the death of this process."""
-    if not watch.cancelled():
-        print("the process beside it has ended", file=sys.stderr, flush=True)
-        os._exit(os.EX_SOFTWARE)
 
 
 async def _answer(requests: asyncio.StreamReader, server: TapServer) -> None:
@@ -292,7 +247,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     selector = RelaySelector()
     with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner:
-        runner.run(_serve(Path(sys.argv[1]), selector, beside=sys.argv[2:] == [BESIDE]))
+        runner.run(_serve(Path(sys.argv[1]), selector))
 
 
 if __name__ == "__main__":
