@@ -110,7 +110,7 @@ def rates(tap: float) -> dict[str, Rate]:
         "direct": Rate(100.0, 0.0),
         "tap": Rate(tap, 20e-6),
         "haproxy": Rate(50.0, 10e-6),
-        "haproxy-wide": Rate(60.0, 12e-6),
+        "haproxy-narrow": Rate(60.0, 12e-6),
         "mitmproxy": Rate(5.0, 500e-6),
     }
 
@@ -118,7 +118,7 @@ def rates(tap: float) -> dict[str, Rate]:
 def test_ratios_are_taken_within_a_round() -> None:
     found = summarize([rates(45.0), rates(50.0), rates(40.0)])
     assert found["tap/haproxy"] == Spread(0.9, 0.8, 1.0)
-    assert found["tap/haproxy-wide"].median == pytest.approx(0.75)
+    assert found["tap/haproxy-narrow"].median == pytest.approx(0.75)
     assert found["tap/mitmproxy"].median == pytest.approx(9.0)
     assert found["direct"] == Spread(100.0, 100.0, 100.0)
     assert found["tap CPU µs"].median == pytest.approx(20.0)
