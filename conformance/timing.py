@@ -177,6 +177,10 @@ CANCEL_RACE: Final = 0.5
 """How long after it relayed the answer a gateway may still cancel the call, and by how much a cancel may arrive before
 its request on another connection: the two cross on the way, by 0.02 s in healthy gateways."""
 
+CALL_UNDER_WAY: Final = 0.2
+"""How long a call is given to reach the backend before something is done beside it. Healthy gateways take 0.02 s; where
+a whole call could be timed before, twice that is added."""
+
 CANCELLED_CALL: Final = 3.0
 """How long the call would last that is cancelled: what is judged CANCEL_PROMPT after the cancel is not its own end."""
 

@@ -20,9 +20,6 @@ SUITE: Final = "transparency"
 TOKENS: Final = (1, "1", 0, "", 2**53 + 1)
 """Progress tokens that are alike, falsy or large: strings and integers are different values, and both are allowed."""
 
-UNDER_WAY: Final = 0.2
-"""How long a call is given to reach the backend, in seconds; healthy gateways take 0.02 s, and it lasts longer."""
-
 KINDS: Final = ("sampling", "roots", "elicitation")
 """What a client can be asked, by the capability it declares for it."""
 
@@ -128,7 +125,7 @@ async def client_is_asked(stage: Stage) -> None:
         async with asyncio.TaskGroup() as tasks:
             for token in ("one", "two"):
                 tasks.create_task(client.call(slow, _slow(stage), meta=_meta(token)))
-            await stage.wait(UNDER_WAY, "calls are under way on whose streams questions could come")
+            await stage.wait(timing.CALL_UNDER_WAY, "calls are under way on whose streams questions could come")
             for _ in range(2):
                 tasks.create_task(client.call(ask, {"nonce": stage.nonce(), "kind": "sampling"}))
     await client.delete()

@@ -21,10 +21,6 @@ SLOW_INITIALIZE: Final = SCRIPTS["slow_initialize"].initialize_delay
 TO_CANCEL: Final = ("cancelled-call", 90_210)
 """Ids of calls to be cancelled, one of each JSON type; no gateway that counts its own requests has come so far."""
 
-UNDER_WAY: Final = 0.2
-"""How long a call is given to reach the backend, in seconds, beside twice what a whole call takes; healthy gateways
-take 0.02 s."""
-
 RACES: Final = 16
 """Calls that are cancelled about when they are answered, at once."""
 
@@ -62,7 +58,7 @@ async def _reached(stage: Stage, client: McpClient, tool: str) -> float:
     """Return after how long a call should have reached the backend, in seconds, from what a short one takes."""
     begun = asyncio.get_running_loop().time()
     await client.call(tool, {"nonce": stage.nonce(), "seconds": 0})
-    return UNDER_WAY + 2 * (asyncio.get_running_loop().time() - begun)
+    return timing.CALL_UNDER_WAY + 2 * (asyncio.get_running_loop().time() - begun)
 
 
 async def _cancel(client: McpClient, request_id: JSON) -> Reply:
