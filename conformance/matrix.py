@@ -118,7 +118,7 @@ def excerpts(report: Report, out: Path) -> Mapping[str, Sequence[Mapping[str, JS
 
 def _driven_once(selection: Selection, chosen: Iterable[Cell]) -> tuple[str, ...]:
     """Return the names of the chosen cells' scenarios that are driven on one revision though several were asked for."""
-    if not selection.harm_once or len(selection.revisions) == 1:
+    if not selection.frugal or len(selection.revisions) == 1:
         return ()
     names = {cell.scenario for cell in chosen}
     return tuple(sorted(name for name in names if scenarios()[name].kind is ScenarioKind.DESTRUCTIVE))

@@ -43,8 +43,9 @@ class Selection:
     with, empty for all; edges: the same of suite edges, where the clients are only those named. quick: no deliberate
     wait above QUICK_LIMIT seconds, no scenario with a gateway of its own, and the witness alone where it is among the
     backends. long: also waits above LONG_LIMIT seconds. resume: keep what an interrupted run of the same plan left
-    under `out`. only: of the cells that are selected by all this, those alone. harm_once: a destructive scenario, which
-    has each of its cells on a fresh gateway, is driven on the newest of the revisions alone, and before one backend.
+    under `out`. only: of the cells that are selected by all this, those alone. frugal: as few instances as can be, each
+    for longer, as becomes a fleet, which has more work than the machine has cores: a destructive scenario is driven on
+    the newest of the revisions alone, and before one backend; what may follow each other does so on one instance.
     """
 
     targets: tuple[TargetManifest, ...]
@@ -62,7 +63,7 @@ class Selection:
     keep: bool = False
     resume: bool = False
     only: frozenset[Cell] | None = None
-    harm_once: bool = False
+    frugal: bool = False
     expectations: Expectations = field(default_factory=Expectations)
     spin_up_backend: str = "time"
     """Name of the backend that gateways start as a container in suite spin_up."""
@@ -83,7 +84,7 @@ def cells_of(selection: Selection) -> tuple[Cell, ...]:
                 if _selected(selection, revision, scenario) and _speaks(target, revision):
                     for backend in _backends(selection, target, scenario):
                         cells.add(Cell(target.name, selection.runtime, backend, revision, revision, scenario.name))
-    if selection.harm_once:
+    if selection.frugal:
         cells = set(_harm_once(cells))
     if selection.only is not None:
         cells &= selection.only
@@ -243,6 +244,7 @@ def drive_and_judge(
         url=selection.url,
         secret_env=selection.secret_env,
         keep=selection.keep,
+        frugal=selection.frugal,
     )
     plan.write(work / "plan.json")
     session = work / "session.json"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -18,13 +19,14 @@ from conformance.matrix import plan_matrix, run_shard
 from conformance.report.shards import read_shard
 from conformance.running import Selection, cells_of
 from conformance.sharding import Shard
-from conformance.stage.lanes import lanes, start_up
+from conformance.stage.lanes import batches, lanes, start_up
 from conformance.stage.manifest import known_clients, load_backend, load_client, load_target
 from conformance.stage.plan import DIRECT
 from conformance.stage.scenario import CLIENTS, DEFAULT_SUITES, SUITES, ScenarioKind, scenarios
 
 TARGETS = ("passthrough", "terminating", "supergateway")
 REVISIONS = ("2025-06-18", "2025-11-25")
+IDLE = ScenarioKind.IDLE
 
 
 def selected(*names, **more):
@@ -64,11 +66,11 @@ def test_every_machine_plans_alike():
 
 
 def test_what_does_harm_is_driven_once_where_several_revisions_are_asked_for():
-    once = plan_matrix(selected(harm_once=True), 2).plan.driven_once
+    once = plan_matrix(selected(frugal=True), 2).plan.driven_once
     assert once
     assert {scenarios()[name].kind for name in once} == {ScenarioKind.DESTRUCTIVE}
     assert not plan_matrix(selected(), 2).plan.driven_once
-    assert not plan_matrix(selected(harm_once=True, revisions=REVISIONS[:1]), 2).plan.driven_once
+    assert not plan_matrix(selected(frugal=True, revisions=REVISIONS[:1]), 2).plan.driven_once
 
 
 def test_other_expectations_are_another_plan():
@@ -244,6 +246,43 @@ def test_cells_share_an_instance_only_with_their_like():
         kinds = {scenarios()[cell.scenario].kind for cell in lane}
         assert len(kinds) == 1
         assert len(lane) == 1 or ScenarioKind.DESTRUCTIVE not in kinds or all(_renews(cell) for cell in lane)
+
+
+def test_a_frugal_run_has_one_instance_for_what_leaves_it_whole():
+    selection = selected(suites=(*DEFAULT_SUITES, CLIENTS), frugal=True)
+    cells, targets = cells_of(selection), {item.name: item for item in selection.targets}
+    found = lanes(cells, targets, frugal=True)
+    assert sorted(cell for lane in found for cell in lane) == sorted(cells)
+    assert len(found) < len(lanes(cells, targets))
+    kinds = [[scenarios()[cell.scenario].kind for cell in lane] for lane in found]
+    places = Counter((lane[0].target, lane[0].backend) for lane, kind in zip(found, kinds, strict=True) if IDLE in kind)
+    assert set(places.values()) == {1}
+    assert any({cell.revision for cell in lane} == set(REVISIONS) for lane in found)
+    for lane, kind in zip(found, kinds, strict=True):
+        assert kind == sorted(kind, key=(ScenarioKind.EXCLUSIVE, IDLE, ScenarioKind.DESTRUCTIVE).index)
+        harm = [
+            scenarios()[cell.scenario] for cell in lane if scenarios()[cell.scenario].kind is ScenarioKind.DESTRUCTIVE
+        ]
+        assert len(lane) == 1 or all(item.follows or item.renews for item in harm)
+        assert [item.renews for item in harm] == sorted(item.renews for item in harm), (
+            "a gateway started anew comes last"
+        )
+
+
+def test_what_counts_what_is_left_behind_has_a_fresh_instance_in_a_frugal_run_too():
+    selection = selected(frugal=True)
+    found = lanes(cells_of(selection), {item.name: item for item in selection.targets}, frugal=True)
+    alone = {lane[0].scenario for lane in found if len(lane) == 1}
+    assert {"clients-come-and-go", "clients-vanish", "late-backend", "paged-list"} <= alone
+
+
+def test_idle_cells_of_a_lane_are_driven_at_one_time():
+    selection = selected()
+    for lane in lanes(cells_of(selection), {item.name: item for item in selection.targets}, frugal=True):
+        found = list(batches(lane))
+        assert [cell for batch in found for cell in batch] == lane
+        assert all(len(batch) == 1 or scenarios()[cell.scenario].kind is IDLE for batch in found for cell in batch)
+        assert sum(scenarios()[batch[0].scenario].kind is IDLE for batch in found) <= 1
 
 
 def test_cells_that_start_the_gateway_anew_follow_each_other_on_one_instance():

@@ -194,7 +194,7 @@ def test_a_client_is_driven_in_the_revisions_that_it_proposes():
 
 def test_harm_is_done_once_on_the_newest_revision_and_before_the_witness():
     asked = {"backends": ("witness", "everything"), "revisions": ("2025-06-18", "2025-11-25")}
-    every, once = cells("terminating", **asked), cells("terminating", **asked, harm_once=True)
+    every, once = cells("terminating", **asked), cells("terminating", **asked, frugal=True)
     harmful = {name for name, item in scenarios().items() if item.kind is ScenarioKind.DESTRUCTIVE}
     done = [cell for cell in once if cell.scenario in harmful and cell.target != DIRECT]
     assert {cell for cell in every if cell not in once} <= {cell for cell in every if cell.scenario in harmful}

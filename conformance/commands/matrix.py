@@ -84,7 +84,7 @@ def matrix(
         quick=quick,
         resume=resume,
         clients=clients,
-        harm_once=True,
+        frugal=True,
         expectations=choosing.chosen_expectations(targets, None, fail_on.value),
     )
     planned = plan_matrix(selection, part.parts)

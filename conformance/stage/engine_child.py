@@ -2,7 +2,8 @@
 
 `python -m conformance.stage.engine_child PLAN`. Cells of one (target, backend, revisions) form a group. Within a group
 idle scenarios overlap on one instance, exclusive ones follow each other on a second, destructive ones get a fresh
-instance each, a few at a time; groups run side by side as far as memory allows.
+instance each, a few at a time; groups run side by side as far as memory allows. In a fleet fewer instances do more each
+(`lanes.py`).
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from conformance.stage.engine_probe import engine_answers
 from conformance.stage.engine_vigil import ENGINE_LOST, EngineVigil
 from conformance.stage.instance import Instance
 from conformance.stage.lacking import lacks
-from conformance.stage.lanes import HARMED_AT_ONCE, lanes
+from conformance.stage.lanes import HARMED_AT_ONCE, batches, lanes
 from conformance.stage.manifest import BackendManifest, TargetManifest, load_backend, load_client, load_edge, target_of
 from conformance.stage.memory import BACKEND_MB, SPUN_UP_MB, MemoryBudget
 from conformance.stage.plan import DIRECT, Cell, Plan
@@ -91,7 +92,7 @@ class Engine:
         async with asyncio.TaskGroup() as tasks:
             if attached:
                 tasks.create_task(self._attached(attached, backends.get(attached[0].backend)))
-            for rank, lane in enumerate(lanes(self._startable(), self.targets)):
+            for rank, lane in enumerate(lanes(self._startable(), self.targets, frugal=self.plan.frugal)):
                 tasks.create_task(self.lane(lane, backends[lane[0].backend], rank))
         if self.watch is not None:
             await self.watch.stop()
@@ -221,11 +222,8 @@ class Engine:
         return ""
 
     async def lane(self, cells: list[Cell], backend: BackendManifest | None, rank: int) -> None:
-        """Drive cells that share an instance: all at once when idle, else one after another. rank: among the lanes."""
+        """Drive cells that share an instance, and have a fresh one for those left when it fails. rank: among lanes."""
         kind = scenarios()[cells[0].scenario].kind
-        if kind is ScenarioKind.IDLE:
-            await self.on_instance(cells, backend, rank)
-            return
         async with self.harming[cells[0].target] if kind is ScenarioKind.DESTRUCTIVE else contextlib.nullcontext():
             left = list(cells)
             while left:
@@ -242,16 +240,15 @@ class Engine:
             instance = await self.started(cells, backend)
             if instance is None:
                 return []
+            left = list(cells)
             try:
-                if scenario.kind is ScenarioKind.IDLE:
-                    await asyncio.gather(*(self.cell(cell, instance) for cell in cells))
-                    return []
-                for position, cell in enumerate(cells, start=1):
-                    left = cells[position:]
-                    healthy = await self.cell(cell, instance)
-                    if not healthy or (left and scenario.renews and await self._trouble(cell, instance)):
-                        return left
-                return []
+                for batch in batches(cells):
+                    del left[: len(batch)]
+                    healthy = all(await asyncio.gather(*(self.cell(cell, instance) for cell in batch)))
+                    harmful = scenarios()[batch[-1].scenario].kind is ScenarioKind.DESTRUCTIVE
+                    if not healthy or (left and harmful and await self._trouble(left[0], instance)):
+                        break
+                return left
             finally:
                 if self.plan.keep and scenario.kind is ScenarioKind.EXCLUSIVE:
                     self.keep(instance, cells[0])

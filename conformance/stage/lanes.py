@@ -8,12 +8,13 @@ target, of which few are driven at one time.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
 from typing import Final
 
 from conformance.stage.manifest import TargetManifest
 from conformance.stage.plan import Cell
-from conformance.stage.scenario import ScenarioKind, scenarios
+from conformance.stage.scenario import Scenario, ScenarioKind, scenarios
 
 HARMED_AT_ONCE: Final = 2
 """Destructive scenarios driven at one time on one target: more would crowd what is timed beside them."""
@@ -21,6 +22,8 @@ _SLOWEST_START: Final = 10.0
 """`ready.seconds` over a start-up as seen: the default of 30 s stands for gateways that need 1 to 3 s."""
 _EXCHANGES: Final = 1.5
 """What a cell takes beside its deliberate waits: sentinels, its own exchanges, reading the taps. Seen: 0.5 to 3 s."""
+_TURNS: Final = (ScenarioKind.EXCLUSIVE, ScenarioKind.IDLE, ScenarioKind.DESTRUCTIVE)
+"""In which order the kinds follow each other on one instance: what does harm comes last."""
 
 
 def start_up(target: TargetManifest | None) -> float:
@@ -35,26 +38,26 @@ def cell_seconds(cell: Cell, target: TargetManifest | None) -> float:
     return scenario.seconds + _EXCHANGES + own
 
 
-def lanes(cells: Iterable[Cell], targets: Mapping[str, TargetManifest]) -> list[list[Cell]]:
+def lanes(cells: Iterable[Cell], targets: Mapping[str, TargetManifest], *, frugal: bool = False) -> list[list[Cell]]:
     """Return cells by the instance they may share, those first behind which the longest chain waits.
 
     Cells of one target, backend and pair of revisions share instances: the idle ones one, the exclusive ones another,
     those with a container that the gateway starts one more each, and so those behind the same edge in the same variant;
     every destructive cell has its own, except that those which start the gateway anew follow each other on one.
+
+    frugal: those of all revisions share one, the exclusive ones first, then the idle ones, then of the destructive ones
+    those that may follow others.
     """
     known = scenarios()
     shared: dict[tuple[object, ...], list[Cell]] = defaultdict(list)
     for cell in cells:
-        scenario = known[cell.scenario]
-        alone = cell.scenario if scenario.kind is ScenarioKind.DESTRUCTIVE and not scenario.renews else ""
-        place = (cell.target, cell.backend, cell.revision, cell.backend_revision)
-        shared[*place, scenario.kind, scenario.spin_up is not None, scenario.edge, alone].append(cell)
+        shared[cell.target, cell.backend, *(_frugal if frugal else _own)(cell, known[cell.scenario])].append(cell)
+    for lane in shared.values():
+        lane.sort(key=lambda cell: (_turn(known[cell.scenario]), cell))
 
     def length(lane: list[Cell]) -> float:
         target = targets.get(lane[0].target)
-        if known[lane[0].scenario].kind is ScenarioKind.IDLE:
-            return start_up(target) + max(cell_seconds(cell, target) for cell in lane)
-        return start_up(target) + sum(cell_seconds(cell, target) for cell in lane)
+        return start_up(target) + sum(max(cell_seconds(cell, target) for cell in batch) for batch in batches(lane))
 
     chained = {target: 0.0 for target, *_ in shared}
     waits: list[tuple[float, list[Cell]]] = []
@@ -65,3 +68,37 @@ def lanes(cells: Iterable[Cell], targets: Mapping[str, TargetManifest]) -> list[
             seconds = max(seconds, chained[lane[0].target])
         waits.append((seconds, lane))
     return [lane for _, lane in sorted(waits, key=lambda item: (-item[0], item[1]))]
+
+
+def batches(lane: Iterable[Cell]) -> Iterator[list[Cell]]:
+    """Yield the cells of a lane that are driven at one time: the idle ones of one run together, all others alone."""
+    known = scenarios()
+    for idle, cells in groupby(lane, key=lambda cell: known[cell.scenario].kind is ScenarioKind.IDLE):
+        if idle:
+            yield list(cells)
+        else:
+            yield from ([cell] for cell in cells)
+
+
+def _own(cell: Cell, scenario: Scenario) -> tuple[object, ...]:
+    """Return what cells of one target and backend have in common that share an instance."""
+    alone = cell.scenario if scenario.kind is ScenarioKind.DESTRUCTIVE and not scenario.renews else ""
+    return (
+        cell.revision,
+        cell.backend_revision,
+        scenario.kind,
+        scenario.spin_up is not None,
+        scenario.edge,
+        alone,
+    )
+
+
+def _frugal(cell: Cell, scenario: Scenario) -> tuple[object, ...]:
+    """Return the same for a frugal run."""
+    alone = scenario.kind is ScenarioKind.DESTRUCTIVE and not scenario.renews and not scenario.follows
+    return (scenario.spin_up is not None, scenario.edge, scenario.second_backend, cell if alone else None)
+
+
+def _turn(scenario: Scenario) -> tuple[int, bool]:
+    """Return when a scenario has its turn on an instance: by its kind, and last those that start the gateway anew."""
+    return (_TURNS.index(scenario.kind), scenario.renews)

@@ -69,7 +69,8 @@ class Plan:
     """Everything the engine child needs, as one JSON file.
 
     targets: manifests by name (as data, with the folder they came from). secret_env: environment variables whose
-    values the user supplied and which are redacted wherever they appear. engine: the module that the supervisor runs.
+    values the user supplied and which are redacted wherever they appear. frugal: as few instances as there can be are
+    started (`lanes.py`). engine: the module that the supervisor runs.
     """
 
     run_id: str
@@ -82,6 +83,7 @@ class Plan:
     url: UrlTarget | None = None
     secret_env: tuple[str, ...] = ()
     keep: bool = False
+    frugal: bool = False
     engine: str = "conformance.stage.engine_child"
 
     @property

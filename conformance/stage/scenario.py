@@ -149,9 +149,10 @@ class Scenario:
     also runs straight at the backend. sentinel: whether a sentinel call guards it; not where a gateway that serves none
     is what the scenario looks for. any_start: a gateway that does not get ready is what the scenario is about. client:
     name of the real client that the drive uses, empty where the harness itself is the client. renews: destructive as it
-    is, it leaves a gateway that it started anew, on which others like it may follow. edge: what stands between
-    the clients and the gateway, and how many replicas of it there are (`edge_variant.py`); without one, the gateway
-    alone.
+    is, it leaves a gateway that it started anew, on which others like it may follow. follows: destructive as it is, it
+    may come after others on an instance that still serves (in a frugal run), for it counts nothing that they may leave.
+    edge: what stands between the clients and the gateway, and how many replicas of it there are (`edge_variant.py`);
+    without one, the gateway alone.
     """
 
     name: str
@@ -180,6 +181,7 @@ class Scenario:
     any_start: bool
     client: str
     renews: bool
+    follows: bool
     edge: EdgeSetup | None
     drive: Drive = field(repr=False)
 
@@ -228,6 +230,7 @@ def scenario(
     any_start: bool = False,
     client: str = "",
     renews: bool = False,
+    follows: bool = False,
     edge: EdgeSetup | None = None,
     name: str = "",
 ) -> Callable[[Drive], Drive]:
@@ -269,6 +272,7 @@ def scenario(
             any_start=any_start or network is not None,
             client=client,
             renews=renews,
+            follows=follows,
             edge=edge,
             drive=drive,
         )

@@ -96,7 +96,9 @@ async def request_before_initialized(stage: Stage) -> None:
         await client.delete()
 
 
-@scenario(suite=SUITE, kind=ScenarioKind.DESTRUCTIVE, brings=("malformed-initialize", "bystander-of-malformed"))
+@scenario(
+    suite=SUITE, kind=ScenarioKind.DESTRUCTIVE, brings=("malformed-initialize", "bystander-of-malformed"), follows=True
+)
 async def malformed_initialize(stage: Stage) -> None:
     """Send malformed initializes while a bystander uses its session; then a new client connects."""
     bystander = await stage.connected("bystander")
@@ -215,6 +217,7 @@ async def capabilities(stage: Stage) -> None:
     suite=SUITE,
     kind=ScenarioKind.DESTRUCTIVE,
     brings=("initialize-repeated", "initialize-with-foreign-id", "initializes-at-once"),
+    follows=True,
 )
 async def repeated_initialize(stage: Stage) -> None:
     """Initialize again in a session, with an id that nobody issued, and with several clients at once."""

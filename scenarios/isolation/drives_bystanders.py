@@ -68,6 +68,7 @@ async def slow_call_beside_others(stage: Stage) -> None:
     brings=("bystander-of-bad-request", "bystander-of-abort", "bystander-of-disconnect"),
     seconds=4 * timing.BYSTANDER_CALL,
     needs_witness=True,
+    follows=True,
 )
 async def harm_beside_bystander(stage: Stage) -> None:
     """While a bystander listens and calls, let others do what is sound, send rubbish, abort their calls, and vanish."""

@@ -190,7 +190,7 @@ async def backend_forgets_session(stage: Stage) -> None:
     await client.delete()
 
 
-@scenario(suite=SUITE, kind=ScenarioKind.DESTRUCTIVE, brings=("gateway-restarted",), control=False)
+@scenario(suite=SUITE, kind=ScenarioKind.DESTRUCTIVE, brings=("gateway-restarted",), control=False, renews=True)
 async def gateway_restarts(stage: Stage) -> None:
     """Restart the gateway under an open session; go on with its id, then connect anew."""
     client = await stage.connected()
@@ -208,6 +208,7 @@ async def gateway_restarts(stage: Stage) -> None:
     brings=("backend-restarted", "backend-down"),
     http_backend=True,
     control=False,
+    follows=True,
 )
 async def backend_restarts(stage: Stage) -> None:
     """Restart the backend under an open session; go on in it, and connect anew where it is gone."""

@@ -151,6 +151,7 @@ async def answer_forms(stage: Stage) -> None:
     needs_witness=True,
     http_backend=True,
     control=False,
+    follows=True,
 )
 async def backend_faults(stage: Stage) -> None:
     """Call a tool whose backend fails in one way after the other, and after each call one that it answers."""
@@ -197,6 +198,7 @@ async def silent_backend(stage: Stage) -> None:
     brings=("large-payload",),
     needs_witness=True,
     control=False,
+    follows=True,
 )
 async def large_payloads(stage: Stage) -> None:
     """Send larger and larger texts up in a call's arguments, and have as large ones sent down in its result."""
