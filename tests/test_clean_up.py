@@ -18,6 +18,8 @@ from conformance.stage.supervisor import RUN_VARIABLE
 
 CLEAN_WITHIN = 15.0
 STARTED_WITHIN = 60.0
+INSTALLED_WITHIN = 900.0
+"""What the first run of a gateway in containers on a machine may take until it drives: packages and images come first."""
 
 
 def processes_of_runs(above: int | None = None) -> dict[int, str]:
@@ -36,10 +38,12 @@ def processes_of_runs(above: int | None = None) -> dict[int, str]:
 class Harness:
     """A real command in a session of its own, waited for until it drives.
 
-    deaf: to Ctrl-C, as after `nohup … &`. within: what goes before its argument list.
+    deaf: to Ctrl-C, as after `nohup … &`. within: what goes before its argument list. patience: seconds until it drives.
     """
 
-    def __init__(self, out: Path, *arguments: str, command="run", deaf=False, within=()) -> None:
+    def __init__(
+        self, out: Path, *arguments: str, command="run", deaf=False, within=(), patience=STARTED_WITHIN
+    ) -> None:
         argv = [*within, sys.executable, "-m", "conformance", command, *arguments, "--out", str(out)]
         if deaf:
             argv = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *argv]
@@ -47,18 +51,19 @@ class Harness:
         self.stderr = out.parent / "stderr"
         with self.stderr.open("w") as said:
             self.process = subprocess.Popen(argv, start_new_session=True, stdout=subprocess.DEVNULL, stderr=said)
-        self.run = self._await_drive()
+        self.run = self._await_drive(patience)
 
-    def _await_drive(self) -> str:
-        deadline = time.monotonic() + STARTED_WITHIN
-        while time.monotonic() < deadline:
+    def _await_drive(self, patience: float) -> str:
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline and self.process.poll() is None:
             for run in {run for run in processes_of_runs(self.process.pid).values() if self.folder(run)}:
                 progress = self.folder(run)[0] / "progress.jsonl"
                 if progress.exists() and '"driving"' in progress.read_text():
                     return run
             time.sleep(0.1)
         self.process.kill()
-        raise AssertionError(f"the run did not drive anything within {STARTED_WITHIN} s")
+        self.process.wait()
+        raise AssertionError(f"the run did not drive anything within {patience} s: {self.stderr.read_text()}")
 
     @staticmethod
     def folder(run: str) -> list[Path]:
@@ -136,8 +141,10 @@ def test_the_driving_process_is_killed(harness):
 
 @pytest.mark.engine
 @pytest.mark.packages
+@pytest.mark.timeout(INSTALLED_WITHIN + 120)
 def test_the_harness_is_killed_while_gateways_start_containers(tmp_path):
-    harness = Harness(tmp_path / "out", "--target", "supergateway", "--suite", "spin_up", "--runtime", "containers")
+    arguments = ("--target", "supergateway", "--suite", "spin_up", "--runtime", "containers")
+    harness = Harness(tmp_path / "out", *arguments, patience=INSTALLED_WITHIN)
     client = docker.from_env()
     wanted = {"label": f"{RUN_LABEL}={harness.run}"}
 

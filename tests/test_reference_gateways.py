@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -212,6 +213,9 @@ def test_passthrough_closes_upstream_with_its_client(passing: Client) -> None:
     with client.listen() as response:
         assert response.status_code == 200
         assert client.call("whoami")["listening"] is True
+    deadline = time.monotonic() + 10
+    while client.call("whoami")["listening"]:  # the gateway passes the end on after the client has left
+        assert time.monotonic() < deadline
     with client.listen() as response:  # else the backend answers 409
         assert response.status_code == 200
 
