@@ -264,9 +264,7 @@ def test_a_frugal_run_has_one_instance_for_what_leaves_it_whole():
             scenarios()[cell.scenario] for cell in lane if scenarios()[cell.scenario].kind is ScenarioKind.DESTRUCTIVE
         ]
         assert len(lane) == 1 or all(item.follows or item.renews for item in harm)
-        assert [item.renews for item in harm] == sorted(item.renews for item in harm), (
-            "a gateway started anew comes last"
-        )
+        assert len({item.renews for item in harm}) <= 1, "those that restart the gateway take long, and are a lane"
 
 
 def test_what_counts_what_is_left_behind_has_a_fresh_instance_in_a_frugal_run_too():

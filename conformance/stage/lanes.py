@@ -46,14 +46,14 @@ def lanes(cells: Iterable[Cell], targets: Mapping[str, TargetManifest], *, fruga
     every destructive cell has its own, except that those which start the gateway anew follow each other on one.
 
     frugal: those of all revisions share one, the exclusive ones first, then the idle ones, then of the destructive ones
-    those that may follow others.
+    those that may follow others. Those which start the gateway anew have one of their own there too: they take long.
     """
     known = scenarios()
     shared: dict[tuple[object, ...], list[Cell]] = defaultdict(list)
     for cell in cells:
         shared[cell.target, cell.backend, *(_frugal if frugal else _own)(cell, known[cell.scenario])].append(cell)
     for lane in shared.values():
-        lane.sort(key=lambda cell: (_turn(known[cell.scenario]), cell))
+        lane.sort(key=lambda cell: (_TURNS.index(known[cell.scenario].kind), cell))
 
     def length(lane: list[Cell]) -> float:
         target = targets.get(lane[0].target)
@@ -96,9 +96,5 @@ def _own(cell: Cell, scenario: Scenario) -> tuple[object, ...]:
 def _frugal(cell: Cell, scenario: Scenario) -> tuple[object, ...]:
     """Return the same for a frugal run."""
     alone = scenario.kind is ScenarioKind.DESTRUCTIVE and not scenario.renews and not scenario.follows
-    return (scenario.spin_up is not None, scenario.edge, scenario.second_backend, cell if alone else None)
-
-
-def _turn(scenario: Scenario) -> tuple[int, bool]:
-    """Return when a scenario has its turn on an instance: by its kind, and last those that start the gateway anew."""
-    return (_TURNS.index(scenario.kind), scenario.renews)
+    setup = (scenario.spin_up is not None, scenario.edge, scenario.second_backend)
+    return (*setup, scenario.renews, cell if alone else None)

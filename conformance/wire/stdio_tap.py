@@ -22,8 +22,8 @@ Not carried: a pipe that its reader closed is noticed by the writer at its secon
 
 from __future__ import annotations
 
-import argparse
 import base64
+import getopt
 import json
 import os
 import queue
@@ -33,13 +33,13 @@ import socket
 import subprocess
 import sys
 import threading
-import uuid
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+USAGE = "usage: stdio_tap.py --name NAME (--spool FILE | --collector HOST:PORT) [--] CMD ARGS…"
 READ_SIZE = 1 << 16
 BACKLOG_LIMIT = 1 << 26
 """Bytes that may wait for a slow collector or disk; beyond that records are given up, not the relay."""
@@ -56,7 +56,7 @@ class Recorder:
     """Writes records in a thread of its own, so that neither a slow disk nor a dead collector holds up the relay."""
 
     def __init__(self, name: str, connect: Callable[[Recorder], Callable[[bytes], None]]) -> None:
-        self._base = {"tap": name, "process": uuid.uuid4().hex}
+        self._base = {"tap": name, "process": os.urandom(16).hex()}
         self._connect = connect
         self._queue: queue.SimpleQueue[tuple[int, dict[str, Any], bytes] | None] = queue.SimpleQueue()
         self._lock = threading.RLock()  # a signal may come while the main thread records
@@ -275,23 +275,36 @@ def _relay(recorder: Recorder, signals: Signals, argv: list[str]) -> int:
     return code
 
 
+def _refuse(why: str) -> NoReturn:
+    print(f"stdio tap: {why}\n{USAGE}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _arguments(argv: list[str]) -> tuple[str, Callable[[Recorder], Callable[[bytes], None]], list[str]]:
+    """Return the tap's name, where its records go, and the command. Exits with 2 when they are not as they should be.
+
+    The rest is the command, with or without `--` before it: gateways that take a command after a `--` of their own are
+    known to swallow a second one.
+    """
+    try:
+        options, command = getopt.getopt(argv, "h", ["help", "name=", "spool=", "collector="])
+    except getopt.GetoptError as error:
+        _refuse(str(error))
+    given = dict(options)
+    if "-h" in given or "--help" in given:
+        print(USAGE)
+        sys.exit()
+    spool, collector = given.get("--spool"), given.get("--collector")
+    if not given.get("--name") or not command or bool(spool) == bool(collector):
+        _refuse("it takes a name, one place for the records, and a command")
+    return given["--name"], _to_file(spool) if spool else _to_collector(str(collector)), command
+
+
 def main() -> NoReturn:
     """Run the command under the tap."""
-    parser = argparse.ArgumentParser(description="Run a command, relay its stdio unchanged and record it.")
-    parser.add_argument("--name", required=True, help="the tap's name, written into every record")
-    where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("--spool", metavar="FILE", help="append the records to this file")
-    where.add_argument("--collector", metavar="HOST:PORT", help="send the records there over TCP")
-    # The rest is the command, with or without `--` before it: gateways that take a command after a `--` of their own
-    # are known to swallow a second one.
-    parser.add_argument("command", nargs=argparse.REMAINDER, metavar="CMD", help="the command and its arguments")
-    chosen = parser.parse_args()
-    command = chosen.command[1:] if chosen.command[:1] == ["--"] else chosen.command
-    if not command:
-        parser.error("no command was given; put it last")
+    name, connect, command = _arguments(sys.argv[1:])
     signals = Signals()  # before anything that others can see, so that no signal finds it unready
-    connect = _to_file(chosen.spool) if chosen.spool else _to_collector(chosen.collector)
-    recorder = Recorder(chosen.name, connect)
+    recorder = Recorder(name, connect)
     code = _relay(recorder, signals, command)
     recorder.finish()
     # The thread on stdin may still be blocked reading it, and must not hold up the end.

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from conformance.witness import jsonrpc
-from conformance.witness.http_wire import Wire
 from conformance.witness.jsonrpc import JSON, RpcError
+
+if TYPE_CHECKING:  # over stdio nothing of HTTP is needed, and a gateway may start a witness for each request
+    from conformance.witness.http_wire import Wire
 
 TOOL: Final = "answer"
 """The tool whose argument `manner` names how its call is answered."""

@@ -11,7 +11,6 @@ from typing import Any
 
 from conformance.errors import CannotJudgeError, UsageError
 from conformance.witness.scripts import Face, Script
-from conformance.witness.sse_face import SSE_PATH, SseEndpoint
 from conformance.witness.stdio_face import StdioFace
 
 
@@ -71,6 +70,9 @@ async def _until_signalled(delay: float, serve: Callable[[], Coroutine[Any, Any,
 
 
 async def _serve_http(host: str, port: int, script: Script, face: Face) -> None:
+    # Over stdio none of it is needed, and a gateway may start a witness for each request.
+    from conformance.witness.sse_face import SSE_PATH, SseEndpoint  # noqa: PLC0415
+
     loop = asyncio.get_running_loop()
     try:
         server = await loop.create_server(SseEndpoint(script, alone=face is Face.SSE).accept, host, port)
