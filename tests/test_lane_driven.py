@@ -1,0 +1,97 @@
+"""How the cells of a lane are driven: on which instance, beside what, and what follows a scenario that did harm."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from conformance.evidence.redact import Redactor
+from conformance.stage.engine_child import Engine
+from conformance.stage.plan import Cell, Plan
+from conformance.stage.scenario import ScenarioKind, scenarios
+
+EXCLUSIVE = ("ping", "request-ids", "version-header")
+IDLE = ("idle-get", "idle-session")
+HARMFUL = ("malformed-initialize", "repeated-initialize")
+PATIENCE = 5.0
+
+
+def cell(scenario: str) -> Cell:
+    return Cell("terminating", "process", "witness", "2025-11-25", "2025-11-25", scenario)
+
+
+LANE = [cell(name) for name in (*EXCLUSIVE, *IDLE, *HARMFUL)]
+
+
+class Instance:
+    def __init__(self) -> None:
+        self.stopped = False
+
+    async def stop(self) -> None:
+        self.stopped = True
+
+
+class Driven(Engine):
+    """An engine that notes what it drives where. sick: cells that leave an instance broken; mute: gateway after them."""
+
+    def __init__(self, tmp_path: Path, *, sick: tuple[str, ...] = (), mute: tuple[str, ...] = ()) -> None:
+        plan = Plan("r", str(tmp_path), str(tmp_path), "process", tuple(LANE))
+        super().__init__(plan, SimpleNamespace(name="process"), None, Redactor(), {}, lambda *_, **__: None, None)
+        self.instances: list[Instance] = []
+        self.seen: list[list[str]] = []
+        self.asked: list[str] = []
+        self.at_once = asyncio.Barrier(len(IDLE))
+        self.sick, self.mute = sick, mute
+
+    async def started(self, cells, backend):
+        self.instances.append(Instance())
+        self.seen.append([])
+        return self.instances[-1]
+
+    async def cell(self, cell, instance):
+        assert not instance.stopped
+        if scenarios()[cell.scenario].kind is ScenarioKind.IDLE:
+            async with asyncio.timeout(PATIENCE):
+                await self.at_once.wait()
+        self.seen[self.instances.index(instance)].append(cell.scenario)
+        return cell.scenario not in self.sick
+
+    async def _trouble(self, cell, instance):
+        self.asked.append(cell.scenario)
+        return "it says nothing" if self.seen[-1][-1] in self.mute else ""
+
+
+def drive(engine: Driven) -> list[list[str]]:
+    asyncio.run(engine.lane(LANE, None, 0))
+    assert all(instance.stopped for instance in engine.instances)
+    return engine.seen
+
+
+def test_what_leaves_an_instance_whole_shares_it_and_idle_cells_overlap(tmp_path):
+    engine = Driven(tmp_path)
+    (seen,) = drive(engine)
+    assert seen[: len(EXCLUSIVE)] == list(EXCLUSIVE)
+    assert set(seen[len(EXCLUSIVE) : -len(HARMFUL)]) == set(IDLE)
+    assert seen[-len(HARMFUL) :] == list(HARMFUL)
+
+
+def test_after_harm_it_is_asked_whether_the_gateway_serves_the_next(tmp_path):
+    engine = Driven(tmp_path)
+    drive(engine)
+    assert engine.asked == list(HARMFUL[1:]), "the first comes after what does no harm, after the last nobody comes"
+
+
+@pytest.mark.parametrize("last", [EXCLUSIVE[1], IDLE[0]])
+def test_what_is_left_when_a_cell_broke_the_instance_gets_a_fresh_one(tmp_path, last):
+    first, second = drive(Driven(tmp_path, sick=(last,)))
+    assert last in first
+    assert sorted(first + second) == sorted(item.scenario for item in LANE)
+    assert not set(HARMFUL) & set(first)
+
+
+def test_after_harm_that_lasts_the_next_gets_a_fresh_instance(tmp_path):
+    first, second = drive(Driven(tmp_path, mute=(HARMFUL[0],)))
+    assert (first[-1], second) == (HARMFUL[0], [HARMFUL[1]])
