@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from conformance.errors import CannotJudgeError
 from conformance.evidence.redact import Redactor
 from conformance.stage.engine_child import Engine
 from conformance.stage.plan import Cell, Plan
@@ -45,6 +47,7 @@ class Driven(Engine):
         self.asked: list[str] = []
         self.at_once = asyncio.Barrier(len(IDLE))
         self.sick, self.mute = sick, mute
+        self.lost: list[str] = []
 
     async def started(self, cells, backend):
         self.instances.append(Instance())
@@ -95,3 +98,36 @@ def test_what_is_left_when_a_cell_broke_the_instance_gets_a_fresh_one(tmp_path, 
 def test_after_harm_that_lasts_the_next_gets_a_fresh_instance(tmp_path):
     first, second = drive(Driven(tmp_path, mute=(HARMFUL[0],)))
     assert (first[-1], second) == (HARMFUL[0], [HARMFUL[1]])
+
+
+class Starting(Driven):
+    """One whose starts fail as often as it is told."""
+
+    started = Engine.started
+
+    def __init__(self, tmp_path: Path, failures: int, *, frugal: bool) -> None:
+        super().__init__(tmp_path)
+        self.plan = replace(self.plan, frugal=frugal)
+        self.failures, self.tries = failures, 0
+
+    async def _start(self, cell, backend, recorder):
+        self.tries += 1
+        if self.tries <= self.failures:
+            raise CannotJudgeError("it never got ready")
+        return await Driven.started(self, [cell], backend)
+
+    def failed(self, cell, error, recorder=None):
+        self.lost.append(cell.scenario)
+        assert str(error) == "it never got ready"
+
+
+@pytest.mark.parametrize(
+    ("failures", "frugal", "tries", "lost"),
+    [(1, True, 2, 0), (2, True, 2, len(LANE)), (1, False, 1, len(LANE))],
+    ids=["fails once", "fails twice", "a run for one gateway"],
+)
+def test_a_start_that_fails_is_tried_once_more_where_a_fleet_waits_for_it(tmp_path, failures, frugal, tries, lost):
+    engine = Starting(tmp_path, failures, frugal=frugal)
+    driven = drive(engine)
+    assert (engine.tries, len(engine.lost)) == (tries, lost)
+    assert sum(map(len, driven)) == len(LANE) - lost

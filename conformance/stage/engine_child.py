@@ -263,30 +263,19 @@ class Engine:
         return BACKEND_MB + gateways + (EDGE_MB if edge else 0) + (SPUN_UP_MB if scenario.spin_up else 0)
 
     async def started(self, cells: Sequence[Cell], backend: BackendManifest | None) -> Instance | None:
-        """Start an instance for cells that share it; None when it does not start, which each one's evidence says."""
-        scenario = scenarios()[cells[0].scenario]
+        """Start an instance for cells that share it; None when it does not start, which each one's evidence says.
+
+        In a frugal run so many may share it that a start which fails on a crowded machine is tried once more.
+        """
         recorder = Recorder(self.redactor)
         try:
-            async with self.starting:
-                return await Instance.start(
-                    self.runtime,
-                    self.taps,
-                    self.targets.get(cells[0].target),
-                    backend,
-                    url=self.plan.url if cells[0].target == URL_TARGET else None,
-                    script=scenario.witness_script,
-                    recorder=recorder,
-                    redactor=self.redactor,
-                    spin_up=self._deployed(cells[0]),
-                    late_backend=scenario.late_backend,
-                    late_registration=scenario.late_registration,
-                    any_start=scenario.any_start,
-                    second_backend=scenario.second_backend,
-                    network=scenario.network,
-                    published=scenario.published,
-                    backend_face=scenario.backend_face,
-                    edge=scenario.edge,
-                )
+            try:
+                return await self._start(cells[0], backend, recorder)
+            except CannotJudgeError as error:
+                if not self.plan.frugal or len(cells) == 1:
+                    raise
+                recorder.stimulus("start.again", why=str(error))
+                return await self._start(cells[0], backend, recorder)
         except NotExercisedError as error:
             for cell in cells:
                 self.not_exercised(cell, self.redactor.text(str(error)))
@@ -294,6 +283,30 @@ class Engine:
             for cell in cells:
                 self.failed(cell, error, recorder)
         return None
+
+    async def _start(self, cell: Cell, backend: BackendManifest | None, recorder: Recorder) -> Instance:
+        """Start an instance as a cell's scenario needs it. Raises HarnessError, and whatever else keeps it from it."""
+        scenario = scenarios()[cell.scenario]
+        async with self.starting:
+            return await Instance.start(
+                self.runtime,
+                self.taps,
+                self.targets.get(cell.target),
+                backend,
+                url=self.plan.url if cell.target == URL_TARGET else None,
+                script=scenario.witness_script,
+                recorder=recorder,
+                redactor=self.redactor,
+                spin_up=self._deployed(cell),
+                late_backend=scenario.late_backend,
+                late_registration=scenario.late_registration,
+                any_start=scenario.any_start,
+                second_backend=scenario.second_backend,
+                network=scenario.network,
+                published=scenario.published,
+                backend_face=scenario.backend_face,
+                edge=scenario.edge,
+            )
 
     def keep(self, instance: Instance, cell: Cell) -> None:
         """Leave an instance up and say where it is and where its log so far stands."""

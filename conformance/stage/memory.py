@@ -12,10 +12,10 @@ from typing import Final
 
 import psutil
 
-BUDGET_MB: Final = 5000
-"""Most memory of all gateways and backends alive at one time, in MB: eleven of the heaviest instances, or twenty-five
-of the light ones, which keep two cores busy; with 7000 the load was seen to reach 31, and deadlines to pass. With 3600
-the fleet could not be done in 25 minutes, whatever the processor: that much is held for so long by waits alone."""
+BUDGET_MB: Final = 3000
+"""Most memory of all gateways and backends alive at one time, in MB: six of the heaviest instances, or fifteen of the
+light ones, which keep two cores busy. With 7000 the load was seen to reach 31, with 5000 and a fleet's long lanes 17,
+and start-ups and drives passed their limits. A fleet holds 3 million MB times seconds of it by waits alone."""
 SHARE: Final = 0.5
 """Most of the memory that is available when a run begins; the harness, its judging and the engine need some too."""
 BACKEND_MB: Final = 50
