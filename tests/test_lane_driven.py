@@ -12,6 +12,7 @@ import pytest
 from conformance.errors import CannotJudgeError
 from conformance.evidence.redact import Redactor
 from conformance.stage.engine_child import Engine
+from conformance.stage.manifest import load_target
 from conformance.stage.plan import Cell, Plan
 from conformance.stage.scenario import ScenarioKind, scenarios
 
@@ -131,3 +132,12 @@ def test_a_start_that_fails_is_tried_once_more_where_a_fleet_waits_for_it(tmp_pa
     driven = drive(engine)
     assert (engine.tries, len(engine.lost)) == (tries, lost)
     assert sum(map(len, driven)) == len(LANE) - lost
+
+
+def test_a_drive_that_starts_the_gateway_again_has_the_time_that_takes(tmp_path):
+    target = load_target("terminating")
+    engine = Driven(tmp_path)
+    engine.targets = {target.name: target}
+    assert engine._starts_again(cell("gateway-restarts")) == target.ready.seconds
+    assert not engine._starts_again(cell("ping"))
+    assert not engine._starts_again(replace(cell("gateway-restarts"), target="direct"))

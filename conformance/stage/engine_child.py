@@ -385,11 +385,12 @@ class Engine:
         return True
 
     def _starts_again(self, cell: Cell) -> float:
-        """Return how long starts may take, in seconds, that are part of a drive: of replicas behind an edge."""
+        """Return how long starts may take, in seconds, that are part of a drive: of replicas, or of the gateway."""
         target, scenario = self.targets.get(cell.target), scenarios()[cell.scenario]
-        if target is None or scenario.edge is None or scenario.kind is not ScenarioKind.DESTRUCTIVE:
+        if target is None or scenario.kind is not ScenarioKind.DESTRUCTIVE:
             return 0.0
-        return scenario.edge.replicas * target.ready.seconds
+        replicas = scenario.edge.replicas if scenario.edge is not None else int(scenario.renews)
+        return replicas * target.ready.seconds
 
     async def _write(self, stage: Stage, scenario: Scenario, error: str) -> None:
         instance = stage.instance
