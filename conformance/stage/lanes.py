@@ -45,8 +45,8 @@ def lanes(cells: Iterable[Cell], targets: Mapping[str, TargetManifest], *, fruga
     those with a container that the gateway starts one more each, and so those behind the same edge in the same variant;
     every destructive cell has its own, except that those which start the gateway anew follow each other on one.
 
-    frugal: those of all revisions share one, the exclusive ones first, then the idle ones, then of the destructive ones
-    those that may follow others. Those which start the gateway anew have one of their own there too: they take long.
+    frugal: the exclusive, the idle and those destructive ones that may follow others share one, in this order.
+    Those which start the gateway anew have one of their own there too: they take long.
     """
     known = scenarios()
     shared: dict[tuple[object, ...], list[Cell]] = defaultdict(list)
@@ -97,4 +97,4 @@ def _frugal(cell: Cell, scenario: Scenario) -> tuple[object, ...]:
     """Return the same for a frugal run."""
     alone = scenario.kind is ScenarioKind.DESTRUCTIVE and not scenario.renews and not scenario.follows
     setup = (scenario.spin_up is not None, scenario.edge, scenario.second_backend)
-    return (*setup, scenario.renews, cell if alone else None)
+    return (cell.revision, cell.backend_revision, *setup, scenario.renews, cell.scenario if alone else "")

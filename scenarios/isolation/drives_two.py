@@ -21,7 +21,6 @@ SUITE: Final = "isolation"
     brings=("tools-of-two-listed", "tool-of-two-called", "call-beside-slow-backend"),
     seconds=timing.SLOW_BESIDE,
     second_backend=SecondBackend.WORKS,
-    follows=True,
 )
 async def tools_of_two_backends(stage: Stage) -> None:
     """List the tools of two backends, call one of one name at each, then at one beside a slow one at the other."""

@@ -19,7 +19,6 @@ AFTER_RESTART: Final = 4
     kind=ScenarioKind.DESTRUCTIVE,
     brings=("second-backend-died", "second-backend-restarted"),
     second_backend=SecondBackend.WORKS,
-    follows=True,
 )
 async def second_backend_dies(stage: Stage) -> None:
     """Use both backends in one session; stop one, go on with the other; start it again and use it again."""

@@ -44,7 +44,9 @@ def _call(stage: Stage, tool: str, seconds: float) -> dict[str, JSON]:
 
 
 async def _slow(stage: Stage, client: McpClient, tool: str, request_id: JSON, seconds: float) -> Reply:
-    return await client.request("tools/call", _call(stage, tool, seconds), request_id=request_id)
+    """Call what lasts so long; on a slow machine that alone can come near to what an answer may take."""
+    params, deadline = _call(stage, tool, seconds), timing.ANSWER + seconds
+    return await client.request("tools/call", params, request_id=request_id, deadline=deadline)
 
 
 async def _given_up(stage: Stage, client: McpClient, tool: str, request_id: JSON, reached: float) -> Reply:
