@@ -17,27 +17,26 @@ Records are JSON lines; `t_ns` is CLOCK_MONOTONIC:
     exit: code (what this tap exits with), signal (number or null), error (why it could not be started, or null)
     sync: token; answers the collector's line `sync TOKEN`: all that was relayed before stands above
 
+A gateway may start one for each session: what is needed only for the records is imported once the command starts.
+
 Not carried: a pipe that its reader closed is noticed by the writer at its second write, not its first.
 """
 
 from __future__ import annotations
 
-import base64
-import getopt
-import json
 import os
 import queue
 import select
 import signal
-import socket
-import subprocess
 import sys
 import threading
 from time import monotonic_ns
-from typing import TYPE_CHECKING, Any, NoReturn
 
+TYPE_CHECKING = False  # as in typing, which a tap need not import
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from socket import socket
+    from typing import Any, NoReturn
 
 USAGE = "usage: stdio_tap.py --name NAME (--spool FILE | --collector HOST:PORT) [--] CMD ARGS…"
 READ_SIZE = 1 << 16
@@ -50,6 +49,8 @@ FLUSH_PATIENCE = 5.0
 ORPHAN_PATIENCE = 0.5
 """Seconds of silence after the command's end until an output that a grandchild holds open is let go."""
 FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
+"""What the interpreter ignores for itself; the command is to have them as they are by default."""
 
 
 class Recorder:
@@ -62,6 +63,8 @@ class Recorder:
         self._lock = threading.RLock()  # a signal may come while the main thread records
         self._waiting = 0
         self._lost = False
+        self.reached = threading.Event()
+        """Where records go is connected, so that whoever asks for them there asks this tap too; or it cannot be."""
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -79,8 +82,11 @@ class Recorder:
 
     def _run(self) -> None:
         try:
-            self._write_until_finished(self._connect(self))
+            write = self._connect(self)
+            self.reached.set()
+            self._write_until_finished(write)
         except OSError as error:
+            self.reached.set()
             with self._lock:
                 self._lost = True
                 self._queue = queue.SimpleQueue()
@@ -88,8 +94,12 @@ class Recorder:
             print(text, file=sys.stderr, flush=True)
 
     def _write_until_finished(self, write: Callable[[bytes], None]) -> None:
+        queued = self._queue.get()  # the first comes once the command is starting
+        import base64  # noqa: PLC0415 - see the module's docstring
+        import json  # noqa: PLC0415
+
         count = 0
-        while (queued := self._queue.get()) is not None:
+        while queued is not None:
             t_ns, facts, data = queued
             record = {"t_ns": t_ns, **self._base, "n": count, **facts}
             if data:
@@ -100,6 +110,7 @@ class Recorder:
                 self._waiting -= len(data)
                 if self._waiting > BACKLOG_LIMIT:
                     raise OSError("they are not taken as fast as they come")
+            queued = self._queue.get()
 
 
 class Pump(threading.Thread):
@@ -201,6 +212,8 @@ def _to_file(path: str) -> Callable[[Recorder], Callable[[bytes], None]]:
 
 
 def _to_collector(address: str) -> Callable[[Recorder], Callable[[bytes], None]]:
+    import socket  # noqa: PLC0415 - nobody needs it for a file
+
     host, _, port = address.rpartition(":")
 
     def connect(recorder: Recorder) -> Callable[[bytes], None]:
@@ -213,7 +226,7 @@ def _to_collector(address: str) -> Callable[[Recorder], Callable[[bytes], None]]
     return connect
 
 
-def _answer_syncs(sock: socket.socket, recorder: Recorder) -> None:
+def _answer_syncs(sock: socket, recorder: Recorder) -> None:
     with sock.makefile("rb") as lines:
         try:
             for line in lines:
@@ -242,11 +255,17 @@ def _start(argv: list[str]) -> tuple[int, tuple[int, int, int]]:
     """Start the command; return its pid and our ends of its stdin, stdout and stderr."""
     pipes = [os.pipe() for _ in range(3)]
     (stdin, to_stdin), (from_stdout, stdout), (from_stderr, stderr) = pipes
-    child = subprocess.Popen(argv, stdin=stdin, stdout=stdout, stderr=stderr)
-    for theirs in (stdin, stdout, stderr):
-        os.close(theirs)
-    child.returncode = 0  # reaped by _wait, not by the module
-    return child.pid, (to_stdin, from_stdout, from_stderr)
+    theirs = (stdin, stdout, stderr)
+    pid = os.posix_spawnp(
+        argv[0],
+        argv,
+        os.environ,
+        file_actions=[(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(theirs)],
+        setsigdef=IGNORED_BY_PYTHON,
+    )
+    for fd in theirs:
+        os.close(fd)
+    return pid, (to_stdin, from_stdout, from_stderr)
 
 
 def _relay(recorder: Recorder, signals: Signals, argv: list[str]) -> int:
@@ -257,10 +276,12 @@ def _relay(recorder: Recorder, signals: Signals, argv: list[str]) -> int:
         print(f"stdio tap: {argv[0]}: {error.strerror}", file=sys.stderr, flush=True)
         recorder.record("exit", monotonic_ns(), code=code, signal=None, error=error.strerror)
         return code
-    recorder.record("start", monotonic_ns(), pid=pid, argv=argv, host=socket.gethostname(), boot_id=_boot_id())
+    recorder.record("start", monotonic_ns(), pid=pid, argv=argv, host=os.uname().nodename, boot_id=_boot_id())
     signals.forward_to(pid, recorder)
     outputs = [Pump(recorder, "down", from_stdout, 1), Pump(recorder, "stderr", from_stderr, 2)]
-    for pump in (Pump(recorder, "up", 0, to_stdin), *outputs):
+    Pump(recorder, "up", 0, to_stdin).start()
+    recorder.reached.wait(CONNECT_PATIENCE)  # what nobody could yet be asked about is not passed on
+    for pump in outputs:
         pump.start()
     status = _wait(pid)
     signals.ended()
@@ -286,14 +307,18 @@ def _arguments(argv: list[str]) -> tuple[str, Callable[[Recorder], Callable[[byt
     The rest is the command, with or without `--` before it: gateways that take a command after a `--` of their own are
     known to swallow a second one.
     """
-    try:
-        options, command = getopt.getopt(argv, "h", ["help", "name=", "spool=", "collector="])
-    except getopt.GetoptError as error:
-        _refuse(str(error))
-    given = dict(options)
-    if "-h" in given or "--help" in given:
-        print(USAGE)
-        sys.exit()
+    given: dict[str, str] = {}
+    command = list(argv)
+    while command and command[0].startswith("-"):
+        option = command.pop(0)
+        if option == "--":
+            break
+        if option in {"-h", "--help"}:
+            print(USAGE)
+            sys.exit()
+        if option not in {"--name", "--spool", "--collector"} or not command:
+            _refuse(f"{option} is no option of it, or its value is missing")
+        given[option] = command.pop(0)
     spool, collector = given.get("--spool"), given.get("--collector")
     if not given.get("--name") or not command or bool(spool) == bool(collector):
         _refuse("it takes a name, one place for the records, and a command")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import secrets
-import uuid
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
@@ -44,7 +43,7 @@ class Outlet(Protocol):
 class Session:
     """What one client shares with the witness; `id` is None where no session is issued."""
 
-    id: str | None = field(default_factory=lambda: uuid.uuid4().hex)
+    id: str | None = field(default_factory=lambda: os.urandom(16).hex())
     revision: str = ASSUMED_REVISION
     client: Mapping[str, JSON] = field(default_factory=dict)
     log_level: str = "debug"
@@ -104,7 +103,7 @@ class Session:
 
         The id is unguessable, so that an answer made up by somebody in between is not taken for the client's.
         """
-        identifier = f"witness-{next(self._ids)}-{secrets.token_hex(4)}"
+        identifier = f"witness-{next(self._ids)}-{os.urandom(4).hex()}"
         answer: asyncio.Future[jsonrpc.Response] = asyncio.get_running_loop().create_future()
         self._awaited[identifier] = answer
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
+import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -42,7 +42,7 @@ class StoredStream:
     """
 
     def __init__(self, *, unasked: bool, primes: bool) -> None:
-        self.name = secrets.token_hex(4)
+        self.name = os.urandom(4).hex()
         self.unasked = unasked
         self.was_left: Leaving | None = None
         self._primes = primes
