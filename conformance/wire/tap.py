@@ -58,6 +58,9 @@ class TapProcess:
                 stdout=PIPE,
                 stderr=stderr,
                 env=environment,
+                # The scheduler shares the machine out by session first (sched(7), autogroup): in one of its own the
+                # tap is not crowded out by what a gateway starts, and is put aside less often between read and send.
+                start_new_session=True,
             )
         return cls(process, spool_dir)
 
