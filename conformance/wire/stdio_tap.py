@@ -43,7 +43,7 @@ READ_SIZE = 1 << 16
 BACKLOG_LIMIT = 1 << 26
 """Bytes that may wait for a slow collector or disk; beyond that records are given up, not the relay."""
 CONNECT_PATIENCE = 5.0
-"""Seconds for the collector to accept; it is on the same machine."""
+"""Seconds for the collector to accept, for which the command's output may wait; it is on the same machine."""
 FLUSH_PATIENCE = 5.0
 """Seconds for the last records to leave once the command has ended."""
 ORPHAN_PATIENCE = 0.5

@@ -241,8 +241,6 @@ async def _answer(requests: asyncio.StreamReader, server: TapServer) -> None:
 
 def main() -> None:
     """Serve until stdin ends or SIGTERM comes."""
-    # Ctrl-C goes to the whole foreground group; when to end is the parent's decision.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     selector = RelaySelector()
