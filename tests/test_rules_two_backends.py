@@ -113,6 +113,32 @@ class TestOneBadBackend:
         assert isinstance(found, Fail)
         assert found.observed == "it accepted no connection"
 
+    def test_what_a_gateway_lacks_that_is_still_reaching_its_backends_was_not_taken(self, rule_id, state):
+        two = Two(state)
+        two.story.connect()
+        two.story.listing(tools=[])
+        two.call(FIRST, UNKNOWN)
+        two.story.connect(client="a1")
+        two.story.listing(client="a1", tools=["one_echo"])
+        two.call(FIRST, client="a1")
+        assert isinstance(two.judged(rule_id), Pass)
+
+    def test_whoever_comes_last_must_be_served(self, rule_id, state):
+        two = Two(state)
+        for client in ("a", "a1"):
+            two.story.connect(client=client)
+            two.story.listing(client=client, tools=["one_echo"])
+            two.call(FIRST, None if client == "a" else UNKNOWN, client=client)
+        assert isinstance(two.judged(rule_id), Fail)
+
+    def test_a_later_client_excuses_no_silence(self, rule_id, state):
+        two = Two(state)
+        two.story.initialize(session=None, sse=[])
+        two.story.connect(client="a1")
+        two.story.listing(client="a1", tools=["one_echo"])
+        two.call(FIRST, client="a1")
+        assert isinstance(two.judged(rule_id), Fail)
+
     def test_a_list_of_the_gateways_own_tools_says_nothing(self, rule_id, state):
         two = Two(state)
         two.story.connect()

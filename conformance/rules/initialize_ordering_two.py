@@ -93,8 +93,9 @@ def down_backend_harms_none(inputs: Inputs) -> Verdict:
     Why it matters: of a dozen backends one is always down; it must not empty the other eleven.
     A failing exchange: one of two backends down; POST tools/list → error, or []
     A conforming exchange: one of two backends down; POST tools/list → the other's tools
-    Known gaps: the gateway is given ready.seconds to listen; a list of its own tools in place of its backends' is not
-    judged.
+    Known gaps: the gateway is given ready.seconds to listen, and may be still reaching its backends when it does: what
+    is answered is judged of the last client before the other backend is started, and clients come for RELAY_PROMPT
+    until one is served. A list of the gateway's own tools in place of its backends' is not judged.
     """
     return _harmless(inputs.through)
 
@@ -117,7 +118,7 @@ def silent_backend_harms_none(inputs: Inputs) -> Verdict:
     Why it matters: a backend that hangs must not hang everybody; clients give up on initialize and do not come back.
     A failing exchange: one of two backends silent; POST initialize → nothing in 12 s
     A conforming exchange: one of two backends silent; POST initialize → a result after 5 s
-    Known gaps: how soon within that time is not judged.
+    Known gaps: how soon within that time is not judged; of what is answered, only the last client's, as in MGC140.
     """
     return _harmless(inputs.through)
 
@@ -127,7 +128,8 @@ def _harmless(transcript: Transcript) -> Verdict:
     refused = _refusals(transcript)
     if refused and not _before(transcript, "initialize"):
         return fail("the gateway listens", "it accepted no connection", events=refused, symptom=ONE_BAD)
-    seen = tuple(_steps(transcript))
+    last = max(_before(transcript, "initialize"), key=lambda item: item.t).tap
+    seen = tuple(step for step in _steps(transcript) if step[0].tap == last or step[0].answer() is None)
     for item, wanted, wrong in seen:
         if not wrong:
             continue
