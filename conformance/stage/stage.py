@@ -413,7 +413,7 @@ class Stage:
     async def _sentinel(self, client: McpClient, *, patience: float) -> str:
         """Return what is wrong with the exchange. patience: how long the call is made again until it works, in seconds.
 
-        A gateway may answer with an error until its backend stands behind it; that is readiness, and all that is asked
+        A gateway may answer with an error until its backends stand behind it; that is readiness, and all that is asked
         again.
         """
         give_up = asyncio.get_running_loop().time() + patience
@@ -431,8 +431,23 @@ class Stage:
             if asyncio.get_running_loop().time() >= give_up:
                 return trouble
             await asyncio.sleep(timing.STARTING)
+        if patience:
+            await self._second_reached(client, min(give_up, asyncio.get_running_loop().time() + timing.RELAY_PROMPT))
         await client.delete()
         return ""
+
+    async def _second_reached(self, client: McpClient, give_up: float) -> None:
+        """Return once the second of two backends serves too, or it is time to give up: that it does not is judged."""
+        target = self.instance.target
+        if self.instance.second is None or target is None or target.two_backends is None:
+            return
+        name = target.tool_name("echo", target.two_backends.second_pattern)
+        while (left := give_up - asyncio.get_running_loop().time()) > 0:
+            nonce = self.nonce()
+            reply = await client.call(name, {"nonce": nonce, "text": name}, deadline=left)
+            if nonce in str(reply.result(client.last_id)):
+                return
+            await asyncio.sleep(timing.STARTING)
 
     async def ask_backend(self, client: McpClient, sentinel: Sentinel) -> str:
         """Ask what the backend's manifest says it always answers; return what is wrong with that, empty if nothing is.
