@@ -132,6 +132,10 @@ HELD_SHARE: Final = 0.5
 """A report counts as held back when it was under way for more than this share of the time over which the backend sent
 its reports: one that is relayed takes a hundredth, one that is kept until the answer the whole of it."""
 
+RELEASED_BEFORE: Final = 0.1
+"""A call that is answered with more than this share of a slow one's time left waited for something else: one that is
+held up by the slow call is released at its end."""
+
 STORM_RATE: Final = 1.0
 """Beats and pings a second above which they are a storm (2025-11-25 ping, Implementation Considerations: not
 excessive). Healthy: one in 15 s; the busiest implementation reported on pinged once a second."""

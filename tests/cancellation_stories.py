@@ -48,8 +48,13 @@ def opened(*, session: str | None = "s-1") -> Story:
     return story.at(10.0)
 
 
-def given_up(*, ends: float | None = 10.6, stopped: float | None = 10.6, session: str | None = "s-1") -> Story:
-    """A call that is cancelled at 10.5: the client's response ends at `ends`, the backend's at `stopped`."""
+def given_up(
+    *, ends: float | None = 10.6, stopped: float | None = 10.6, session: str | None = "s-1", taken: float = 0.01
+) -> Story:
+    """A call that is cancelled at 10.5: the client's response ends at `ends`, the backend's at `stopped`.
+
+    taken: after how many seconds the POST of the cancel is answered.
+    """
     story = opened(session=session)
     for backend, asked, in_session, over in (
         (False, call("n-1", "c-1"), session, ends),
@@ -66,7 +71,7 @@ def given_up(*, ends: float | None = 10.6, stopped: float | None = 10.6, session
             how=lasts,
             length=length,
         )
-    cancel(story, "c-1", 10.5, session=session or "")
+    cancel(story, "c-1", 10.5, session=session or "", after=taken)
     return story
 
 

@@ -68,6 +68,13 @@ def test_a_quick_call_waits_for_the_slow_one(rule_id: str, client: str) -> None:
 
 
 @pytest.mark.parametrize(("rule_id", "client"), BESIDE)
+def test_a_call_that_is_answered_while_the_slow_one_goes_on_waited_for_something_else(
+    rule_id: str, client: str
+) -> None:
+    assert isinstance(verdict(rule_id, slow(client, 1.2).transcript()), Inconclusive)
+
+
+@pytest.mark.parametrize(("rule_id", "client"), BESIDE)
 def test_a_backend_that_serves_in_turn_is_to_blame(rule_id: str, client: str) -> None:
     assert failure(rule_id, slow(client, 1.81, behind=1.8)).charged_to is Hop.BACKEND
 

@@ -228,6 +228,11 @@ def test_743_in_a_crowd_of_requests_a_gateway_may_be_busy(beside: int, ends: flo
     assert isinstance(verdict("MGC743", to_the_end(story)), kind)
 
 
+@pytest.mark.parametrize(("taken", "kind"), [(2.0, Fail), (4.0, Inconclusive)])
+def test_743_a_cancel_that_is_taken_when_nobody_waits_any_more(taken: float, kind: type[Verdict]) -> None:
+    assert isinstance(verdict("MGC743", to_the_end(given_up(ends=13.0, stopped=None, taken=taken))), kind)
+
+
 def test_743_as_the_backend_left_its_own() -> None:
     story = given_up(ends=None, stopped=None)
     cancel(story, 7, 10.52, backend=True)

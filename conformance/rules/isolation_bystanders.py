@@ -109,7 +109,10 @@ def others_go_on_beside_slow_call(inputs: Inputs) -> Verdict:
 
 
 def held_up(inputs: Inputs, quick: tuple[Exchange, ...]) -> Verdict:
-    """Judge the waits of quick calls against what was left of the slow call, less what such a call takes alone."""
+    """Judge the waits of quick calls against what was left of the slow call, less what such a call takes alone.
+
+    A call that is answered while the slow one goes on was not held up by it, however long it waited.
+    """
     through, slow = inputs.through, slow_call(inputs.through)
     ended = slow.answer() if slow is not None else None
     if slow is None or ended is None or ended.result is None:
@@ -124,6 +127,9 @@ def held_up(inputs: Inputs, quick: tuple[Exchange, ...]) -> Verdict:
             continue
         if through.lag(item.t, item.t + waited) > (waited - limit) * timing.LAG_SHARE:
             return Inconclusive(f"a call waited {waited:.1f} s, but the harness itself lagged meanwhile")
+        answer = item.answer()
+        if answer is not None and ended.t - answer.t > timing.RELEASED_BEFORE * left:
+            return Inconclusive(f"a call waited {waited:.1f} s, and was served while the slow one was still under way")
         return fail(
             f"a quick call waits for less than {timing.HELD_SHARE:.0%} of what is left of the slow one",
             f"it waited {waited:.1f} s while {left:.1f} s of the slow call were left ({waited / left:.0%})",

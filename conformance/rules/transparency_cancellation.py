@@ -211,7 +211,8 @@ def cancelled_call_ends(inputs: Inputs) -> Verdict:
     Why it matters: a stream that nothing will come down any more holds a connection until somebody times out.
     A failing exchange: cancelled → 202; the call's stream stays open, silent or with comments
     A conforming exchange: cancelled → 202; the call's stream ends, or brings an error (the Python SDK's -32800)
-    Known gaps: a client that closes the call's connection together with its cancel is not driven.
+    Known gaps: a client that closes the call's connection together with its cancel is not driven; a gateway that takes
+    the cancel's POST later than anybody waits for the call is judged by others.
     """
     through = inputs.through
     found = _heard(cancelled(through))
@@ -229,6 +230,8 @@ def cancelled_call_ends(inputs: Inputs) -> Verdict:
         until = over if over is not None else through.end_of(item.call)
         if until - item.cancel.t < patience or lagged(through, item.cancel.t, until):
             return Inconclusive("the end of a cancelled call was not watched for long enough, or the harness lagged")
+        if through.end_of(item.cancel) > until:
+            return Inconclusive("the gateway took the cancel itself only when nobody waited for the call any more")
         return fail(
             f"the end of the response within {patience:g} s of the cancel, or an error",
             f"it was open for {until - item.cancel.t:.1f} s after it" + (f", then {said(item.call)}" if over else ""),

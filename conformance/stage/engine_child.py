@@ -38,7 +38,7 @@ from conformance.stage.instance import Instance
 from conformance.stage.lacking import lacks
 from conformance.stage.lanes import HARMED_AT_ONCE, batches, lanes
 from conformance.stage.manifest import BackendManifest, TargetManifest, load_backend, load_client, load_edge, target_of
-from conformance.stage.memory import BACKEND_MB, SPUN_UP_MB, MemoryBudget
+from conformance.stage.memory import BACKEND_MB, FRUGAL_MB, SPUN_UP_MB, MemoryBudget
 from conformance.stage.plan import DIRECT, Cell, Plan
 from conformance.stage.real_client import ClientHost
 from conformance.stage.recorder import Recorder
@@ -260,7 +260,8 @@ class Engine:
         target, scenario = self.targets.get(cell.target), scenarios()[cell.scenario]
         edge = scenario.edge
         gateways = (target.needs.memory_mb if target else 0) * (edge.replicas if edge else 1)
-        return BACKEND_MB + gateways + (EDGE_MB if edge else 0) + (SPUN_UP_MB if scenario.spin_up else 0)
+        taken = BACKEND_MB + gateways + (EDGE_MB if edge else 0) + (SPUN_UP_MB if scenario.spin_up else 0)
+        return max(taken, FRUGAL_MB) if self.plan.frugal else taken
 
     async def started(self, cells: Sequence[Cell], backend: BackendManifest | None) -> Instance | None:
         """Start an instance for cells that share it; None when it does not start, which each one's evidence says.

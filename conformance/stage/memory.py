@@ -20,6 +20,9 @@ SHARE: Final = 0.5
 """Most of the memory that is available when a run begins; the harness, its judging and the engine need some too."""
 BACKEND_MB: Final = 50
 """Memory counted for an instance's backend and taps, in MB; the witness takes 40."""
+FRUGAL_MB: Final = 300
+"""Least memory counted for an instance of a frugal matrix, in MB, where each does a long row of work: with twenty light
+gateways at one time on two cores the load was seen to pass 13, and one took 30 s to start that starts in two."""
 SPUN_UP_MB: Final = 800
 """Memory counted for the containers that a gateway starts for its clients, in MB, of which there are up to eight at one
 time. Starting one keeps the engine busy for about a second of one core: with 35 such gateways counted like others the
