@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Mapping
+from math import inf
 from typing import Final
 
 from conformance import timing
@@ -27,7 +28,7 @@ async def _used(stage: Stage, first: str) -> None:
     did not take. `first` is the tool's name. No client goes on further than it is answered.
     """
     loop = asyncio.get_running_loop()
-    until = loop.time() + timing.RELAY_PROMPT
+    began, until = loop.time(), inf
     for number in itertools.count():
         client = await stage.client(f"a{number}")
         if await _joined(client):
@@ -35,7 +36,9 @@ async def _used(stage: Stage, first: str) -> None:
             offered = stage.instance.meta_tool is not None or first in _names(reply.result(client.last_id))
             if await stage.call_of(client, BACKEND_TAP, first) and offered:
                 return
-        if loop.time() > until:
+        if number == 0:
+            until = loop.time() + timing.RELAY_PROMPT
+        if loop.time() > min(until, began + timing.HANG_OBSERVATION):  # who is not answered at all need not ask again
             return
         await stage.wait(timing.RELAY_PROMPT / LATE, "a gateway that is still reaching its backends reaches one")
 
