@@ -10,6 +10,8 @@ from types import SimpleNamespace
 import pytest
 
 from conformance.errors import CannotJudgeError
+from conformance.evidence.events import Kind, Point
+from conformance.evidence.log import Observation
 from conformance.evidence.redact import Redactor
 from conformance.stage.engine_child import Engine
 from conformance.stage.manifest import load_target
@@ -141,3 +143,15 @@ def test_a_drive_that_starts_the_gateway_again_has_the_time_that_takes(tmp_path)
     assert engine._starts_again(cell("gateway-restarts")) == target.ready.seconds
     assert not engine._starts_again(cell("ping"))
     assert not engine._starts_again(replace(cell("gateway-restarts"), target="direct"))
+
+
+@pytest.mark.parametrize(("kind", "reached"), [(Kind.LAG, False), (Kind.CONN_OPEN, True)])
+def test_only_a_connection_shows_that_a_running_gateway_reaches_the_witness(tmp_path, kind, reached):
+    async def collect(_mark):
+        return [Observation(0, Point.BACKEND_TAP, kind, {"tap": "backend:main"})]
+
+    engine = Driven(tmp_path, mute=("ping",))
+    engine.seen = [["ping"]]
+    found = asyncio.run(engine._unreached(cell("ping"), SimpleNamespace(collect=collect, healthy=False)))
+    assert ("does speak to" in found) is reached
+    assert ("nothing arrived" in found) is not reached
