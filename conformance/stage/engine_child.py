@@ -205,7 +205,8 @@ class Engine:
         trouble = said and f"{said}; "
         instance.healthy = not trouble
         witness = f"the witness at http://{self.plan.url.witness if self.plan.url else ''}/mcp"
-        arrived = (seen for seen in await instance.collect(()) if seen.kind is Kind.CONN_OPEN)  # a tap tells its lag too
+        # Connections only: a tap tells of its own lag, too.
+        arrived = (seen for seen in await instance.collect(()) if seen.kind is Kind.CONN_OPEN)
         if not any(seen.point is Point.BACKEND_TAP for seen in arrived):
             return f"{trouble}nothing arrived at {witness}: point the gateway's upstream there."
         return trouble and f"{trouble}the gateway does speak to {witness}: see what it makes of the tool echo there."
