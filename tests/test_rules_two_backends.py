@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -49,6 +50,12 @@ class Two:
             )
             more = {"after": 0.1, "t": begin, **more}
         self.story.exchange(client, session="s-1", request=asked, sse=[answer or served], **more)
+
+    def used(self, client: str = "a", *, tools: Sequence[str] = ("one_echo",), answer: Any = None) -> None:
+        """Add a client that connects, lists the tools, and calls the first backend's."""
+        self.story.connect(client=client)
+        self.story.listing(client=client, tools=tools)
+        self.call(FIRST, answer, client=client)
 
     def judged(self, rule_id: str, **header: Any) -> Verdict:
         return verdict(rule_id, self.story.transcript(second_backend=self.state, **header))
@@ -115,28 +122,20 @@ class TestOneBadBackend:
 
     def test_what_a_gateway_lacks_that_is_still_reaching_its_backends_was_not_taken(self, rule_id, state):
         two = Two(state)
-        two.story.connect()
-        two.story.listing(tools=[])
-        two.call(FIRST, UNKNOWN)
-        two.story.connect(client="a1")
-        two.story.listing(client="a1", tools=["one_echo"])
-        two.call(FIRST, client="a1")
+        two.used(tools=(), answer=UNKNOWN)
+        two.used("a1")
         assert isinstance(two.judged(rule_id), Pass)
 
     def test_whoever_comes_last_must_be_served(self, rule_id, state):
         two = Two(state)
-        for client in ("a", "a1"):
-            two.story.connect(client=client)
-            two.story.listing(client=client, tools=["one_echo"])
-            two.call(FIRST, None if client == "a" else UNKNOWN, client=client)
+        two.used()
+        two.used("a1", answer=UNKNOWN)
         assert isinstance(two.judged(rule_id), Fail)
 
     def test_a_later_client_excuses_no_silence(self, rule_id, state):
         two = Two(state)
         two.story.initialize(session=None, sse=[])
-        two.story.connect(client="a1")
-        two.story.listing(client="a1", tools=["one_echo"])
-        two.call(FIRST, client="a1")
+        two.used("a1")
         assert isinstance(two.judged(rule_id), Fail)
 
     def test_a_list_of_the_gateways_own_tools_says_nothing(self, rule_id, state):

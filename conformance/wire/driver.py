@@ -51,6 +51,11 @@ class Reply:
         return found if isinstance(found, Mapping) else None
 
 
+def tool_names(page: Mapping[str, JSON] | None) -> list[str]:
+    """Return the names on one page of tools/list; none where the request had no result."""
+    return [str(tool.get("name")) for tool in (page or {}).get("tools") or () if isinstance(tool, Mapping)]
+
+
 class McpClient:
     """One MCP client with its own tap, its own TCP connections and one session.
 
@@ -269,7 +274,7 @@ class McpClient:
         for _ in range(20):  # a gateway that repeats its cursor must not hold the drive; the tap shows the loop
             reply = await self.request("tools/list", {"cursor": cursor} if cursor else {})
             result = reply.result(self.last_id) or {}
-            names += [str(tool.get("name")) for tool in result.get("tools") or () if isinstance(tool, Mapping)]
+            names += tool_names(result)
             cursor = result.get("nextCursor")
             if not cursor:
                 break

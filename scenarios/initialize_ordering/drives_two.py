@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Mapping
 from math import inf
 from typing import Final
 
 from conformance import timing
-from conformance.evidence.events import JSON
 from conformance.stage.instance import BACKEND_TAP, SECOND_TAP
 from conformance.stage.scenario import ScenarioKind, SecondBackend, scenario
 from conformance.stage.stage import Stage
-from conformance.wire.driver import McpClient
+from conformance.wire.driver import McpClient, tool_names
 
 SUITE: Final = "initialize_ordering"
 
@@ -33,7 +31,7 @@ async def _used(stage: Stage, first: str) -> None:
         client = await stage.client(f"a{number}")
         if await _joined(client):
             reply = await client.request("tools/list", {}, deadline=timing.HANG_OBSERVATION)
-            offered = stage.instance.meta_tool is not None or first in _names(reply.result(client.last_id))
+            offered = stage.instance.meta_tool is not None or first in tool_names(reply.result(client.last_id))
             if await stage.call_of(client, BACKEND_TAP, first) and offered:
                 return
         if number == 0:
@@ -41,11 +39,6 @@ async def _used(stage: Stage, first: str) -> None:
         if loop.time() > min(until, began + timing.HANG_OBSERVATION):  # who is not answered at all need not ask again
             return
         await stage.wait(timing.RELAY_PROMPT / LATE, "a gateway that is still reaching its backends reaches one")
-
-
-def _names(listed: JSON) -> list[JSON]:
-    tools = listed.get("tools") if isinstance(listed, Mapping) else None
-    return [tool.get("name") for tool in tools if isinstance(tool, Mapping)] if isinstance(tools, list) else []
 
 
 async def _joined(client: McpClient) -> bool:
