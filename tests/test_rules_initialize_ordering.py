@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from conformance import timing
-from conformance.evidence.events import Hop
+from conformance.evidence.events import Hop, Kind, Point
 from conformance.evidence.transcript import Transcript
 from conformance.rules.verdicts import Fail, Inconclusive, NotApplicable, NotExercised, Pass, Verdict
 from tests.evidence_builder import RESULT, Story, error, notification, request, result
@@ -384,6 +384,25 @@ def test_115_too_short_a_watch_and_own_lag_decide_nothing(waited: float, lag: fl
     unanswered(story, after=waited)
     story.lag(lag, t=1.0)
     assert isinstance(verdict("MGC115", story.transcript()), Inconclusive)
+
+
+@pytest.mark.parametrize(
+    ("sign", "decides"), [("", False), ("probe answered", True), ("answer before", True), ("backend asked", True)]
+)
+def test_115_a_gateway_that_may_still_be_starting_is_told_from_one_that_runs(sign: str, decides: bool) -> None:
+    story = Story()
+    if sign == "probe answered":
+        story.add(Point.STAGE, Kind.READINESS, what="gateway answers initialize at x", ok=True, attempt=1, detail="200")
+    if sign == "answer before":
+        initialize(story, t=1.0)
+    unanswered(story, t=2.0)
+    if sign == "backend asked":
+        story.exchange(backend=True, method="GET", status=405, t=3.0)
+    initialize(story, "b", t=30.0)
+    found = verdict("MGC115", story.transcript())
+    assert isinstance(found, Fail if decides else Inconclusive)
+    if not decides:
+        assert "starting still" in found.why
 
 
 # MGC116 --------------------------------------------------------------------------------------------------------------

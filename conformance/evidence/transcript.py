@@ -99,6 +99,14 @@ class Transcript:
         )
 
     @cached_property
+    def probe_answered(self) -> bool:
+        """Whether the gateway answered the initialize of the readiness probe, which then ended its session."""
+        return any(
+            event.data["ok"] and str(event.data["what"]).startswith("gateway answers")
+            for event in self.of(Kind.READINESS)
+        )
+
+    @cached_property
     def behind_edge(self) -> tuple[Exchange, ...]:
         """The HTTP exchanges between the edge and the gateway's replicas; `tap` tells which, as `edge:2`."""
         return tuple(item for item in self.exchanges if item.point is Point.EDGE_TAP)

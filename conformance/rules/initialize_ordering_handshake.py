@@ -6,6 +6,7 @@ Source of all: basic/lifecycle, Initialization and Version Negotiation.
 from __future__ import annotations
 
 from conformance import timing
+from conformance.evidence.events import Kind, Point
 from conformance.evidence.transcript import Exchange, Transcript
 from conformance.rules.answers import without_result
 from conformance.rules.base import Inputs, Level, Precondition, Side, fail, rule
@@ -238,7 +239,8 @@ def initialize_is_answered(inputs: Inputs) -> Verdict:
     Why it matters: a client that waits on initialize shows nothing at all, often for minutes, and no reason.
     A failing exchange: POST initialize → 200 text/event-stream, no event in 20 s; the backend answered in 3 s
     A conforming exchange: POST initialize → its result 3 s later, just after the backend's
-    Known gaps: a client that left before HANG_OBSERVATION seconds shows nothing; any error status counts as an answer.
+    Known gaps: a client that left before HANG_OBSERVATION seconds shows nothing; any error status counts as an answer;
+    a gateway that hangs at the first initialize after its start and at no later one is taken for one that still starts.
     """
     sent = sound_initializes(inputs.through)
     for item in sent:
@@ -256,6 +258,11 @@ def initialize_is_answered(inputs: Inputs) -> Verdict:
             return Inconclusive(f"initialize was waited for only {until - item.t:.1f} s")
         if lagged(inputs.through, item.t, until):
             return Inconclusive("the harness itself lagged while initialize was awaited")
+        if _perhaps_starting(inputs.through, item):
+            return Inconclusive(
+                f"for {until - item.t:.1f} s after the first initialize since its start the gateway said nothing, and "
+                "then answered a later one: it may have been starting still"
+            )
         ended = item.is_stream and item.how == "complete"
         return fail(
             "initialize is answered with a result or an error",
@@ -266,6 +273,26 @@ def initialize_is_answered(inputs: Inputs) -> Verdict:
         )
     slowest = max((answer.t - item.t for item in sent if (answer := item.answer()) is not None), default=0.0)
     return Pass(f"{len(sent)} initialize(s) answered, the slowest after {slowest:.1f} s", sent[0].events)
+
+
+def _perhaps_starting(transcript: Transcript, item: Exchange) -> bool:
+    """Whether an initialize found a gateway that had said nothing yet, said nothing meanwhile and served a later one.
+
+    A port accepts as soon as it is listened on; what a busy machine's gateway loads after that takes it many seconds.
+    """
+    left = transcript.over_for_client(item)
+    said_before = any(
+        other.t_response is not None and other.t_response < left
+        for other in transcript.exchanges
+        if other.point is Point.CLIENT_TAP
+    )
+    asked_meanwhile = any(
+        item.t < event.t < left
+        for event in transcript.events
+        if event.point is Point.BACKEND_TAP and event.kind != Kind.LAG
+    )
+    later = any(other.t >= left for other in initializes(transcript))
+    return later and not (transcript.probe_answered or said_before or asked_meanwhile)
 
 
 def _impatient(inputs: Inputs, item: Exchange) -> bool:

@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-from conformance.evidence.events import Kind
-from conformance.evidence.transcript import Transcript
 from conformance.rules.answers import without_result
 from conformance.rules.base import Inputs, Level, Precondition, Side, charge, fail, rule
 from conformance.rules.session_reuse_evidence import SUITE, posted, said
 from conformance.rules.verdicts import Inconclusive, Pass, Verdict
-
-
-def was_ready(transcript: Transcript) -> bool:
-    """Whether the gateway answered the initialize of the readiness probe, which then ended its session."""
-    return any(
-        event.kind is Kind.READINESS and event.data["ok"] and str(event.data["what"]).startswith("gateway answers")
-        for event in transcript.events
-    )
-
 
 COME_AND_GONE = Precondition(
     "clients-come-and-go",
@@ -51,7 +40,7 @@ def departures_harm_nobody(inputs: Inputs) -> Verdict:
     for position, item in enumerate(asked):
         if not without_result(item):
             continue
-        if position == 0 and not was_ready(inputs.through):
+        if position == 0 and not inputs.through.probe_answered:
             return Inconclusive(f"the first client was not served either: its initialize was answered {said(item)}")
         before = "the client" if position else "the readiness probe"
         return fail(
