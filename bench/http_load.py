@@ -1,23 +1,28 @@
-"""Small POSTs on kept-alive connections: a server that answers them at once, and a client that counts them.
+"""Small POSTs on kept-alive connections: a client that counts them, and the servers that answer them.
 
-Both do as little as HTTP/1.1 allows, each in one process with one thread, so that what stands between them shows.
+Client and bare server do as little as HTTP/1.1 allows, each in one process with one thread, so that what stands between
+them shows. The other server is the witness, which answers each POST as the MCP request that it is.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import multiprocessing
 import re
 import select
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from typing import Final
+from urllib.parse import urlsplit
 
 from conformance.wire.tap_address import TcpAddress
 
 REQUEST_BODY: Final = (
-    b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"text":"hi"}}}'
+    b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"nonce":"n","text":"hi"}}}'
 )
 ANSWER_BODY: Final = b'{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"hi"}]}}'
 REQUEST: Final = (
@@ -32,6 +37,7 @@ ANSWER: Final = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-L
 PATIENCE: Final = 30.0
 """Seconds without any answer after which a measurement is given up."""
 _READ: Final = 1 << 16
+_OK: Final = b"HTTP/1.1 200 "
 _LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
 
 
@@ -59,13 +65,18 @@ class _Client:
         self.sock.sendall(REQUEST)
 
     def answered(self) -> bool:
-        """Read once; tell whether the answer is whole. Raises EOFError when the connection ends before it is."""
+        """Read once; tell whether the answer is whole.
+
+        Raises EOFError when the connection ends before it is, ValueError for another status than 200.
+        """
         got = self.sock.recv(_READ)
         if not got:
             raise EOFError("a connection ended on which a POST was not answered")
         self._begun += got
         if not message_end(self._begun):
             return False
+        if not self._begun.startswith(_OK):
+            raise ValueError(f"a POST was not answered with 200: {self._begun[:80]!r}")
         self._begun = b""
         return True
 
@@ -75,7 +86,8 @@ def posts_per_second(address: TcpAddress, connections: int, posts: int) -> float
 
     connections: how many there are, each with one POST in flight at a time. posts: how many are timed; each connection
     makes one more before, since setting up is not what is measured.
-    Raises TimeoutError when nothing is answered for PATIENCE seconds, EOFError when a connection ends.
+    Raises TimeoutError when nothing is answered for PATIENCE seconds, EOFError when a connection ends, ValueError when
+    an answer is not 200.
     """
     with contextlib.ExitStack() as stack:
         poll = stack.enter_context(contextlib.closing(select.epoll()))
@@ -110,8 +122,21 @@ def _await_answers(poll: select.epoll, clients: dict[int, _Client], answers: int
 
 
 @contextlib.contextmanager
+def witness() -> Iterator[TcpAddress]:
+    """Run the harness's own MCP server while the block runs: without sessions, answering with JSON."""
+    command = [sys.executable, "-m", "conformance.witness", "--script", "json_only"]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        try:
+            url = urlsplit(str(json.loads(process.stderr.readline())["url"]))
+            yield TcpAddress(str(url.hostname), url.port or 0)
+        finally:
+            process.terminate()
+
+
+@contextlib.contextmanager
 def answering() -> Iterator[TcpAddress]:
-    """Run the server in a process of its own while the block runs."""
+    """Run the bare server in a process of its own while the block runs."""
     with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
         process = multiprocessing.get_context("fork").Process(target=_serve, args=(listener,), daemon=True)
         process.start()

@@ -4,8 +4,9 @@ All ways are measured in one run, in short rounds and in turn, so that whatever 
 Read the ratios, not the absolute numbers: those are this machine's. The tap and mitmproxy record every byte, HAProxy
 none. Beside the rate stands the CPU time that a proxy takes for a POST, which other load hardly changes.
 
-What the tap must keep up with is HAProxy as it is by default, with a thread for each core. HAProxy with one thread, as
-the tap has itself, is measured beside it: it tells what the second thread makes.
+What the tap must keep up with is HAProxy as it is by default, with a thread for each core, in MCP requests (tools/call)
+that the witness answers. Before a bare server, which answers without a look at what was asked, the proxies' own limits
+show; HAProxy with one thread, as the tap has itself, tells what the second thread makes there.
 """
 
 from __future__ import annotations
@@ -17,15 +18,16 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bench.http_load import answering, posts_per_second  # noqa: E402 - runs from a checkout without installing
+from bench.http_load import answering, posts_per_second, witness  # noqa: E402 - runs from a checkout without installing
 from bench.measuring import Spread, cpu_seconds, machine  # noqa: E402
 from bench.rivals import Way, haproxy, mitmproxy  # noqa: E402
 from conformance.errors import HarnessError  # noqa: E402
@@ -34,12 +36,28 @@ from conformance.wire.tap import TapProcess  # noqa: E402
 from conformance.wire.tap_address import TcpAddress  # noqa: E402
 
 WANTED: Final = 0.9
-"""Least share of HAProxy's POSTs a second that the recording tap must carry."""
+"""Least share of HAProxy's MCP requests a second that the recording tap must carry."""
 TAP, HAPROXY, HAPROXY_NARROW, MITMPROXY, DIRECT = "tap", "haproxy", "haproxy-narrow", "mitmproxy", "direct"
 WAYS: Final = (DIRECT, TAP, HAPROXY, HAPROXY_NARROW, MITMPROXY)
 MEANING: Final = "median (smallest … largest)"
 SLOWER: Final = 10
-"""Of the POSTs of a round, mitmproxy gets one in so many: it is slower by more than that."""
+"""Of the POSTs of a round, mitmproxy gets one in so many, and the witness too: they are slower by more than that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """A server to put the ways before. share: of the POSTs of a round, it gets one in so many."""
+
+    title: str
+    run: Callable[[], AbstractContextManager[TcpAddress]]
+    share: int
+
+
+WITNESS, BARE = "witness", "bare"
+UPSTREAMS: Final = {
+    WITNESS: Upstream("MCP requests to the witness", witness, SLOWER),
+    BARE: Upstream("POSTs to a bare server", answering, 1),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +80,13 @@ async def tapped(upstream: TcpAddress, folder: Path) -> AsyncIterator[Way]:
         await taps.stop()
 
 
-async def compare(rounds: int, posts: int, connections: int) -> list[dict[str, Rate]]:
+async def compare(before: Upstream, rounds: int, posts: int, connections: int) -> list[dict[str, Rate]]:
     """Return what each way carried, per round, after one round that warms up. The order changes: see `in_turn`."""
     found: list[dict[str, Rate]] = []
+    posts = max(connections, posts // before.share)
     async with contextlib.AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        upstream = stack.enter_context(answering())
+        upstream = stack.enter_context(before.run())
         ways = {
             DIRECT: Way(upstream),
             TAP: await stack.enter_async_context(tapped(upstream, folder)),
@@ -109,15 +128,28 @@ def summarize(rounds: Sequence[Mapping[str, Rate]]) -> dict[str, Spread]:
     return {name: Spread.of(values) for name, values in (rates | ratios | cpu).items()}
 
 
-def to_json(found: Mapping[int, Mapping[str, Spread]]) -> dict[str, JSON]:
-    """Return what was found as JSON: by number of connections, the spread of each rate and ratio."""
-    ratios = [spreads[f"{TAP}/{HAPROXY}"].median for spreads in found.values()]
+Found: TypeAlias = Mapping[str, Mapping[int, Mapping[str, Spread]]]
+"""By upstream, by number of connections: what was found."""
+
+
+def carried(found: Found, upstream: str) -> float:
+    """Return the least share of HAProxy's rate that the tap carried before an upstream, over the connections."""
+    return min(spreads[f"{TAP}/{HAPROXY}"].median for spreads in found[upstream].values())
+
+
+def to_json(found: Found) -> dict[str, JSON]:
+    """Return what was found as JSON: by upstream, by number of connections, the spread of each rate and ratio."""
     return {
         "machine": machine(),
         "wanted_of_haproxy": WANTED,
-        "enough": all(ratio >= WANTED for ratio in ratios),
-        "connections": {
-            str(count): {name: spread.to_json() for name, spread in spreads.items()} for count, spreads in found.items()
+        "carried_of_haproxy": {upstream: carried(found, upstream) for upstream in found},
+        "enough": carried(found, WITNESS) >= WANTED,
+        "before": {
+            upstream: {
+                str(count): {name: spread.to_json() for name, spread in spreads.items()}
+                for count, spreads in by_count.items()
+            }
+            for upstream, by_count in found.items()
         },
     }
 
@@ -135,7 +167,7 @@ def main() -> int:
         "--posts",
         type=int,
         default=1000,
-        help="POSTs per round and way (default 1000: some 30 ms, so that few rounds are interrupted)",
+        help="POSTs per round and way (default 1000, of the witness a tenth: some 30 ms, so that few are interrupted)",
     )
     parser.add_argument(
         "--connections", type=int, nargs="+", default=[1, 16], help="connections at once, one run each (default 1 16)"
@@ -144,7 +176,11 @@ def main() -> int:
     chosen = parser.parse_args()
     try:
         found = {
-            count: summarize(asyncio.run(compare(chosen.rounds, chosen.posts, count))) for count in chosen.connections
+            name: {
+                count: summarize(asyncio.run(compare(before, chosen.rounds, chosen.posts, count)))
+                for count in chosen.connections
+            }
+            for name, before in UPSTREAMS.items()
         }
     except HarnessError as error:
         print(error, file=sys.stderr)
@@ -157,14 +193,18 @@ def main() -> int:
     return 0 if told["enough"] else 1
 
 
-def show(found: Mapping[int, Mapping[str, Spread]], told: Mapping[str, JSON]) -> None:
-    """Print a table for each number of connections."""
-    for count, spreads in found.items():
-        print(f"{count} connection{'s' * (count > 1)}; POSTs a second, ratios, CPU time per POST;", MEANING)
-        for name, spread in spreads.items():
-            print(f"  {name:<20}{spread}")
+def show(found: Found, told: Mapping[str, JSON]) -> None:
+    """Print a table for each upstream and number of connections, and what they come to."""
+    for upstream, by_count in found.items():
+        for count, spreads in by_count.items():
+            many = f"{count} connection{'s' * (count > 1)}"
+            print(f"{UPSTREAMS[upstream].title}, {many}; a second, ratios, CPU time for each;", MEANING)
+            for name, spread in spreads.items():
+                print(f"  {name:<20}{spread}")
     print(f"load {told['machine']['load_1min']} on {told['machine']['cores']} cores")
-    print(f"the tap carries {'at least' if told['enough'] else 'LESS THAN'} {WANTED:g} of what HAProxy carries")
+    for upstream, ratio in told["carried_of_haproxy"].items():
+        word = "at least" if ratio >= WANTED else "LESS THAN"
+        print(f"{UPSTREAMS[upstream].title}: the tap carries {word} {WANTED:g} of what HAProxy carries ({ratio:.3f})")
 
 
 if __name__ == "__main__":

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
-from bench.http_load import ANSWER, REQUEST, answering, message_end, posts_per_second
+from bench.http_load import ANSWER, REQUEST, answering, message_end, posts_per_second, witness
 from bench.measuring import Spread
 from bench.official_suite import count_statuses
 from bench.run_times import EXCLUSIVE_LIMIT, RunTimes, Section, run_times, section, sections
-from bench.tap_rivals import Rate, in_turn, summarize, to_json
+from bench.tap_rivals import BARE, WITNESS, Rate, in_turn, summarize, to_json
 from conformance.evidence.events import JSON, Event, Kind, Point
 from conformance.evidence.log import Observation, read_evidence, write_evidence
 from conformance.stage.plan import Cell
 from conformance.stage.scenario import ScenarioKind
+from conformance.wire.tap_address import TcpAddress
 
 CELL = "terminating/process/witness/2025-11-25/2025-11-25"
 
@@ -94,9 +97,12 @@ def test_a_message_without_length_is_refused() -> None:
         message_end(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
 
 
+@pytest.mark.parametrize("server", [answering, witness])
 @pytest.mark.parametrize(("connections", "posts"), [(1, 20), (4, 30)])
-def test_every_post_is_answered(connections: int, posts: int) -> None:
-    with answering() as address:
+def test_every_post_is_answered(
+    server: Callable[[], AbstractContextManager[TcpAddress]], connections: int, posts: int
+) -> None:
+    with server() as address:
         assert posts_per_second(address, connections, posts) > 0
 
 
@@ -126,9 +132,11 @@ def test_ratios_are_taken_within_a_round() -> None:
 
 @pytest.mark.parametrize(("tap", "enough"), [(45.0, True), (44.0, False)])
 def test_the_tap_carries_enough_only_at_every_number_of_connections(tap: float, enough: bool) -> None:
-    told = to_json({1: summarize([rates(tap)]), 16: summarize([rates(60.0)])})
+    of_mcp = {1: summarize([rates(tap)]), 16: summarize([rates(60.0)])}
+    told = to_json({WITNESS: of_mcp, BARE: {1: summarize([rates(40.0)])}})
     assert told["enough"] is enough
-    assert set(told["connections"]) == {"1", "16"}
+    assert told["carried_of_haproxy"] == {WITNESS: pytest.approx(tap / 50.0), BARE: pytest.approx(0.8)}
+    assert set(told["before"][WITNESS]) == {"1", "16"}
 
 
 def test_other_events_do_not_bound_a_section() -> None:
