@@ -325,6 +325,22 @@ def test_the_view_puts_the_client_in_the_gateways_place() -> None:
     assert seen.sees_backend
 
 
+def test_what_the_harness_asks_beside_a_client_is_not_the_clients() -> None:
+    story = connected()
+    story.exchange("other-transport", method="GET", status=400)
+    story.initialize("other-client")
+    seen = as_seen_by_client(story.transcript(**CLIENT))
+    assert {item.tap for item in seen.backend} == {"client:real"}
+    assert isinstance(conduct("MGC104", story), Pass)
+
+
+def test_of_a_client_that_asks_nothing_nothing_is_said() -> None:
+    story = ClientStory()
+    story.begin("connect")
+    story.connect("other-client")
+    assert isinstance(conduct("MGC104", story), NotExercised)
+
+
 def conduct(rule_id: str, story: Story, **header: Any) -> Verdict:
     rule = rule_named(rule_id)
     assert rule is not None
@@ -334,6 +350,7 @@ def conduct(rule_id: str, story: Story, **header: Any) -> Verdict:
 def unconfirmed() -> ClientStory:
     """The client never confirms its initialize; the gateway does behind."""
     story = ClientStory()
+    story.begin("connect")
     story.initialize("real")
     story.listing("real", tools=["echo"], headers={"MCP-Protocol-Version": "2025-11-25"})
     story.connect(backend=True, session="b-1")
@@ -351,6 +368,7 @@ def test_what_a_real_client_does_wrong_is_charged_to_it() -> None:
 @pytest.mark.parametrize("rule_id", ["MGC104", "MGC311"])
 def test_a_look_for_a_sign_in_is_no_part_of_mcp(rule_id: str) -> None:
     story = ClientStory()
+    story.begin("connect")
     metadata = "/.well-known/oauth-protected-resource/mcp"
     story.exchange("real", method="GET", target=metadata, headers={"Accept": "application/json"}, status=404)
     story.connect("real")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from conformance.evidence.events import Event, Point
-from conformance.evidence.transcript import SENTINEL, Transcript
+from conformance.evidence.transcript import Transcript
 
 _BEHIND = (Point.BACKEND_TAP, Point.STDIO_TAP)
 
@@ -20,17 +20,19 @@ def real_client(transcript: Transcript) -> str:
 
 
 def as_seen_by_client(transcript: Transcript) -> Transcript:
-    """Return the evidence with the client's conversation on the backend's side, and nothing on the clients'.
+    """Return the evidence with the real clients' conversation on the backend's side, and nothing on the clients'.
 
-    Events keep their numbers and times, so that what a verdict names is found in the file.
+    What the harness asked beside them is left out: it is not theirs. Events keep their numbers and times, so that what
+    a verdict names is found in the file.
     """
     header, *others = transcript.events
-    kept = [_moved(event) for event in others if event.point not in _BEHIND and not _of_sentinel(event)]
+    theirs = {f"client:{step.data['client']}" for step in transcript.stimuli("client.step")}
+    kept = [_moved(event) for event in others if event.point not in _BEHIND and not _of_others(event, theirs)]
     return Transcript((replace(header, data={**header.data, "backend_tapped": True}), *kept))
 
 
-def _of_sentinel(event: Event) -> bool:
-    return event.data.get("tap") == f"client:{SENTINEL}"
+def _of_others(event: Event, clients: set[str]) -> bool:
+    return event.point is Point.CLIENT_TAP and event.data.get("tap") not in clients
 
 
 def _moved(event: Event) -> Event:
