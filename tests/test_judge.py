@@ -5,7 +5,7 @@ import pytest
 from conformance.evidence.events import Hop
 from conformance.rules.base import Inputs, Level, Precondition, Rule, Side, charge, fail, judge
 from conformance.rules.verdicts import Fail, HarnessFault, Inconclusive, NotApplicable, NotExercised, Pass
-from tests.evidence_builder import Story, error, request, result
+from tests.evidence_builder import RESULT, Story, error, request, result
 
 REVISION = "2025-11-25"
 
@@ -147,6 +147,40 @@ def test_an_error_while_the_backend_starts_slowly_decides_nothing(answered, head
         told.stdio("down", result(), t=answered)
     checked = rule(lambda inputs: fail("x", "y", inputs.through.client()[0]))
     assert isinstance(judge(checked, Inputs(told.transcript(**header))), wanted)
+
+
+@pytest.mark.parametrize(
+    ("first", "again", "wanted"),
+    [
+        ({"status": 503, "body": "later"}, 2.0, Fail),
+        ({"status": 503, "body": "later"}, None, Fail),
+        ({"status": None, "how": "rst"}, 2.0, Fail),
+        ({"status": None, "how": "abandoned"}, 2.0, Fail),
+        ({"status": None, "how": "abandoned"}, None, Inconclusive),
+        ({"status": 503, "body": "later"}, 90.0, Inconclusive),
+        ({"status": None, "how": None}, None, Inconclusive),
+    ],
+)
+def test_an_initialize_that_failed_is_no_start_for_ever(first, again, wanted):
+    told = Story()
+    told.exchange(backend=True, request=request("initialize", 0), t=1.0, after=0.5, **first)
+    if again is not None:
+        told.initialize(backend=True, session="b-1", t=again)
+    told.exchange(request=request("tools/list", id=2), t=60.0, after=0.1, response=error(2))
+    checked = rule(lambda inputs: fail("x", "y", inputs.through.client()[0]))
+    assert isinstance(judge(checked, Inputs(told.transcript())), wanted)
+
+
+@pytest.mark.parametrize(("answered", "wanted"), [(True, Fail), (False, Inconclusive)])
+def test_an_initialize_of_the_old_transport_is_answered_on_its_stream(answered, wanted):
+    told = Story()
+    stream = told.exchange(backend=True, method="GET", target="/sse", sse=[], how=None, t=0.5)
+    told.exchange(backend=True, request=request("initialize", 0), t=1.0, status=202)
+    if answered:
+        told.item(stream, result(0, **RESULT), t=1.5)
+    told.exchange(request=request("tools/list", id=2), t=60.0, after=0.1, response=error(2))
+    checked = rule(lambda inputs: fail("x", "y", inputs.through.client()[0]))
+    assert isinstance(judge(checked, Inputs(told.transcript())), wanted)
 
 
 def test_an_error_at_once_is_the_gateways_whatever_its_backend_does():

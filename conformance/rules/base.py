@@ -15,8 +15,9 @@ from typing import Final, TypeAlias
 from conformance import timing
 from conformance.evidence.client_view import as_seen_by_client, real_client
 from conformance.evidence.events import Hop
+from conformance.evidence.exchanges import BackendSession, Exchange, Message
 from conformance.evidence.links import linked_exchange
-from conformance.evidence.transcript import Exchange, Transcript
+from conformance.evidence.transcript import Transcript
 from conformance.rules.verdicts import Fail, HarnessFault, Inconclusive, NotApplicable, NotExercised, Pass, Verdict
 from conformance.spec.revisions import STREAMABLE_LEGACY
 
@@ -29,8 +30,9 @@ DOCSTRING_HEADINGS: Final = (
 )
 
 TOO_MANY_REQUESTS: Final = 429
-_SERVER_ERROR: Final = 500
 """A refusal for the rate of requests (RFC 6585 section 4)."""
+_SERVER_ERROR: Final = 500
+_ACCEPTED: Final = 202
 
 
 OWN_TOOLS: Final = NotApplicable("the gateway offers its backend's tools through tools of its own")
@@ -256,7 +258,7 @@ def _backend_starts(through: Transcript, verdict: Fail) -> bool:
     if header.get("about_start") and not spun_up:
         return False
     starts = [
-        (request.t + timing.BACKEND_START, answer.t if answer else inf)
+        (request.t + timing.BACKEND_START, answer.t if answer else _unanswered_until(through, session, request))
         for session in through.backend_sessions
         for request in session.up("initialize")
         for answer in (session.response_to(request),)
@@ -265,6 +267,20 @@ def _backend_starts(through: Transcript, verdict: Fail) -> bool:
     decisive = [item for item in through.client() if frozenset(verdict.events) & frozenset(item.events)]
     errors = [answer.t for item in decisive if (answer := item.answer()) is not None and answer.error is not None]
     return any(begun <= t < up for t in errors for begun, up in starts)
+
+
+def _unanswered_until(through: Transcript, session: BackendSession, request: Message) -> float:
+    """Return until when, in seconds, a backend may have been starting that left an initialize unanswered.
+
+    Until it answers a later one, or this one on another stream (2024-11-05, HTTP with SSE); where it never does, until
+    the exchange was over, if the backend refused it or cut it off.
+    """
+    for other in through.backend_messages:
+        if other.seq > request.seq and other.tap == request.tap and "protocolVersion" in (other.result or ()):
+            return other.t
+    posted = next((item for item in session.exchanges if item.id == request.exchange), None)
+    given_up = posted is None or posted.how == "abandoned" or posted.status == _ACCEPTED
+    return inf if posted is None or given_up else posted.ended(inf)
 
 
 def _rate_limited(through: Transcript, verdict: Pass | Fail) -> bool:
