@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -87,7 +88,7 @@ class Transcript:
                 else:
                     found[key] = _advanced(found[key], event)
         whole = (replace(item, beats=tuple(beats.get(key, ()))) for key, item in found.items())
-        return tuple(_plain(item, self.meta_tool) for item in whole)
+        return _with_resumed(tuple(_plain(item, self.meta_tool) for item in whole))
 
     def client(self, name: str | None = None) -> tuple[Exchange, ...]:
         """Return the exchanges between a client and the gateway: of one client, or of all but the sentinel."""
@@ -179,6 +180,21 @@ class Transcript:
         return tuple(sorted(found, key=lambda m: m.seq))
 
 
+def _with_resumed(exchanges: tuple[Exchange, ...]) -> tuple[Exchange, ...]:
+    """Return exchanges with what came on the GETs that name an event of their streams as the last that was received."""
+    begun: dict[tuple[str, str | None, str], str] = {}
+    resumed: dict[str, list[Message]] = {}
+    for item in exchanges:
+        last = item.headers.get("last-event-id", "") if item.method == "GET" else ""
+        stream = begun.get((item.tap, item.session, last), item.id) if last else item.id
+        if stream != item.id:
+            resumed.setdefault(stream, []).extend(item.messages())
+        for beat in item.beats:
+            if beat.id:
+                begun.setdefault((item.tap, item.session, beat.id), stream)
+    return tuple(replace(item, resumed=tuple(resumed.get(item.id, ()))) for item in exchanges) if resumed else exchanges
+
+
 def _plain(exchange: Exchange, tool: MetaTool | None) -> Exchange:
     """Return a client's exchange with the calls and results that it carries in those of the gateway's own tool."""
     if tool is None or exchange.point is not Point.CLIENT_TAP:
@@ -266,15 +282,24 @@ def _messages(exchange: Exchange) -> list[Message]:
 
 
 def _http_sessions(exchanges: tuple[Exchange, ...]) -> list[BackendSession]:
+    """Group exchanges by session id, those without one by connection and by the handshake that came last on it."""
     groups: dict[tuple[str, str], list[Exchange]] = {}
+    handshakes: Counter[tuple[str, int]] = Counter()
     for exchange in exchanges:
-        key = exchange.session or f"without a session id, connection {exchange.conn}"
+        if exchange.session is None and exchange.rpc_method == "initialize":
+            handshakes[exchange.tap, exchange.conn] += 1
+        key = exchange.session or _without_id(exchange, handshakes[exchange.tap, exchange.conn])
         groups.setdefault((exchange.tap, key), []).append(exchange)
     found = []
     for (tap, key), members in groups.items():
         messages = sorted((m for item in members for m in _messages(item)), key=lambda m: m.seq)
         found.append(BackendSession(key, tap, "http", tuple(messages), tuple(members)))
     return found
+
+
+def _without_id(exchange: Exchange, handshakes: int) -> str:
+    again = f", handshake {handshakes}" if handshakes > 1 else ""
+    return f"without a session id, connection {exchange.conn}{again}"
 
 
 def _stdio_sessions(processes: tuple[StdioProcess, ...]) -> list[BackendSession]:
