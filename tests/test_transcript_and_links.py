@@ -84,6 +84,16 @@ def test_only_an_error_answers_without_an_id(message, is_answer):
     assert (story.transcript().client()[0].answer() is not None) is is_answer
 
 
+def test_the_messages_of_a_batch_are_seen_one_by_one_on_a_stream_as_in_a_body():
+    both = [result(1, content=[]), result(2, content=[])]
+    story = Story()
+    story.call(sse=[both])
+    story.call(response=both, sse=None)
+    for exchange in story.transcript().client():
+        assert [item.id for item in exchange.messages()] == [1, 2]
+        assert exchange.answer().id == 1
+
+
 def test_when_a_client_left():
     story = Story()
     stream = story.exchange(method="GET", sse=[], how=None)

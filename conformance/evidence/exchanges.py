@@ -172,17 +172,18 @@ class Exchange:
         return tuple(seq for seq in (self.seq, self.seq_response, self.seq_end) if seq is not None)
 
     def messages(self) -> tuple[Message, ...]:
-        """Return the JSON-RPC messages of the response, in order."""
+        """Return the JSON-RPC messages of the response, in order; those of a batch (2025-03-26) one by one."""
         found = [
-            Message(beat.seq, beat.t, "down", beat.message, "sse", self.tap, self.session, self.id)
+            Message(beat.seq, beat.t, "down", item, "sse", self.tap, self.session, self.id)
             for beat in self.beats
             if beat.what == "event" and beat.message is not None
+            for item in _each(beat.message)
         ]
         if self.body is not None and self.seq_response is not None and self.t_response is not None:
-            bodies = self.body if isinstance(self.body, list) else [self.body]
             t = self.t_end if self.t_end is not None else self.t_response
             found += [
-                Message(self.seq_response, t, "down", item, "body", self.tap, self.session, self.id) for item in bodies
+                Message(self.seq_response, t, "down", item, "body", self.tap, self.session, self.id)
+                for item in _each(self.body)
             ]
         return tuple(found)
 
@@ -196,6 +197,10 @@ class Exchange:
             if message.is_response and (message.id == wanted or (message.id is None and message.error is not None)):
                 return message
         return None
+
+
+def _each(payload: JSON) -> list[JSON]:
+    return payload if isinstance(payload, list) else [payload]
 
 
 def progress_token(request: JSON) -> JSON:
