@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urljoin
 
+import pytest
+
 from conformance.wire.sse_driver import SseClient
 from tests.witness_process import http_witness
 
@@ -99,10 +101,11 @@ def test_a_stream_without_a_uri_is_given_up() -> None:
     asyncio.run(drive())
 
 
-def test_a_uri_of_another_origin_is_not_followed() -> None:
+@pytest.mark.parametrize("uri", [b"http://backend:9000/messages", b"http://["])
+def test_what_is_no_uri_of_the_same_origin_is_not_followed(uri: bytes) -> None:
     async def drive() -> None:
         steps = Steps()
-        async with server(STREAM + b"event: endpoint\ndata: http://backend:9000/messages\n\n") as (url, posted):
+        async with server(STREAM + b"event: endpoint\ndata: %s\n\n" % uri) as (url, posted):
             client = client_of(url, steps)
             async with client.open(deadline=0.2):
                 await client.notify("notifications/initialized")

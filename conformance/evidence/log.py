@@ -91,6 +91,8 @@ def _event(path: Path, number: int, line: str) -> Event:
         return Event(int(record["seq"]), float(record["t"]), Point(record["point"]), Kind(record["kind"]), data)
     except json.JSONDecodeError as error:
         raise EvidenceError(f"{path} line {number} is not JSON; the file is truncated or foreign") from error
+    except RecursionError as error:
+        raise EvidenceError(f"{path} line {number} is nested too deeply to be read; the file is foreign") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise EvidenceError(
             f"{path} line {number} is not an evidence event ({error!r}); the file is foreign"

@@ -134,10 +134,14 @@ class Search(Generic[Step]):
         }
 
 
+def _redactor(plan: Plan) -> Redactor:
+    supplied = tuple(os.environ.get(name, "") for name in plan.secret_env)
+    return Redactor(supplied=tuple(value for value in supplied if value), foreign=plan.url is not None)
+
+
 async def search(plan: Plan, asked: Asked, experiment: Experiment[Step], say: Callable[..., None]) -> dict[str, JSON]:
     """Search and return the outcome as JSON. Raises HarnessError when the gateway cannot be driven at all."""
-    supplied = tuple(os.environ.get(name, "") for name in plan.secret_env)
-    redactor = Redactor(supplied=tuple(value for value in supplied if value), foreign=plan.url is not None)
+    redactor = _redactor(plan)
     cell = plan.cells[0]
     target = target_of(plan.targets[cell.target], plan.folders.get(cell.target)) if plan.url is None else None
     backend = load_backend(cell.backend) if plan.url is None else None
@@ -197,7 +201,7 @@ def main() -> None:
     try:
         outcome = asyncio.run(_searched(plan, asked, say))
     except HarnessError as error:
-        outcome = {"error": str(error), "exit_code": int(error.exit_code)}
+        outcome = {"error": _redactor(plan).text(str(error)), "exit_code": int(error.exit_code)}
     partial = Path(plan.out) / f"{OUTCOME}.partial"
     partial.write_text(json.dumps(outcome, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     partial.rename(Path(plan.out) / OUTCOME)

@@ -354,9 +354,10 @@ class Engine:
         finally:
             lag.cancel()
             await stage.close()
+        error = self.redactor.text(error)
         try:
             await self._write(stage, scenario, error)
-        except (HarnessError, OSError) as trouble:
+        except Exception as trouble:  # noqa: BLE001 - what one cell saw must not end the others
             self.failed(cell, trouble, recorder)
             return False
         self.say("done" if not error else "failed", cell=cell.id, error=error)
@@ -422,7 +423,8 @@ class Engine:
     def not_exercised(self, cell: Cell, why: str) -> None:
         """Write the evidence of a cell that this runtime cannot drive."""
         header = self._header(cell, scenarios()[cell.scenario], None)
-        write_evidence(self.plan.evidence_file(cell), header, (), {"complete": True, "not_exercised": why})
+        footer = {"complete": True, "not_exercised": self.redactor.text(why)}
+        write_evidence(self.plan.evidence_file(cell), header, (), footer)
         self.say("done", cell=cell.id, error="")
 
     def failed(self, cell: Cell, error: BaseException, recorder: Recorder | None = None) -> None:

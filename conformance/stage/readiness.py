@@ -16,7 +16,7 @@ import httpx
 
 from conformance import __version__
 from conformance.evidence.events import Kind
-from conformance.wire.http_client import http_client
+from conformance.wire.http_client import as_sent, http_client, said_of
 from conformance.wire.sse import SseEvent, SseParser
 
 if TYPE_CHECKING:
@@ -124,10 +124,11 @@ async def _initialize(url: str, headers: Mapping[str, str]) -> tuple[bool, str]:
         try:
             answer, session, detail = await _post(client, url)
             if session is not None:
-                ended = await client.delete(url, headers={"Mcp-Session-Id": session, "MCP-Protocol-Version": REVISION})
+                named = as_sent({"Mcp-Session-Id": session, "MCP-Protocol-Version": REVISION})
+                ended = await client.delete(url, headers=named)
                 detail += f"; DELETE of its session: {ended.status_code}"
         except httpx.HTTPError as error:
-            return False, f"{type(error).__name__}: {error}"
+            return False, said_of(error)
     return answer is not None and "result" in answer, detail
 
 
@@ -138,7 +139,7 @@ async def _open_stream(url: str, headers: Mapping[str, str]) -> tuple[bool, str]
             async with client.stream("GET", url, headers=accept) as response:
                 kind = response.headers.get("Content-Type", "")
         except httpx.HTTPError as error:
-            return False, f"{type(error).__name__}: {error}"
+            return False, said_of(error)
     opened = response.status_code == httpx.codes.OK and kind.startswith("text/event-stream")
     return opened, f"{response.status_code} {kind or 'without a content type'}"
 
@@ -171,7 +172,7 @@ async def _answer(response: httpx.Response) -> dict[str, Any] | None:
 def _if_answer(text: str) -> dict[str, Any] | None:
     try:
         message = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    is_answer = isinstance(message, dict) and message.get("id") in {_PROBE_ID, None} and "method" not in message
+    is_answer = isinstance(message, dict) and message.get("id") in (_PROBE_ID, None) and "method" not in message
     return message if is_answer else None

@@ -20,7 +20,7 @@ import httpx
 from conformance import __version__, timing
 from conformance.evidence.events import JSON
 from conformance.evidence.meta_tools import MetaTool
-from conformance.wire.http_client import http_client
+from conformance.wire.http_client import as_sent, http_client, said_of
 from conformance.wire.sse import SseEvent, SseParser
 
 ACCEPT_BOTH: Final = "application/json, text/event-stream"
@@ -53,7 +53,8 @@ class Reply:
 
 def tool_names(page: Mapping[str, JSON] | None) -> list[str]:
     """Return the names on one page of tools/list; none where the request had no result."""
-    return [str(tool.get("name")) for tool in (page or {}).get("tools") or () if isinstance(tool, Mapping)]
+    tools = (page or {}).get("tools")
+    return [str(tool.get("name")) for tool in tools if isinstance(tool, Mapping)] if isinstance(tools, list) else []
 
 
 class McpClient:
@@ -154,7 +155,7 @@ class McpClient:
             return Reply(reply.status, reply.headers, reply.messages, f"gave up after {deadline} s")
         except httpx.HTTPError as error:
             self._record("disconnected", client=self.name, what=what, error=type(error).__name__, status=reply.status)
-            return Reply(reply.status, reply.headers, reply.messages, f"{type(error).__name__}: {error}")
+            return Reply(reply.status, reply.headers, reply.messages, said_of(error))
         if reply.status == 429:
             await self._hold_back(reply)
         return reply
@@ -162,7 +163,7 @@ class McpClient:
     async def _hold_back(self, reply: Reply) -> None:
         """Wait as long as a 429 asks for (RFC 6585 section 4), within reason; nothing is sent again by itself."""
         asked = reply.headers.get("retry-after", "")
-        seconds = min(float(asked) if asked.isdigit() else 1.0, timing.RATE_LIMITED)
+        seconds = min(float(asked) if asked.isascii() and asked.isdigit() else 1.0, timing.RATE_LIMITED)
         self._record("rate-limited", client=self.name, seconds=seconds, asked=asked)
         await asyncio.sleep(seconds)
 
@@ -175,7 +176,7 @@ class McpClient:
         url: str = "",
     ) -> AsyncIterator[Reply]:
         """Yield the reply as it grows; stop when the answer to `wanted` came and its stream ended or lingers."""
-        async with self._http.stream(method, url or self.url, headers=headers, content=content) as response:
+        async with self._http.stream(method, url or self.url, headers=as_sent(headers), content=content) as response:
             kept = {name.lower(): value for name, value in response.headers.items()}
             yield Reply(response.status_code, kept)
             if not kept.get("content-type", "").startswith("text/event-stream"):
@@ -326,7 +327,7 @@ class McpClient:
 
     async def _listen(self, headers: dict[str, str], listening: Listening) -> None:
         try:
-            async with self._http.stream("GET", self.url, headers=headers) as response:
+            async with self._http.stream("GET", self.url, headers=as_sent(headers)) as response:
                 listening.status = response.status_code
                 listening.is_stream = response.headers.get("content-type", "").startswith("text/event-stream")
                 listening.opened.set()

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+import h11
 import httpx
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Mapping
+
+
+_QUOTES: Final = re.compile(r": | b['\"]")
+"""What h11 puts before the bytes that it quotes: a header's value may be among them."""
 
 
 def http_client(**settings: Any) -> httpx.AsyncClient:
@@ -18,6 +25,18 @@ def http_client(**settings: Any) -> httpx.AsyncClient:
     """
     ours: dict[str, Any] = {"verify": _tls_context(), "trust_env": False, "timeout": None, "follow_redirects": False}
     return httpx.AsyncClient(**ours | settings)
+
+
+def said_of(error: Exception) -> str:
+    """Return the name of a transport's trouble and what it says, without what it quotes of the messages."""
+    said = str(error)
+    quotes = isinstance(error, (httpx.ProtocolError, h11.ProtocolError))
+    return f"{type(error).__name__}: {_QUOTES.split(said)[0] if quotes else said}"
+
+
+def as_sent(headers: Mapping[str, str]) -> dict[bytes, bytes]:
+    """Return headers in bytes: one that a server made up is sent back as it came, whatever characters it holds."""
+    return {name.encode(): value.encode("utf-8", "surrogatepass") for name, value in headers.items()}
 
 
 @cache

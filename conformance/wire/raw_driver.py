@@ -20,6 +20,7 @@ import h11
 
 from conformance import timing
 from conformance.evidence.events import JSON
+from conformance.wire.http_client import said_of
 
 _READ: Final = 65536
 Record = Callable[..., None]
@@ -67,7 +68,7 @@ class RawConnection:
             return RawReply(trouble=f"gave up after {deadline} s")
         except (ConnectionError, h11.ProtocolError) as error:
             self._record("disconnected", what="POST", error=type(error).__name__, status=None)
-            return RawReply(trouble=f"{type(error).__name__}: {error}")
+            return RawReply(trouble=said_of(error))
 
     async def begin_post(self, message: JSON, headers: Mapping[str, str], *, whole: bool = True) -> None:
         """Send a POST and do not wait for its response; with whole=False only the first half of its body."""

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 _LINE_END = re.compile("\r\n|\n|\r")
+_DIGITS = 18
+"""Digits up to which a `retry` is taken by its value; longer than 30 million years is for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ class SseParser:
         elif name == "id" and "\0" not in value:
             self._id = value
         elif name == "retry" and value.isascii() and value.isdigit():
-            self._retry = int(value)
+            self._retry = int(value) if len(value) <= _DIGITS else 10**_DIGITS
         return None
 
     def _dispatch(self) -> SseEvent | None:

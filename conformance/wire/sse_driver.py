@@ -17,6 +17,7 @@ from conformance import timing
 from conformance.evidence.events import JSON
 from conformance.evidence.meta_tools import MetaTool
 from conformance.wire.driver import Listening, McpClient, Record, Reply, json_messages
+from conformance.wire.http_client import as_sent
 from conformance.wire.sse import SseEvent, SseParser
 
 
@@ -74,7 +75,7 @@ class SseClient(McpClient):
     async def _read(self, listening: Listening) -> None:
         headers = {**self.headers(), "Accept": "text/event-stream"}
         try:
-            async with self._http.stream("GET", self._stream_url, headers=headers) as response:
+            async with self._http.stream("GET", self._stream_url, headers=as_sent(headers)) as response:
                 listening.status = response.status_code
                 listening.is_stream = response.headers.get("content-type", "").startswith("text/event-stream")
                 listening.opened.set()
@@ -105,7 +106,11 @@ class SseClient(McpClient):
                 waiting.set_result(message)
 
     def _follow(self, uri: str) -> None:
-        meant = urlsplit(urljoin(self._stream_url, uri))
+        try:
+            meant = urlsplit(urljoin(self._stream_url, uri))
+        except ValueError:
+            self._record("endpoint-refused", client=self.name, why="it is no URI")
+            return
         if meant.netloc not in self._authorities:
             self._record("endpoint-refused", client=self.name, why="it leads to another origin")
             return
