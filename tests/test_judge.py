@@ -212,6 +212,26 @@ def test_the_backend_is_charged_only_where_its_own_tap_shows_the_same():
     assert charged(200) is Hop.GATEWAY
 
 
+@pytest.mark.parametrize(
+    ("status", "accept", "held", "wanted"),
+    [
+        (406, "application/json", False, Hop.GATEWAY),
+        (406, "text/event-stream", False, Hop.BACKEND),
+        (409, "text/event-stream", True, Hop.GATEWAY),
+        (409, "text/event-stream", False, Hop.BACKEND),
+    ],
+)
+def test_what_the_gateway_provoked_is_its_own(status, accept, held, wanted):
+    told = Story()
+    first = told.exchange(backend=True, method="GET", session="b-1", sse=[], how=None if held else "complete", t=0.0)
+    assert first
+    told.exchange(method="GET", headers={"Accept": "text/event-stream"}, status=status, t=2.0, after=1.0)
+    refused = {"status": status, "headers": {"Accept": accept}, "session": "b-1", "t": 2.1, "after": 0.1}
+    told.exchange(backend=True, method="GET", **refused)
+    inputs = Inputs(told.transcript())
+    assert charge(inputs, inputs.through.client("a")[0], lambda item: item.status == status) is wanted
+
+
 def test_without_a_link_the_gateway_is_charged_whatever_the_control_shows():
     assert charged() is Hop.GATEWAY
 

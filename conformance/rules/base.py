@@ -33,6 +33,8 @@ TOO_MANY_REQUESTS: Final = 429
 """A refusal for the rate of requests (RFC 6585 section 4)."""
 _SERVER_ERROR: Final = 500
 _ACCEPTED: Final = 202
+_NOT_ACCEPTABLE: Final = 406
+_CONFLICT: Final = 409
 
 
 OWN_TOOLS: Final = NotApplicable("the gateway offers its backend's tools through tools of its own")
@@ -303,10 +305,29 @@ def charge(inputs: Inputs, exchange: Exchange, same: Callable[[Exchange], bool])
     """Return whose fault a deviation in `exchange` is: the backend's only when its own tap shows the same one.
 
     same: whether a backend exchange deviates in the same way. Only the linked exchange of the run through the gateway
-    is asked, never a control run (DESIGN: Whose fault).
+    is asked, never a control run (DESIGN: Whose fault). A refusal that the gateway provoked is the gateway's.
     """
     linked = linked_exchange(inputs.through, exchange)
-    return Hop.BACKEND if linked is not None and same(linked) else Hop.GATEWAY
+    if linked is None or not same(linked) or _provoked(inputs.through, exchange, linked):
+        return Hop.GATEWAY
+    return Hop.BACKEND
+
+
+def _provoked(through: Transcript, exchange: Exchange, linked: Exchange) -> bool:
+    """Whether a backend refused what only the gateway asked for.
+
+    A media type (406) that the client's own Accept would have let through, or a GET (409) beside one of that session
+    that the gateway still holds open, which a server may refuse (basic/transports, Multiple Connections).
+    """
+    if linked.status == _NOT_ACCEPTABLE:
+        return linked.headers.get("accept") != exchange.headers.get("accept")
+    return linked.status == _CONFLICT and any(
+        other.method == "GET"
+        and (other.tap, other.session) == (linked.tap, linked.session)
+        and other.id != linked.id
+        and other.t < linked.t < through.end_of(other)
+        for other in through.backend
+    )
 
 
 def fail(
