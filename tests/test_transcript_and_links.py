@@ -56,27 +56,6 @@ def test_where_no_session_id_is_issued_each_handshake_begins_a_session():
     assert len({item.key for item in sessions}) == 3
 
 
-@pytest.mark.parametrize("backend", [False, True])
-def test_an_answer_may_come_where_its_stream_was_resumed(backend):
-    story = Story()
-    call = story.call(backend=backend, sse=[], how=None)
-    story.raw_event(call, "message", "", id="e-1")
-    other = story.exchange(method="GET", session="s-1", backend=backend, sse=[], headers={"Last-Event-ID": "other"})
-    again = story.exchange(method="GET", session="s-1", backend=backend, sse=[], headers={"Last-Event-ID": "e-1"})
-    story.item(again, notification("notifications/message"), id="e-2")
-    last = story.exchange(method="GET", session="s-1", backend=backend, sse=[], headers={"Last-Event-ID": "e-2"})
-    story.item(last, result(1, content=[]))
-    transcript = story.transcript()
-    found = {item.id: item for item in transcript.exchanges}
-    assert found[call].answer().result == {"content": []}
-    assert found[call].answer().exchange == last
-    assert found[other].answer() is None
-    if backend:
-        (session,) = transcript.backend_sessions
-        assert session.response_to(session.up("tools/call")[0]).exchange == last
-        assert len(transcript.backend_messages) == 3
-
-
 @pytest.mark.parametrize(("message", "is_answer"), [(error(None), True), (result(None, content=[]), False)])
 def test_only_an_error_answers_without_an_id(message, is_answer):
     story = Story()

@@ -98,7 +98,7 @@ class Exchange:
     t, seq: the request's head. t_sent: its last byte (None: it never ended). status: None when no response head came.
     how: `complete`, `fin`, `rst`, `abandoned` (the client closed first), or `open` (the recording ended first).
     request: the JSON-RPC message that was posted; of a call through the gateway's own tool the call that it carries,
-    and `wrapped` is then the message as it was posted. resumed: what came on the GETs that resumed its stream.
+    and `wrapped` is then the message as it was posted.
     """
 
     id: str
@@ -124,7 +124,6 @@ class Exchange:
     t_end: float | None = None
     seq_end: int | None = None
     wrapped: JSON = None
-    resumed: tuple[Message, ...] = ()
 
     @property
     def session(self) -> str | None:
@@ -188,12 +187,9 @@ class Exchange:
         return tuple(found)
 
     def answer(self) -> Message | None:
-        """Return the JSON-RPC response with the posted request's id, or an error without an id; None when none came.
-
-        It may come where the stream was resumed (2025-11-25 basic/transports, Sending Messages to the Server, 6).
-        """
+        """Return the JSON-RPC response with the posted request's id, or an error without an id; None when none came."""
         wanted = self.request.get("id") if isinstance(self.request, Mapping) else None
-        for message in (*self.messages(), *self.resumed):
+        for message in self.messages():
             if message.is_response and (message.id == wanted or (message.id is None and message.error is not None)):
                 return message
         return None
@@ -251,5 +247,4 @@ class BackendSession:
                 same_exchange = message.exchange is not None and message.exchange == request.exchange
                 if same_exchange or (message.via == "stdio" and message.id == request.id):
                     return message
-        resumed = (item.resumed for item in self.exchanges if item.id == request.exchange)
-        return next((m for found in resumed for m in found if m.is_response and m.id == request.id), None)
+        return None

@@ -88,7 +88,7 @@ class Transcript:
                 else:
                     found[key] = _advanced(found[key], event)
         whole = (replace(item, beats=tuple(beats.get(key, ()))) for key, item in found.items())
-        return _with_resumed(tuple(_plain(item, self.meta_tool) for item in whole))
+        return tuple(_plain(item, self.meta_tool) for item in whole)
 
     def client(self, name: str | None = None) -> tuple[Exchange, ...]:
         """Return the exchanges between a client and the gateway: of one client, or of all but the sentinel."""
@@ -178,21 +178,6 @@ class Transcript:
         """Return the JSON-RPC messages between clients and the gateway, in order."""
         found = [message for exchange in self.client(name) for message in _messages(exchange)]
         return tuple(sorted(found, key=lambda m: m.seq))
-
-
-def _with_resumed(exchanges: tuple[Exchange, ...]) -> tuple[Exchange, ...]:
-    """Return exchanges with what came on the GETs that name an event of their streams as the last that was received."""
-    begun: dict[tuple[str, str | None, str], str] = {}
-    resumed: dict[str, list[Message]] = {}
-    for item in exchanges:
-        last = item.headers.get("last-event-id", "") if item.method == "GET" else ""
-        stream = begun.get((item.tap, item.session, last), item.id) if last else item.id
-        if stream != item.id:
-            resumed.setdefault(stream, []).extend(item.messages())
-        for beat in item.beats:
-            if beat.id:
-                begun.setdefault((item.tap, item.session, beat.id), stream)
-    return tuple(replace(item, resumed=tuple(resumed.get(item.id, ()))) for item in exchanges) if resumed else exchanges
 
 
 def _plain(exchange: Exchange, tool: MetaTool | None) -> Exchange:
