@@ -81,6 +81,15 @@ def test_102(pairs: list[tuple[str, str]], kind: type[Verdict]) -> None:
     assert isinstance(verdict("MGC102", versions(*pairs)), kind)
 
 
+@pytest.mark.parametrize(("rule_id", "asked"), [("MGC102", "2025-11-25"), ("MGC103", "1.0.0")])
+@pytest.mark.parametrize("version", [["2025-11-25"], {"v": 1}])
+def test_a_version_that_is_no_text(rule_id: str, asked: str, version: Any) -> None:
+    story, answer = Story(), result(0, **{**RESULT, "protocolVersion": version})
+    initialize(story, "x", asked, answer)
+    initialize(story, "y", answer=answer)
+    assert isinstance(verdict(rule_id, story.transcript()), Fail)
+
+
 def test_102_a_backend_that_was_asked_for_its_own_version_is_not_to_blame() -> None:
     story = Story()
     initialize(story, "x", "2025-06-18")
@@ -376,6 +385,16 @@ def test_115_an_error_before_the_backends_result() -> None:
     found = verdict("MGC115", story.transcript())
     assert isinstance(found, Fail)
     assert found.symptom == "gateway-timeout-too-short"
+
+
+@pytest.mark.parametrize(("backends", "expected"), [(1.0, Pass), (1.5, Fail)])
+def test_115_the_head_of_a_stream_is_no_answer(backends: float, expected: type) -> None:
+    story = Story()
+    stream = initialize(story, answer=None, t=0.0, how=None)
+    story.item(stream, error(0, -32602), t=1.2)
+    story.end(stream, t=2.0)
+    initialize(story, backend=True, session="s", t=0.1, after=backends - 0.1)
+    assert isinstance(verdict("MGC115", story.transcript()), expected)
 
 
 @pytest.mark.parametrize(("waited", "lag"), [(2.0, 0.0), (20.0, 15.0)])

@@ -8,7 +8,7 @@ import pytest
 
 from conformance.evidence.events import Hop
 from conformance.rules.verdicts import Fail, Inconclusive, NotApplicable, NotExercised, Pass
-from tests.evidence_builder import RESULT, Story, error, notification, request, result
+from tests.evidence_builder import RESULT, Story, notification, request, result
 from tests.initialize_stories import verdict
 
 ASKED = request(
@@ -80,18 +80,10 @@ def test_104_a_request_without_a_session_first_on_http() -> None:
     assert "tools/list came first over http" in found.observed
 
 
-def test_104_a_get_first() -> None:
+@pytest.mark.parametrize(("target", "status"), [("/health", 200), ("/mcp", 405), ("/mcp", 400)])
+def test_104_a_get_outside_of_any_session_is_no_message(target: str, status: int) -> None:
     story = Story()
-    story.exchange(backend=True, method="GET", status=400)
-    found = verdict("MGC104", opened(story).transcript())
-    assert isinstance(found, Fail)
-    assert "GET came first" in found.observed
-
-
-def test_104_a_get_after_a_refused_initialize_looks_for_the_old_transport() -> None:
-    story = Story()
-    story.exchange(backend=True, request=request("initialize", 1), status=400, response=error(1), conn=5)
-    story.exchange(backend=True, method="GET", status=400, conn=6)
+    story.exchange(backend=True, method="GET", target=target, status=status, body="no")
     assert isinstance(verdict("MGC104", opened(story).transcript()), Pass)
 
 
@@ -131,6 +123,25 @@ def test_105_a_session_that_is_never_used() -> None:
     assert isinstance(verdict("MGC105", stdio(*GOOD[:2]).transcript()), NotExercised)
 
 
+def served(story: Story) -> Story:
+    """A client's list and the gateway's for it."""
+    begin = story.now
+    story.listing(after=0.2)
+    http(story, LIST, t=begin + 0.05)
+    return story
+
+
+@pytest.mark.parametrize("confirming", [True, False])
+def test_105_what_a_client_never_confirmed_a_relay_does_not_confirm_either(confirming: bool) -> None:
+    story = Story()
+    story.initialize()
+    opened(story)
+    if confirming:
+        story.initialized()
+    found = verdict("MGC105", served(story).transcript())
+    assert isinstance(found, Fail if confirming else Inconclusive)
+
+
 # MGC106 --------------------------------------------------------------------------------------------------------------
 
 
@@ -149,6 +160,26 @@ def test_106_a_clients_own_haste_is_the_clients() -> None:
     found = verdict("MGC106", story.transcript())
     assert isinstance(found, Fail)
     assert found.charged_to is Hop.CLIENT
+
+
+def refused_first(status: int | None) -> Story:
+    """A backend without session ids whose first initialize has a plain answer, and tools/list after a second one."""
+    story, one = Story(), {"session": None, "headers": {}, "conn": 5}
+    http(story, ASKED, **one, sse=None, status=status, body="not now", how="complete" if status else None)
+    if status:
+        http(story, ASKED, **one, sse=[ANSWERED])
+        http(story, CONFIRMED, session=None, conn=5)
+    http(story, LIST, session=None, conn=5)
+    return story
+
+
+@pytest.mark.parametrize("status", [401, 503])
+def test_106_an_exchange_that_is_over_is_waited_for_no_longer(status: int) -> None:
+    assert isinstance(verdict("MGC106", refused_first(status).transcript()), Pass)
+
+
+def test_106_one_that_is_not_over_is_waited_for() -> None:
+    assert isinstance(verdict("MGC106", refused_first(None).transcript()), Fail)
 
 
 # MGC112 --------------------------------------------------------------------------------------------------------------
@@ -190,6 +221,31 @@ def test_114_missing_on_one(method: str) -> None:
     assert isinstance(found, Fail)
     assert method in found.observed
     assert (found.charged_to, found.symptom) == (Hop.GATEWAY, "version-header-dropped")
+
+
+def test_114_a_look_for_a_sign_in_needs_none() -> None:
+    story = opened(session=None)
+    http(story, LIST, session=None)
+    story.exchange(backend=True, method="GET", target="/.well-known/oauth-protected-resource", status=404, conn=1)
+    assert isinstance(verdict("MGC114", story.transcript()), Pass)
+
+
+def test_114_without_session_ids_it_is_due_on_every_connection() -> None:
+    story = opened(session=None)
+    http(story, CONFIRMED, session=None, conn=1)
+    http(story, LIST, session=None, headers={}, conn=2)
+    found = verdict("MGC114", story.transcript())
+    assert isinstance(found, Fail)
+    assert "tools/list" in found.observed
+
+
+def test_114_without_session_ids_it_may_belong_to_an_older_handshake() -> None:
+    story = Story()
+    for version in ("2025-03-26", "2025-11-25"):
+        http(story, ASKED, session=None, headers={}, sse=[result(0, **{**RESULT, "protocolVersion": version})])
+    http(story, LIST, session=None, headers={})
+    story.exchange(backend=True, method="GET", target="/health", body="fine")
+    assert isinstance(verdict("MGC114", story.transcript()), NotExercised)
 
 
 def test_114_what_a_client_left_out_is_the_clients() -> None:

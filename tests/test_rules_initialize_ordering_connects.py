@@ -48,6 +48,28 @@ def test_a_clients_own_id_may_be_passed_on() -> None:
     assert isinstance(verdict("MGC129", story.transcript()), Pass)
 
 
+def test_an_id_that_the_gateway_gave_its_client_is_not_the_backends() -> None:
+    story = Story()
+    story.connect(session="g-1")
+    opened(story, "b-1")
+    story.listing(session="g-1")
+    listed(story, "g-1")
+    found = verdict("MGC129", story.transcript())
+    assert isinstance(found, Fail)
+    assert found.charged_to is Hop.GATEWAY
+    greeted(story, headers={"Mcp-Session-Id": "g-1"}, **REFUSED)
+    assert isinstance(verdict("MGC128", story.transcript()), Fail)
+
+
+def test_a_relay_gives_its_client_the_backends_own_id() -> None:
+    story = opened(Story(), "b-1")
+    story.connect(session="b-1")
+    story.initialize(headers={"Mcp-Session-Id": "b-1"}, session=None)
+    greeted(story, headers={"Mcp-Session-Id": "b-1"}, **REFUSED)
+    for rule in ("MGC128", "MGC129"):
+        assert isinstance(verdict(rule, listed(story, "b-1").transcript()), Pass)
+
+
 def test_stdio_has_no_headers() -> None:
     story = Story()
     story.stdio_start()
@@ -88,15 +110,24 @@ def test_a_stream_that_is_not_offered_or_was_asked_for_does_no_harm() -> None:
     assert isinstance(verdict("MGC129", streamed(Story(), 400).transcript(backend_face="sse")), Pass)
 
 
+def test_a_stream_before_initialize_is_judged_at_its_path() -> None:
+    health = opened(streamed(Story(), 401, target="/health"))
+    assert isinstance(verdict("MGC129", health.transcript()), Pass)
+    assert isinstance(verdict("MGC129", opened(streamed(Story(), 401)).transcript()), Fail)
+
+
 def test_an_issued_session_may_be_named() -> None:
     assert isinstance(verdict("MGC129", listed(opened(Story()), "s").transcript()), Pass)
     assert isinstance(verdict("MGC129", opened(Story()).transcript()), NotExercised)
 
 
-def raced(second: dict[str, Any], *, clients: int = 1) -> Story:
+def raced(second: dict[str, Any], *, clients: int = 1, head: float = 1.0) -> Story:
+    """Two connects at once. head: when the clients' response streams begin, in seconds; their answers come at 1 s."""
     story = Story()
     for number in range(clients):
-        initialize(story, f"c{number}", t=0.0, after=1.0)
+        stream = initialize(story, f"c{number}", answer=None, t=0.0, after=head, how=None)
+        story.item(stream, result(0, **RESULT), t=1.0)
+        story.end(stream, t=1.01)
     for number in range(2):
         more = second if number else {"issue_session": "s"}
         greeted(story, t=0.1 + number * 0.01, after=0.5, **more)
@@ -115,7 +146,8 @@ def test_a_race_that_the_backend_serves_does_no_harm() -> None:
 
 
 def test_two_clients_may_connect_at_once() -> None:
-    assert isinstance(verdict("MGC130", raced(REFUSED, clients=2).transcript()), Pass)
+    for head in (0.01, 1.0):
+        assert isinstance(verdict("MGC130", raced(REFUSED, clients=2, head=head).transcript()), Pass)
 
 
 def test_connects_one_after_the_other_are_no_race() -> None:

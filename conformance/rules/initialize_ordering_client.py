@@ -17,8 +17,12 @@ from conformance.rules.initialize_ordering_evidence import (
     clients_message,
     handshakes,
     initialize_fault,
+    path,
+    posted,
+    settled_at,
 )
-from conformance.rules.initialize_ordering_refusal import early_requests, requests_of_strangers
+from conformance.rules.initialize_ordering_refusal import early_requests, posted_requests, requests_of_strangers
+from conformance.rules.preconditions import initializes
 from conformance.rules.verdicts import Inconclusive, NotApplicable, NotExercised, Pass, Verdict
 from conformance.spec.revisions import STREAMABLE_LEGACY
 
@@ -45,26 +49,24 @@ def stateless_taps(transcript: Transcript) -> frozenset[str]:
 
 def disordered(transcript: Transcript) -> bool:
     """Whether some client asked for something before it had initialized or confirmed that."""
-    return bool(early_requests(transcript) or requests_of_strangers(transcript))
+    return bool(early_requests(transcript) or requests_of_strangers(transcript) or _unconfirmed_requests(transcript))
 
 
-def opening(session: BackendSession) -> Message | Exchange | None:
-    """Return the first thing of a backend session that needs a handshake and had none before it, None if all did."""
+def _unconfirmed_requests(transcript: Transcript) -> tuple[Exchange, ...]:
+    """Return requests of clients in sessions that these never confirmed with notifications/initialized."""
+    opened = {(item.tap, item.session) for item in initializes(transcript)}
+    confirmed = {(item.tap, item.session) for item in posted(transcript, INITIALIZED)}
+    return tuple(item for item in posted_requests(transcript) if (item.tap, item.session) in opened - confirmed)
+
+
+def opening(session: BackendSession) -> Message | None:
+    """Return the first thing posted in a backend session that came before its initialize; None if nothing did."""
     for message in session.up():
         if message.method == "initialize":
             break
         if message.method not in _UNORDERED:
             return message
-    first = next((item for item in session.exchanges if item.rpc_method != DISCOVER and not item.is_metadata), None)
-    return first if first is not None and first.method == "GET" else None
-
-
-def _looks_for_the_old_transport(transcript: Transcript, early: Message | Exchange) -> bool:
-    """Whether a GET in no session follows an initialize that the same backend refused with a 4xx status."""
-    if isinstance(early, Message) or early.session is not None:
-        return False
-    tried = (item for item in transcript.backend if item.tap == early.tap and item.rpc_method == "initialize")
-    return any(item.t < early.t and 400 <= (item.status or 0) < 500 for item in tried)
+    return None
 
 
 @rule(
@@ -80,29 +82,23 @@ def _looks_for_the_old_transport(transcript: Transcript, early: Message | Exchan
 def initialize_comes_first(inputs: Inputs) -> Verdict:
     """Judge the first message of each session that the gateway opens.
 
-    What it checks: it is initialize; pings and a probe for a modern server may precede it, a GET may not, unless an
-    initialize was refused just before: that is how HTTP+SSE is looked for (transports, Backwards Compatibility).
+    What it checks: it is initialize; pings and a probe for a modern server may precede it.
     Why it matters: servers refuse whatever comes earlier, and the backend is then shown as broken.
     A failing exchange: gateway → backend POST tools/list, without a session id, then POST initialize
     A conforming exchange: gateway → backend POST initialize
-    Known gaps: backends that issue no session ids are not judged over HTTP.
+    Known gaps: backends that issue no session ids are not judged over HTTP; a GET is MGC129's.
     """
     stateless = stateless_taps(inputs.through)
-    judged = [
-        item
-        for item in inputs.through.backend_sessions
-        if item.tap not in stateless and (item.messages or item.exchanges)
-    ]
+    judged = [item for item in inputs.through.backend_sessions if item.tap not in stateless and item.up()]
     for session in judged:
         early = opening(session)
-        if early is None or _looks_for_the_old_transport(inputs.through, early):
+        if early is None:
             continue
         if disordered(inputs.through):
             return Inconclusive(_A_CLIENTS_DISORDER)
-        what = early.method if isinstance(early, Message) else "GET"
         return fail(
             "the first message of a backend session is initialize",
-            f"{what} came first over {session.transport}",
+            f"{early.method} came first over {session.transport}",
             events=(early.seq,),
             symptom="request-before-initialize",
         )
@@ -184,7 +180,7 @@ def _confirmation_fault(item: Handshake) -> tuple[str, int] | None:
 def handshake_is_waited_for(inputs: Inputs) -> Verdict:
     """Judge what the gateway sends a backend that has not answered initialize yet.
 
-    What it checks: no request but ping between initialize and its answer.
+    What it checks: no request but ping between initialize and its answer, or the end of an exchange without one.
     Why it matters: the backend does not know yet which revision is spoken; slow ones refuse or drop the request.
     A failing exchange: gateway → backend initialize id 1, tools/list id 2; backend → gateway result id 1
     A conforming exchange: gateway → backend initialize id 1; 3 s later result id 1; then initialized and tools/list
@@ -192,7 +188,7 @@ def handshake_is_waited_for(inputs: Inputs) -> Verdict:
     """
     shaken = handshakes(inputs.through)
     for item in shaken:
-        until = item.answer.seq if item.answer is not None else inputs.through.events[-1].seq
+        until = _awaited_until(inputs.through, item)
         for message in item.session.up():
             if message.is_request and message.method not in _UNORDERED and item.request.seq < message.seq < until:
                 return fail(
@@ -208,12 +204,20 @@ def handshake_is_waited_for(inputs: Inputs) -> Verdict:
     )
 
 
+def _awaited_until(transcript: Transcript, item: Handshake) -> int:
+    """Return `seq` of the answer to an initialize; without one, of its exchange's end, or of the evidence's."""
+    if item.answer is not None:
+        return item.answer.seq
+    own = (exchange.seq_end for exchange in item.session.exchanges if exchange.id == item.request.exchange)
+    return next(own, None) or transcript.events[-1].seq
+
+
 def _from_early_client(transcript: Transcript, message: Message) -> bool:
     """Whether a client's own request, sent before its initialize was answered, is what the gateway passed on."""
     client = clients_message(transcript, message)
     opened = [] if client is None else [item for item in transcript.client() if item.tap == client.tap]
     return client is not None and any(
-        item.rpc_method == "initialize" and item.t < client.t < (item.t_response or transcript.end) for item in opened
+        item.rpc_method == "initialize" and item.t < client.t < settled_at(transcript, item) for item in opened
     )
 
 
@@ -270,18 +274,13 @@ def version_header_is_sent(inputs: Inputs) -> Verdict:
     Why it matters: without it a server must assume 2025-03-26, or refuses the request.
     A failing exchange: gateway → backend POST tools/list, Mcp-Session-Id: s1
     A conforming exchange: gateway → backend POST tools/list, Mcp-Session-Id: s1, MCP-Protocol-Version: 2025-11-25
-    Known gaps: that its value is the agreed one is not judged here.
+    Known gaps: that its value is the agreed one is not judged here. At a backend without session ids a request is
+    judged at the path of initialize, if all handshakes before it agreed on such a version.
     """
     shaken = [item for item in handshakes(inputs.through) if item.session.transport == "http"]
     if not shaken:
         return NotApplicable("the gateway reaches its backend over stdio, where there are no headers")
-    due = [
-        exchange
-        for item in shaken
-        if item.answer is not None and str((item.answer.result or {}).get("protocolVersion")) >= STREAMABLE_LEGACY[1]
-        for exchange in item.session.exchanges
-        if exchange.seq > item.answer.seq and exchange.rpc_method != "initialize"
-    ]
+    due = [item for item in inputs.through.backend if _owes_version(inputs.through, item)]
     if not due:
         return NotExercised("a request after a handshake that agreed on 2025-06-18 or later")
     for exchange in due:
@@ -298,3 +297,20 @@ def version_header_is_sent(inputs: Inputs) -> Verdict:
                 symptom="version-header-dropped",
             )
     return Pass(f"MCP-Protocol-Version on all {len(due)} request(s) after the handshake", due[0].events)
+
+
+def _owes_version(transcript: Transcript, exchange: Exchange) -> bool:
+    """Whether a request of the gateway comes after a handshake that agreed on a version with the header.
+
+    Without session ids it may belong to any handshake before it at the same path, and all must have agreed so.
+    """
+    if exchange.is_metadata or exchange.rpc_method in ("initialize", DISCOVER):
+        return False
+    agreed = [
+        answer.result.get("protocolVersion")
+        for item in transcript.backend
+        if item.rpc_method == "initialize" and item.tap == exchange.tap and item.session == exchange.session
+        if exchange.session is not None or path(item) == path(exchange)
+        if (answer := item.answer()) is not None and answer.result is not None and answer.seq < exchange.seq
+    ]
+    return bool(agreed) and all(str(version) >= STREAMABLE_LEGACY[1] for version in agreed)

@@ -8,7 +8,7 @@ from typing import Final
 
 from conformance.evidence.transcript import Exchange, Transcript
 from conformance.rules.base import Inputs, Level, Precondition, Side, fail, rule
-from conformance.rules.initialize_ordering_evidence import BACKEND_HANDSHAKE, SUITE, posted, said
+from conformance.rules.initialize_ordering_evidence import BACKEND_HANDSHAKE, SUITE, path, posted, said, settled_at
 from conformance.rules.verdicts import NotApplicable, Pass, Verdict
 
 SESSION_HEADER: Final = "mcp-session-id"
@@ -37,9 +37,19 @@ def _issued(transcript: Transcript, before: Exchange) -> frozenset[str]:
     )
 
 
-def _clients_ids(transcript: Transcript) -> frozenset[str]:
-    """Return the session ids that clients sent."""
-    return frozenset(item.headers[SESSION_HEADER] for item in transcript.client() if SESSION_HEADER in item.headers)
+def _clients_ids(transcript: Transcript, method: str | None = None) -> frozenset[str]:
+    """Return the session ids that clients sent (method: with that alone) and had not from the gateway's own making.
+
+    What the gateway issued belongs to its clients' side only, unless a backend's id is what it issued.
+    """
+    sent = {i.headers[SESSION_HEADER] for i in transcript.client() if method in (None, i.rpc_method) and _names(i)}
+    given = {i.response_headers.get(SESSION_HEADER) for i in transcript.client()}
+    of_backends = {i.response_headers.get(SESSION_HEADER) for i in transcript.backend}
+    return frozenset(sent - (given - of_backends))
+
+
+def _names(exchange: Exchange) -> bool:
+    return SESSION_HEADER in exchange.headers
 
 
 BACKEND_SESSION_NAMED = Precondition(
@@ -66,12 +76,12 @@ def initialize_names_no_session(inputs: Inputs) -> Verdict:
     Why it matters: to a server the header says that the session exists; it answers `already initialized` or 404.
     A failing exchange: gateway → backend POST initialize, Mcp-Session-Id: s1; backend → gateway 400 -32600
     A conforming exchange: gateway → backend POST initialize, without the header
-    Known gaps: a header that a client of the gateway sent is not the gateway's.
+    Known gaps: one that a client sent on its own initialize is not the gateway's, unless the gateway had made it.
     """
     sent = [item for item in inputs.through.backend if item.rpc_method == "initialize"]
     if not sent:
         return NotApplicable("the gateway reaches its backend over stdio, where there are no headers")
-    theirs = _clients_ids(inputs.through)
+    theirs = _clients_ids(inputs.through, "initialize")
     for item in sent:
         named = item.headers.get(SESSION_HEADER)
         if named is not None and named not in theirs:
@@ -98,12 +108,12 @@ def used_session_was_issued(inputs: Inputs) -> Verdict:
     """Judge the session ids that the gateway sends its backend, and GETs before there is one.
 
     What it checks: the backend had issued each id, with an answer at the same place, before it was used; no GET is
-    refused that came before any initialize.
+    refused that came before any initialize. An id that the gateway made for its client is not the backend's.
     Why it matters: an id that is set by hand makes client SDKs take themselves for connected and skip initialize.
     A failing exchange: gateway → backend POST tools/list, Mcp-Session-Id: my-session, as the first message
     A conforming exchange: backend → gateway 200, Mcp-Session-Id: s1; gateway → backend POST tools/list with s1
-    Known gaps: what a client of the gateway sent first is not the gateway's; a GET that is served, or answered 405, is
-    no harm, nor one at a server of the old transport.
+    Known gaps: an id that a client made up is not the gateway's; a GET that is served, or answered 405, is no harm, nor
+    one at another path than that of initialize, or at a server of the old transport.
     """
     used, theirs = _in_sessions(inputs.through), _clients_ids(inputs.through)
     for item in used:
@@ -121,10 +131,12 @@ def used_session_was_issued(inputs: Inputs) -> Verdict:
 
 def _is_too_early(transcript: Transcript, get: Exchange) -> bool:
     """Whether a GET without a session id was refused, no initialize came before it, and no client sent one like it."""
-    greeted = any(i.rpc_method == "initialize" and i.tap == get.tap and i.t < get.t for i in transcript.backend)
+    greetings = [i for i in transcript.backend if i.rpc_method == "initialize" and i.tap == get.tap]
+    greeted = any(i.t < get.t for i in greetings)
+    elsewhere = bool(greetings) and path(get) not in map(path, greetings)
     passed_on = any(i.method == "GET" and SESSION_HEADER not in i.headers for i in transcript.client())
     refused = get.status is not None and get.status >= BAD_REQUEST and get.status not in NOT_OFFERED
-    return refused and not greeted and not passed_on and transcript.header.get("backend_face") != "sse"
+    return refused and not (greeted or elsewhere or passed_on) and transcript.header.get("backend_face") != "sse"
 
 
 @rule(
@@ -166,8 +178,7 @@ def connects_are_single(inputs: Inputs) -> Verdict:
 
 def _at_once(one: Exchange, other: Exchange, transcript: Transcript) -> bool:
     """Whether two exchanges (or one and itself) were under way at one time."""
-    end = transcript.end
-    return other.t < (one.t_response or end) and one.t < (other.t_response or end)
+    return other.t < settled_at(transcript, one) and one.t < settled_at(transcript, other)
 
 
 def _was_refused(exchange: Exchange) -> bool:
@@ -179,5 +190,5 @@ def _was_refused(exchange: Exchange) -> bool:
 def _asking(transcript: Transcript, backends: Exchange) -> Iterator[Exchange]:
     """Yield the clients' initializes that were under way when the gateway sent one to its backend."""
     for item in posted(transcript, "initialize"):
-        if item.t <= backends.t <= (item.t_response or transcript.end):
+        if item.t <= backends.t <= settled_at(transcript, item):
             yield item

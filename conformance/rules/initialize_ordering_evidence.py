@@ -24,6 +24,11 @@ HANDSHAKE_VERSIONS: Final = frozenset((*LEGACY, "2024-10-07"))
 """Versions that initialize can negotiate: the legacy revisions, and the pre-release the TypeScript SDK 1.x accepts."""
 
 
+def is_handshake_version(version: JSON) -> bool:
+    """Whether initialize can negotiate a version."""
+    return isinstance(version, str) and version in HANDSHAKE_VERSIONS
+
+
 def initialize_fault(message: Mapping[str, JSON] | None) -> str | None:
     """Return what an initialize request lacks, None when it has all of it (basic/lifecycle, Initialization)."""
     params = message.get("params") if message else None
@@ -106,6 +111,20 @@ def said(exchange: Exchange) -> str:
         error = answer.error or {}
         what = f"error {error.get('code')} {str(error.get('message'))[:100]!r}"
     return f"{exchange.status} with {what}"
+
+
+def path(exchange: Exchange) -> str:
+    """Return the path that was asked for, without the query."""
+    return exchange.target.partition("?")[0]
+
+
+def settled_at(transcript: Transcript, exchange: Exchange) -> float:
+    """Return when a request was answered, else when its exchange was over, in seconds.
+
+    The head of an event stream says nothing yet: servers send it as soon as they have the request.
+    """
+    answer = exchange.answer()
+    return answer.t if answer is not None else transcript.end_of(exchange)
 
 
 # the backend's side --------------------------------------------------------------------------------------------------

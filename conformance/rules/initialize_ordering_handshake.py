@@ -11,7 +11,6 @@ from conformance.evidence.transcript import Exchange, Transcript
 from conformance.rules.answers import without_result
 from conformance.rules.base import Inputs, Level, Precondition, Side, fail, rule
 from conformance.rules.initialize_ordering_evidence import (
-    HANDSHAKE_VERSIONS,
     INITIALIZE_ANSWERED,
     INITIALIZE_SENT,
     REVISION_ASKED,
@@ -21,11 +20,13 @@ from conformance.rules.initialize_ordering_evidence import (
     asked_of_backends,
     asked_version,
     blame,
+    is_handshake_version,
     lagged,
     posted,
     refused,
     result_fault,
     said,
+    settled_at,
     sound_initializes,
 )
 from conformance.rules.preconditions import initializes
@@ -107,10 +108,10 @@ def supported_version_is_echoed(inputs: Inputs) -> Verdict:
     Known gaps: a gateway that never gives the cell's revision is taken not to support it, which is its right.
     """
     answered = [item for item in initializes(inputs.through) if asked_version(item) is not None]
-    given = {answered_version(item) for item in answered}
+    given = [answered_version(item) for item in answered]
     for item in answered:
         asked, got = asked_version(item), answered_version(item)
-        if got not in HANDSHAKE_VERSIONS or (asked in given and got != asked):
+        if not is_handshake_version(got) or (asked in given and got != asked):
             return fail(
                 f"initialize for {asked} is answered with it, as the gateway supports it"
                 if asked in given
@@ -127,10 +128,10 @@ def supported_version_is_echoed(inputs: Inputs) -> Verdict:
                     ),
                 ),
             )
-    revision = inputs.through.header["revision"]
+    revision, spoken = inputs.through.header["revision"], ", ".join(sorted(set(map(str, given))))
     if revision not in given:
-        return NotApplicable(f"the gateway does not support {revision}; it speaks {', '.join(sorted(map(str, given)))}")
-    return Pass(f"each of {', '.join(sorted(map(str, given)))} was given to whoever asked for it", answered[0].events)
+        return NotApplicable(f"the gateway does not support {revision}; it speaks {spoken}")
+    return Pass(f"each of {spoken} was given to whoever asked for it", answered[0].events)
 
 
 @rule(
@@ -152,11 +153,11 @@ def unknown_version_gets_another(inputs: Inputs) -> Verdict:
     A conforming exchange: initialize 2099-01-01 → result with protocolVersion 2025-11-25
     Known gaps: the specification only prefers the latest supported version, so any supported one passes.
     """
-    asked = [item for item in sound_initializes(inputs.through) if asked_version(item) not in HANDSHAKE_VERSIONS]
+    asked = [item for item in sound_initializes(inputs.through) if not is_handshake_version(asked_version(item))]
     for item in asked:
         if item.status is None:
             return Inconclusive("an initialize for an unknown version was never answered; hangs are MGC115's")
-        if answered_version(item) not in HANDSHAKE_VERSIONS:
+        if not is_handshake_version(answered_version(item)):
             return fail(
                 "a result with another revision, one that the gateway supports",
                 f"initialize for {asked_version(item)} was answered {said(item)}"
@@ -166,8 +167,8 @@ def unknown_version_gets_another(inputs: Inputs) -> Verdict:
                     inputs,
                     item,
                     lambda request, theirs: (
-                        request.params.get("protocolVersion") not in HANDSHAKE_VERSIONS
-                        and (theirs is None or (theirs.result or {}).get("protocolVersion") not in HANDSHAKE_VERSIONS)
+                        not is_handshake_version(request.params.get("protocolVersion"))
+                        and not (theirs and is_handshake_version((theirs.result or {}).get("protocolVersion")))
                     ),
                 ),
                 symptom="era-mismatch",
@@ -297,8 +298,8 @@ def _perhaps_starting(transcript: Transcript, item: Exchange) -> bool:
 
 def _impatient(inputs: Inputs, item: Exchange) -> bool:
     """Whether a backend's result to the linked initialize came after the client had been given an error."""
-    given_up = item.t_response if without_result(item) else None
-    return given_up is not None and any(
+    given_up = settled_at(inputs.through, item)
+    return without_result(item) and any(
         theirs is not None and theirs.result is not None and theirs.t > given_up
         for _, theirs in asked_of_backends(inputs.through, item)
     )

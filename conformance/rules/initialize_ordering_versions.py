@@ -22,7 +22,7 @@ from conformance.rules.verdicts import NotApplicable, NotExercised, Pass, Verdic
 from conformance.spec.revisions import STREAMABLE_LEGACY, Revision
 
 VERSION_HEADER = "mcp-protocol-version"
-_KNOWN = HANDSHAKE_VERSIONS | {str(item) for item in Revision}
+_KNOWN = (*HANDSHAKE_VERSIONS, *map(str, Revision))
 
 
 def _agreed(handshake: Handshake) -> JSON:
