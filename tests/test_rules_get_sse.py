@@ -182,6 +182,13 @@ def test_312_an_added_tool_is_listed(tools, wanted):
     assert isinstance(verdict("MGC312", story), wanted)
 
 
+def test_312_what_is_no_list_names_nothing():
+    story = connected()
+    story.stimulus("tool.listed-again", tool="added")
+    story.listing(sse=[result(1, tools=1)])
+    assert isinstance(verdict("MGC312", story), Fail)
+
+
 @pytest.mark.parametrize(("tools", "wanted"), [(["x-added-1"], Pass), (["x-added_1"], Fail)])
 def test_312_an_added_tool_is_listed_as_the_gateway_spells_it(tools, wanted):
     story = connected()

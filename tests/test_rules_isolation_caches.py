@@ -9,7 +9,7 @@ from conformance.evidence.transcript import Transcript
 from conformance.rules.all import rule_named
 from conformance.rules.base import Inputs, judge
 from conformance.rules.verdicts import Fail, NotApplicable, NotExercised, Pass, Verdict
-from tests.evidence_builder import Story
+from tests.evidence_builder import Story, result
 
 
 def verdict(rule_id: str, through: Transcript) -> Verdict:
@@ -49,6 +49,12 @@ def listed(to_b: Sequence[str], *, session: str = "", to_a: Sequence[str] = ("ec
 
 def test_812_each_sees_its_own() -> None:
     assert isinstance(verdict("MGC812", listed(["echo"]).transcript()), Pass)
+
+
+def test_812_what_is_no_list_names_nothing() -> None:
+    story = listed(["echo"])
+    story.listing("b", session="s-b", sse=[result(1, tools=True)])
+    assert isinstance(verdict("MGC812", story.transcript()), Pass)
 
 
 def test_812_a_gateway_that_lists_the_tool_to_nobody() -> None:

@@ -191,6 +191,16 @@ def test_804_the_other_call_goes_on() -> None:
     assert isinstance(verdict("MGC804", cancelling(answered("n-b", 7)).transcript()), Pass)
 
 
+def test_804_a_cancel_that_names_nothing_cancels_nothing() -> None:
+    story = two_clients()
+    for client, answers in (("a", [answered("n-a", 7)]), ("b", [])):
+        call(story, client, f"n-{client}", *answers, t=10.0)
+    cancel = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": None}
+    story.exchange("a", session="s-a", request=cancel, status=202, t=10.3)
+    assert isinstance(verdict("MGC804", story.transcript()), NotExercised)
+    assert failure("MGC801", story).charged_to is Hop.GATEWAY
+
+
 def test_804_the_other_call_ends() -> None:
     found = failure("MGC804", cancelling())
     assert (found.charged_to, found.symptom) == (Hop.GATEWAY, "cancel-crosses-clients")

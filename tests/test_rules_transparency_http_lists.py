@@ -122,6 +122,14 @@ def test_723_cursors_go_back_as_they_came(cursor, wanted):
     assert isinstance(verdict("MGC723", behind(cursor)), wanted)
 
 
+def test_723_a_cursor_that_is_no_text():
+    story = behind(None)
+    ask(story, page(["a"], {"page": 2}), backend=True, session="b-1")
+    listed = request("tools/list", 2, cursor=["c2"])
+    story.exchange(backend=True, request=listed, session="b-1", sse=[error(2)])
+    assert isinstance(verdict("MGC723", story), Fail)
+
+
 def test_723_a_clients_own_cursor_is_not_the_gateways():
     story = Story()
     ask(story, page(["a"], "c2"), backend=True, session="b-1", t=0.5)

@@ -135,6 +135,16 @@ def test_770_the_backend_is_asked_for_what_it_declared(by_client, wanted):
     assert isinstance(older(story), wanted)
 
 
+@pytest.mark.parametrize(("asked", "wanted"), [("tools/list", NotExercised), ("prompts/list", Fail)])
+def test_770_a_client_that_was_never_let_in_leaves_the_backend_to_be_judged(asked, wanted):
+    story = Story()
+    story.initialize(sse=[error(0)])
+    story.initialize(request=opening({}), sse=opened(tools={}), backend=True, session="b-1")
+    story.exchange(backend=True, request=request(asked, 4), session="b-1", sse=[result(4)])
+    assert isinstance(verdict("MGC770", story), wanted)
+    assert isinstance(verdict("MGC769", story), NotExercised)
+
+
 def held_back(message, *, early=False):
     story = Story()
     story.initialize("b", session="s-2")

@@ -296,4 +296,5 @@ def _tool_names(exchange: Exchange) -> tuple[str, ...]:
 
 def _named(answer: Message) -> tuple[str, ...]:
     tools = answer.result.get("tools") if answer.result else None
-    return tuple(str(tool.get("name")) for tool in tools or () if isinstance(tool, Mapping))
+    named = tools if isinstance(tools, list) else ()
+    return tuple(str(tool.get("name")) for tool in named if isinstance(tool, Mapping))

@@ -33,7 +33,7 @@ def lists_after(transcript: Transcript) -> tuple[Exchange, ...]:
 def _listed(item: Exchange) -> list[str]:
     answer = item.answer()
     tools = answer.result.get("tools") if answer is not None and answer.result is not None else None
-    return [str(tool.get("name", "")) for tool in tools or () if isinstance(tool, dict)]
+    return [str(t.get("name", "")) for t in tools if isinstance(t, dict)] if isinstance(tools, list) else []
 
 
 def equal_calls(transcript: Transcript) -> tuple[tuple[Exchange, ...], ...]:

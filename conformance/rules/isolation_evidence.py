@@ -27,12 +27,14 @@ CANCELLED: Final = "notifications/cancelled"
 def colliding(transcript: Transcript) -> tuple[Exchange, ...]:
     """Return the calls in flight beside another client's with the same JSON-RPC id, unless that id was cancelled."""
     found = {item.id: item for pair in overlapping(transcript) for item in pair}
-    given_up = [item.request.get("params", {}) for item in transcript.client() if item.rpc_method == CANCELLED]
-    return tuple(
-        item
-        for item in found.values()
-        if not any(same_id(item.request["id"], params.get("requestId")) for params in given_up)
-    )
+    given_up = [_given_up(item) for item in transcript.client() if item.rpc_method == CANCELLED]
+    return tuple(item for item in found.values() if not any(same_id(item.request["id"], number) for number in given_up))
+
+
+def _given_up(cancel: Exchange) -> JSON:
+    """Return the id of the request that a client's cancel names, None where it names none."""
+    params = cancel.request.get("params")
+    return params.get("requestId") if isinstance(params, Mapping) else None
 
 
 def undisturbed(transcript: Transcript) -> tuple[Exchange, ...]:
@@ -59,7 +61,7 @@ def cancels(transcript: Transcript) -> tuple[tuple[Exchange, Exchange], ...]:
         if cancel.rpc_method == CANCELLED
         for item in posted(transcript, "tools/call")
         if item.tap != cancel.tap
-        and same_id(item.request["id"], cancel.request.get("params", {}).get("requestId"))
+        and same_id(item.request["id"], _given_up(cancel))
         and item.t < cancel.t < transcript.end_of(item)
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from conformance.evidence.events import JSON
 from conformance.evidence.transcript import Exchange, Message, Transcript
 from conformance.rules.base import Precondition
 
@@ -95,12 +96,12 @@ def never_issued(transcript: Transcript) -> tuple[Exchange, ...]:
 
 def foreign_cursors(transcript: Transcript) -> tuple[tuple[Message, ...], tuple[Message, ...]]:
     """Return the gateway's list requests that name a cursor, and of them those whose cursor nobody had said."""
-    said = {cursor_of(item) for item in transcript.client()}
+    said: list[JSON] = [cursor_of(item) for item in transcript.client()]
     sent: list[Message] = []
     foreign: list[Message] = []
     for message in transcript.backend_messages:
         if message.direction == "down" and message.result is not None:
-            said.add(message.result.get("nextCursor"))
+            said.append(message.result.get("nextCursor"))
         elif message.direction == "up" and message.method in ITEMS and "cursor" in message.params:
             sent.append(message)
             if message.params["cursor"] not in said:

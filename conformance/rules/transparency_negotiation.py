@@ -172,7 +172,10 @@ Finding: TypeAlias = Callable[[Transcript], Fail | None]
 
 
 def _judged(inputs: Inputs, finding: Finding, observed: str) -> Verdict:
-    return finding(inputs.through) or Pass(observed, initializes(inputs.through)[0].events)
+    found, opened = finding(inputs.through), initializes(inputs.through)
+    if found is None and not opened:
+        return NotExercised("an initialize of a client that was answered with a result")
+    return found or Pass(observed, opened[0].events)
 
 
 # the rules ----------------------------------------------------------------------------------------------------------
