@@ -155,6 +155,11 @@ def test_122_the_proposed_version(version: str, kind: type[Verdict]) -> None:
     assert isinstance(verdict("MGC122", shaken(version)), kind)
 
 
+@pytest.mark.parametrize("version", [["2025-11-25"], {"v": 1}])
+def test_122_a_version_that_is_no_text(version: Any) -> None:
+    assert isinstance(verdict("MGC122", shaken(version)), Fail)
+
+
 def test_122_what_the_client_proposed_may_be_passed_on() -> None:
     story = Story()
     story.exchange(request=asking(version="2099-01-01"), response=agreeing(), t=0.0, after=1.0)
@@ -301,6 +306,15 @@ def test_220_what_is_left_behind_is_counted(sessions: int, deleted: int, kind: t
         story.exchange(backend=True, request=asking(), response=agreeing(), issue_session=f"b-{number}", t=0.5)
     for number in range(deleted):
         story.exchange(backend=True, method="DELETE", session=f"b-{number}", t=0.9)
+    assert isinstance(verdict("MGC220", story), kind)
+
+
+@pytest.mark.parametrize(("status", "kind"), [(404, Pass), (200, Fail)])
+def test_220_what_the_backend_itself_forgot_is_not_left_behind(status: int, kind: type[Verdict]) -> None:
+    story = vanished(5.0)
+    for number in range(2):
+        story.exchange(backend=True, request=asking(), response=agreeing(), issue_session=f"b-{number}", t=0.5)
+    story.listing(backend=True, session="b-0", status=status, t=0.6)
     assert isinstance(verdict("MGC220", story), kind)
 
 

@@ -216,6 +216,12 @@ def test_204_not_gone(post: int, delete: int) -> None:
     assert (found.charged_to, found.symptom) == (Hop.GATEWAY, "unknown-session-wrong-status")
 
 
+def test_204_an_initialize_begins_a_session_of_its_own() -> None:
+    story = connected()
+    story.initialize(session="s-2", headers={"Mcp-Session-Id": "stale"})
+    assert isinstance(verdict("MGC204", story.transcript()), NotExercised)
+
+
 def test_204_a_backends_400_is_the_backends() -> None:
     story = connected()
     through_both(story, request=request("tools/list"), session="foreign", status=400, response=error(None))

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from conformance import timing
-from conformance.evidence.events import Hop
+from conformance.evidence.events import Hop, Kind, Point
 from conformance.evidence.transcript import Transcript
-from conformance.rules.verdicts import Inconclusive, NotApplicable, NotExercised, Pass
+from conformance.rules.verdicts import Fail, Inconclusive, NotApplicable, NotExercised, Pass
 from tests.evidence_builder import RESULT, Story, error, notification, request, result
 from tests.test_rules_session_reuse import connected, failure, through_both, verdict
 
@@ -77,6 +77,36 @@ def test_207_a_session_that_the_backend_forgot_may_be_replaced() -> None:
     story.listing(session="upstream-a", backend=True, status=404, sse=None)
     call(story, "a", "n-2", "upstream-new")
     assert isinstance(verdict("MGC207", story.transcript()), Pass)
+
+
+@pytest.mark.parametrize("served_later", [False, True])
+def test_207_a_session_that_the_backend_answers_400_from_then_on_may_be_replaced(*, served_later: bool) -> None:
+    story = two_clients()
+    call(story, "a", "n-1", "upstream-a")
+    story.listing(session="upstream-a", backend=True, status=400, sse=None)
+    call(story, "a", "n-2", "upstream-new")
+    if served_later:
+        story.listing(session="upstream-a", backend=True)
+        assert failure("MGC207", story).symptom == "upstream-session-per-call"
+    else:
+        assert isinstance(verdict("MGC207", story.transcript()), Pass)
+
+
+@pytest.mark.parametrize("asked_to_end", [False, True])
+def test_207_a_child_that_ended_by_itself_may_be_replaced(*, asked_to_end: bool) -> None:
+    story = over_stdio(("a", "p-1"))
+    if asked_to_end:
+        story.add(Point.STDIO_TAP, Kind.STDIO_EOF, tap="stdio:main", process="p-1", dir="up")
+    story.stdio_exit("p-1", code=1)
+    begin = story.stdio_start("p-2")
+    story.call("a", nonce="n-9", session="a", t=begin, after=1.0)
+    again = request("tools/call", 9, name="echo", arguments={"nonce": "n-9"})
+    story.stdio("up", again, "p-2", t=begin + 0.2)
+    story.call("a", nonce="n-10", session="a", t=begin + 2.0, after=1.0)
+    again = request("tools/call", 10, name="echo", arguments={"nonce": "n-10"})
+    story.stdio("up", again, "p-2", t=begin + 2.2)
+    found = verdict("MGC207", story.transcript())
+    assert isinstance(found, Fail if asked_to_end else Pass)
 
 
 def test_207_what_cannot_be_linked_is_inconclusive() -> None:
@@ -268,6 +298,24 @@ def test_211_the_clients_session_ends_too() -> None:
     assert isinstance(verdict("MGC211", story.transcript()), Pass)
 
 
+def test_211_a_404_for_something_else_tells_the_client_nothing() -> None:
+    story = forgetting()
+    story.connect("b", session="s-2")
+    story.listing("b", session="never issued", status=404, sse=None)
+    story.exchange("b", method="DELETE", session="s-2", status=200)
+    story.listing("b", session="s-2", status=404, sse=None)
+    story.listing(sse=[error(1)])
+    assert "1 of the client's" in failure("MGC211", story).observed
+
+
+def test_211_a_client_that_was_told_leaves_the_other_to_be_served() -> None:
+    story = forgetting()
+    story.listing(status=404, sse=None)
+    story.connect("b", session="s-2")
+    story.listing("b", session="s-2", sse=[error(1)])
+    assert failure("MGC211", story).symptom == "stale-session-after-restart"
+
+
 @pytest.mark.parametrize("answer", [{"sse": [error(1)]}, {"status": 502, "sse": None}, {"status": None, "sse": None}])
 def test_211_errors_for_ever(answer: dict[str, Any]) -> None:
     story = forgetting()
@@ -345,12 +393,21 @@ def test_213_each_its_own() -> None:
         (slow("n-a"), slow("n-a")),
         (slow("n-a", 8), slow("n-b")),
         (slow("n-a", "7"), slow("n-b")),
+        (slow("n-a", None), slow("n-b", None)),
         (result(7, structuredContent={"nonce": "n-b"}), None),
     ],
 )
 def test_213_crossed(first: dict[str, Any], second: dict[str, Any] | None) -> None:
     found = failure("MGC213", together(first, second))
     assert (found.charged_to, found.symptom) == (Hop.GATEWAY, "response-crosswire")
+
+
+def test_213_an_error_without_an_id_and_content_that_is_no_list_are_no_crossing() -> None:
+    story = together(slow("n-a"), slow("n-b"))
+    call_a = request("tools/call", 7, name="slow", arguments={"nonce": "n-c"})
+    for answer in (error(None), result(7, content=True)):
+        story.exchange("a", session="a", request=call_a, sse=[answer])
+    assert isinstance(verdict("MGC213", story.transcript()), Pass)
 
 
 def test_213_a_backend_that_crosses_is_to_blame() -> None:

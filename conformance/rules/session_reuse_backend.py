@@ -17,6 +17,7 @@ from conformance.rules.session_reuse_evidence import (
     Call,
     ClientSession,
     accepted,
+    after_end,
     backend_initializes,
     by_session,
     client_session,
@@ -25,6 +26,7 @@ from conformance.rules.session_reuse_evidence import (
     ended_at,
     forgotten,
     issued_ids,
+    lost_sessions,
     posted,
     said,
     sessionless,
@@ -92,13 +94,13 @@ def one_backend_session_per_client_session(inputs: Inputs) -> Verdict:
     A failing exchange: two calls of one client; backend tap: initialize, call, DELETE, initialize, call, DELETE
     A conforming exchange: two calls of one client; backend tap: initialize, call, call
     Known gaps: other requests than tools/call may go to sessions of the gateway's own; a session that the backend
-    itself forgot may be replaced.
+    itself forgot (404, or 400 from then on), and a child that ended by itself, may be replaced.
     """
     if not issued_ids(inputs.through):
         return NO_SESSIONS
     if sessionless_backend(inputs.through):
         return NO_BACKEND_SESSIONS
-    lost = {(item.tap, item.headers[SESSION_HEADER]) for item in forgotten(inputs.through)}
+    lost = lost_sessions(inputs.through)
     judged = [found for found in by_session(inputs.through).values() if len(found) > 1]
     for found in judged:
         for tap in {call.backend[0] for call in found}:
@@ -292,7 +294,8 @@ def _unwatched(transcript: Transcript, ended: list[Exchange]) -> Verdict:
 def forgotten_session_is_renewed(inputs: Inputs) -> Verdict:
     """Judge what the gateway does after a backend's 404 for its session.
 
-    What it checks: an initialize without a session id, after which requests succeed; or 404 for the client in turn.
+    What it checks: an initialize without a session id, after which requests succeed; or 404 for the client in turn, in
+    the session that the gateway gave it.
     Why it matters: otherwise one restart of a backend fails every later call until the gateway is restarted too.
     A failing exchange: backend → gateway 404; gateway → client error, and the same again for each later request
     A conforming exchange: backend → gateway 404; gateway → backend initialize, initialized, tools/call
@@ -304,10 +307,11 @@ def forgotten_session_is_renewed(inputs: Inputs) -> Verdict:
         return NO_SESSIONS
     lost = forgotten(through)[0]
     known = lost.answered_since
-    told = [item for item in through.client() if item.status == 404 and item.t_response is not None]
-    if any((item.t_response or 0.0) >= known for item in told):
+    later = [item for item in posted(through) if item.t > known and _wants_an_answer(through, item)]
+    told = [item for item in _in_sessions(through) if item.status == 404 and item.answered_since >= known]
+    others = [item for item in later if item.tap not in {client.tap for client in told}]
+    if told and not any(map(without_good_result, others)):
         return Pass("the client's own session ended with 404, so that it initializes anew", told[-1].events)
-    later = [item for item in posted(through) if item.t > known]
     again = [item for item in through.backend if item.rpc_method == "initialize" and item.tap == lost.tap]
     renewed = [item for item in again if item.t >= known]
     if renewed and SESSION_HEADER in renewed[0].headers:
@@ -323,14 +327,27 @@ def forgotten_session_is_renewed(inputs: Inputs) -> Verdict:
         return Pass("the gateway initialized anew, and later requests were served", (*lost.events, *served[0].events))
     if not later:
         return Inconclusive("the client asked nothing after the backend had forgotten the session")
-    unserved = [item for item in later if without_good_result(item)]
+    unserved = [item for item in others if without_good_result(item)]
     if not unserved:
         return Inconclusive("no later request of the client needed the session at the backend")
     return fail(
         "after a backend's 404 an initialize without a session id, and requests that succeed again",
-        f"{len(renewed)} initialize(s) after it; {len(unserved)} of the client's {len(later)} later request(s) had no "
+        f"{len(renewed)} initialize(s) after it; {len(unserved)} of the client's {len(others)} later request(s) had no "
         f"result or a tool's error, the last of them was answered {said(unserved[-1])}",
         lost,
         unserved[-1],
         symptom="stale-session-after-restart",
     )
+
+
+def _in_sessions(transcript: Transcript) -> tuple[Exchange, ...]:
+    """Return what clients sent in sessions that the gateway had given them and they had not ended."""
+    known, over = issued_ids(transcript), {item.id for item in after_end(transcript)}
+    return tuple(i for i in transcript.client() if i.headers.get(SESSION_HEADER) in known and i.id not in over)
+
+
+def _wants_an_answer(transcript: Transcript, item: Exchange) -> bool:
+    """Whether a client's request is to be served: it opens a session, or is made in a live one where there are any."""
+    if item.rpc_method == "initialize" or not issued_ids(transcript):
+        return True
+    return item.id in {other.id for other in _in_sessions(transcript)}

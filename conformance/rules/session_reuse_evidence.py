@@ -10,10 +10,11 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Final, TypeAlias
 
 from conformance import timing
-from conformance.evidence.events import JSON, Hop
+from conformance.evidence.events import JSON, Hop, Kind
 from conformance.evidence.links import Link, links, nonce_of
 from conformance.evidence.transcript import Exchange, Message, Transcript
 from conformance.rules.base import Inputs, charge
@@ -60,12 +61,13 @@ def without_id(transcript: Transcript) -> tuple[Exchange, ...]:
 
 
 def with_unknown_id(transcript: Transcript) -> tuple[Exchange, ...]:
-    """Return POSTs and DELETEs with a session id that was issued to nobody."""
+    """Return POSTs and DELETEs with a session id that was issued to nobody; initialize begins a session of its own."""
     known = issued_ids(transcript)
     return tuple(
         item
         for item in transcript.client()
         if item.method in ("POST", "DELETE")
+        and item.rpc_method != "initialize"
         and item.headers.get(SESSION_HEADER, known[0] if known else "") not in known
     )
 
@@ -201,6 +203,25 @@ def forgotten(transcript: Transcript) -> tuple[Exchange, ...]:
     return tuple(found)
 
 
+def lost_sessions(transcript: Transcript) -> frozenset[BackendKey]:
+    """Return the backend sessions that ended without the gateway's doing, so that it may put others in their place.
+
+    The backend answered 404, or 400 to a POST and served nothing there any more, as reference servers do; or its child
+    ended by itself.
+    """
+    gone = {(item.tap, item.headers[SESSION_HEADER]) for item in forgotten(transcript)}
+    for item in transcript.backend:
+        if item.method == "POST" and item.status == 400 and backend_knows(transcript, item):
+            session = item.tap, item.headers[SESSION_HEADER]
+            later = (i for i in transcript.backend if i.method == "POST" and (i.tap, i.session) == session)
+            if not any(i.seq > item.seq and accepted(i) for i in later):
+                gone.add(session)
+    ended = {e.data["process"]: e.t for e in reversed(transcript.of(Kind.STDIO_EOF)) if e.data.get("dir") == "up"}
+    ended |= {e.data["process"]: e.t for e in transcript.of(Kind.STDIO_SIGNAL)}
+    crashed = (p for p in transcript.processes if p.t_exit is not None and p.t_exit < ended.get(p.process, inf))
+    return frozenset(gone | {(process.tap, process.process) for process in crashed})
+
+
 def ended_at(transcript: Transcript, backend: BackendKey) -> float | None:
     """Return when the gateway ended a backend session by DELETE or its child exited, in seconds; else None."""
     for process in transcript.processes:
@@ -219,7 +240,7 @@ def answered_nonces(message: Message) -> Iterator[str]:
     """Yield the nonces that the result of a call carries, in its structured content and in its text."""
     result = message.result or {}
     contents = result.get("content")
-    texts = [item.get("text") for item in contents or () if isinstance(item, Mapping)] if contents else []
+    texts = [item.get("text") for item in contents if isinstance(item, Mapping)] if isinstance(contents, list) else []
     for value in (result.get("structuredContent"), *map(_parsed, texts)):
         if isinstance(value, Mapping) and isinstance(value.get("nonce"), str):
             yield value["nonce"]

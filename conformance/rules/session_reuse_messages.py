@@ -91,21 +91,24 @@ def _crossed(item: Exchange, message: Message) -> str:
     if not message.is_response:
         return ""
     wanted = item.request["id"]
-    if message.id is not None and (type(message.id) is not type(wanted) or message.id != wanted):
+    of_nothing = message.id is None and message.result is None  # an error for what could not be read (JSON-RPC 2.0, 5)
+    if not of_nothing and (type(message.id) is not type(wanted) or message.id != wanted):
         return f"a response with id {message.id!r}"
     strange = [nonce for nonce in answered_nonces(message) if nonce != nonce_of(item)]
     return f"the result of nonce {strange[0]}" if strange else ""
 
 
 def _blame(inputs: Inputs, item: Exchange) -> Hop:
-    """Charge the backend when it answered the linked call with another's nonce itself."""
+    """Charge the backend when it answered the linked call with another's id or nonce itself."""
     sessions = {(session.tap, session.key): session for session in inputs.through.backend_sessions}
     for link in links(inputs.through):
         session = sessions.get((link.backend.tap, link.backend.session or ""))
         if link.client.id != item.id or session is None:
             continue
         answer = session.response_to(link.backend)
-        if answer is not None and any(nonce != nonce_of(item) for nonce in answered_nonces(answer)):
+        if answer is None:
+            continue
+        if answer.id != link.backend.id or any(nonce != nonce_of(item) for nonce in answered_nonces(answer)):
             return Hop.BACKEND
     return Hop.GATEWAY
 

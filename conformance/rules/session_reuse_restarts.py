@@ -16,7 +16,7 @@ from conformance.rules.session_reuse_evidence import (
 from conformance.rules.session_reuse_ids import ISSUED
 from conformance.rules.verdicts import Inconclusive, NotApplicable, NotExercised, Pass, Verdict
 
-_ERROR, _SERVER_ERROR = 400, 500
+_ERROR, _NOT_FOUND, _SERVER_ERROR = 400, 404, 500
 VANISHED = "clients.vanished"
 WATCHED = "clients.watched"
 LEAK = "session-leak"
@@ -218,7 +218,8 @@ def down_is_not_empty(inputs: Inputs) -> Verdict:
 def vanished_sessions_end(inputs: Inputs) -> Verdict:
     """Judge what is left of clients that closed their connections and never came back.
 
-    What it checks: one backend session and one process at most for each of them; and where the target declares how long
+    What it checks: one backend session and one process at most for each of them, those aside that the backend itself
+    forgot; and where the target declares how long
     it keeps a session that nobody uses, the ids of the vanished are refused after that time.
     Why it matters: most clients never send DELETE; what they leave behind adds up to the host's memory.
     A failing exchange: `session_idle_timeout = 30`; three clients vanish; 35 s later POST with their id → 200
@@ -230,7 +231,12 @@ def vanished_sessions_end(inputs: Inputs) -> Verdict:
     sessions, processes = _left_behind(through)
     left = f"left behind by {gone} clients: {sessions} backend sessions over HTTP, {processes} processes"
     if max(sessions, processes) > gone:
-        return fail("one backend session and one process at most for each client that vanished", left, symptom=LEAK)
+        return fail(
+            "one backend session and one process at most for each client that vanished",
+            left,
+            events=(through.stimuli(VANISHED)[-1].seq,),
+            symptom=LEAK,
+        )
     limit = through.header.get("claims", {}).get("session_idle_timeout")
     if limit is None:
         return Pass(f"no session_idle_timeout is declared; {left}")
@@ -256,9 +262,9 @@ def _left_behind(transcript: Transcript) -> tuple[int, int]:
     begun, until = step_at(transcript, "scenario.begin") or 0.0, step_at(transcript, WATCHED) or transcript.end
     behind = [item for item in transcript.backend if begun <= item.t <= until]
     opened = {i.response_headers[SESSION_HEADER] for i in behind if SESSION_HEADER in i.response_headers}
-    deleted = {i.headers.get(SESSION_HEADER) for i in behind if i.method == "DELETE"}
+    ended = {i.headers.get(SESSION_HEADER) for i in behind if i.method == "DELETE" or i.status == _NOT_FOUND}
     running = [p for p in transcript.processes if begun <= p.t <= until and (p.t_exit is None or p.t_exit > until)]
-    return len(opened - deleted), len(running)
+    return len(opened - ended), len(running)
 
 
 @rule(
