@@ -14,7 +14,7 @@ from conformance.rules.all import rule_named
 from conformance.rules.base import Inputs, judge
 from conformance.rules.verdicts import Fail, Inconclusive, NotExercised, Pass, Verdict
 from conformance.stage.plan import Cell
-from tests.evidence_builder import Story, error, notification, request, result
+from tests.evidence_builder import RESULT, Story, error, notification, request, result
 
 CLIENT = {"client": "some-client", "client_version": "1.0"}
 RULES = {"connect": 901, "list": 902, "call": 903, "stream": 904, "idle": 905, "restart": 906, "close": 907}
@@ -126,6 +126,53 @@ def test_what_came_of_its_get_decides_too(get: dict[str, Any], charged: Hop) -> 
     story.exchange("real", method="GET", session="s-1", **get)
     story.said("connect", ok=False, detail="Error: stream")
     assert failure("connect", story).charged_to is charged
+
+
+@pytest.mark.parametrize(
+    ("method", "code", "charged"),
+    [
+        ("prompts/list", -32601, Hop.CLIENT),
+        ("prompts/list", -32603, Hop.GATEWAY),
+        ("logging/setLevel", -32601, Hop.GATEWAY),
+        ("tools/list", -32601, Hop.GATEWAY),
+    ],
+)
+def test_what_was_never_declared_may_be_refused(method: str, code: int, charged: Hop) -> None:
+    story = ClientStory()
+    story.begin("connect")
+    story.initialize("real", sse=[result(0, **{**RESULT, "capabilities": {"tools": {}, "logging": {}}})])
+    story.exchange("real", request=request(method), session="s-1", response=error(1, code))
+    story.said("connect", ok=False, detail="Error: unexpected")
+    assert failure("connect", story).charged_to is charged
+
+
+@pytest.mark.parametrize(
+    ("session", "over", "charged"),
+    [("s-1", False, Hop.CLIENT), ("s-1", True, Hop.GATEWAY), ("s-2", False, Hop.GATEWAY)],
+)
+def test_a_second_stream_may_be_refused_beside_an_open_one(session: str, *, over: bool, charged: Hop) -> None:
+    story = ClientStory()
+    story.begin("connect")
+    story.connect("real")
+    story.exchange("real", method="GET", session=session, sse=[], how="complete" if over else None)
+    story.exchange("real", method="GET", session="s-1", status=409, response=error(None))
+    story.said("connect", ok=False, detail="Error: stream")
+    assert failure("connect", story).charged_to is charged
+
+
+def test_whether_a_list_too_long_to_be_kept_holds_any_is_not_known() -> None:
+    def listed(answer: Any, *, ok: bool = True, names: tuple[str, ...] = ()) -> ClientStory:
+        story = connected()
+        story.begin("list")
+        story.listing("real", sse=[answer])
+        story.said("list", ok=ok, detail="" if ok else "Error: out of memory", tools=list(names))
+        return story
+
+    straight = listed(result(1, tools=[{"name": "echo"}]), names=("echo",))
+    assert isinstance(verdict("list", listed(result(1)), straight), Inconclusive)
+    assert failure("list", listed(result(1, tools=[])), straight).charged_to is Hop.GATEWAY
+    assert failure("list", listed(result(1), ok=False), straight).charged_to is Hop.CLIENT
+    assert failure("list", listed(result(1, tools={}), ok=False), straight).charged_to is Hop.GATEWAY
 
 
 def test_an_empty_list_is_judged_by_what_it_lists_straight_at_the_backend() -> None:

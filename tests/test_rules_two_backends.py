@@ -94,6 +94,13 @@ class TestOneBadBackend:
         assert found.symptom == "one-bad-backend-empties-all"
         assert found.events
 
+    def test_a_list_that_is_too_long_to_be_kept_is_taken_to_hold_the_tool(self, rule_id, state):
+        two = Two(state)
+        two.story.connect()
+        two.story.listing(sse=[result(1)])
+        two.call(FIRST)
+        assert isinstance(two.judged(rule_id), Pass)
+
     def test_initialize_fails(self, rule_id, state):
         two = Two(state)
         two.story.initialize(session=None, sse=[error(0, message="a backend is down")])

@@ -9,7 +9,7 @@ the backend fails without any gateway.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,7 +17,10 @@ from conformance import timing
 from conformance.evidence.events import JSON, Event, Hop
 from conformance.evidence.transcript import Exchange, Message, Transcript
 from conformance.rules.base import Inputs, Precondition
-from conformance.rules.initialize_ordering_evidence import DISCOVER, asked_of_backends, result_fault, said
+from conformance.rules.initialize_ordering_evidence import DISCOVER, asked_of_backends, is_outline, result_fault, said
+from conformance.rules.preconditions import initializes
+from conformance.rules.transparency_calls_evidence import capabilities_of, has
+from conformance.rules.transparency_negotiation import OFFER_OF
 from conformance.spec.revisions import MODERN
 
 SUITE: Final = "clients"
@@ -27,6 +30,9 @@ ERAS: Final = "era-mismatch"
 
 INVALID_REQUEST: Final = -32600
 """JSON-RPC 2.0, 5.1: what was sent is not a request that may be made."""
+
+METHOD_NOT_FOUND: Final = -32601
+CONFLICT: Final = 409
 
 _SESSION: Final = "mcp-session-id"
 
@@ -140,7 +146,7 @@ def _wrong_answer(item: Exchange) -> str:
         return f"{item.rpc_method} was answered {said(item)}"
     if item.rpc_method == "initialize":
         return result_fault(answer.result) or ""
-    if item.rpc_method == "tools/list" and not isinstance(answer.result.get("tools"), list):
+    if item.rpc_method == "tools/list" and not (isinstance(answer.result.get("tools"), list) or is_outline(item)):
         return "the answer to tools/list holds no list"
     if item.rpc_method == "tools/call" and answer.result.get("isError"):
         return f"the call's result is an error: {json.dumps(answer.result.get('content'))[:160]}"
@@ -176,13 +182,37 @@ def blame(inputs: Inputs, step: StepSeen, *, lost: bool = False) -> Blame:
     if (straight := _straight(inputs, step)) is not None:
         return straight
     made = during(inputs.through, step)
-    for item in made:
-        if wrong := fault(item, step.end, lost=lost):
-            hop = Hop.BACKEND if _same_behind(inputs, item) else Hop.GATEWAY
-            return Blame(hop, wrong, (item,))
+    for item, wrong in _wronged(inputs.through, step, lost=lost):
+        hop = Hop.BACKEND if _same_behind(inputs, item) else Hop.GATEWAY
+        return Blame(hop, wrong, (item,))
     if not made:
         return Blame(Hop.CLIENT, "the client sent nothing")
     return Blame(Hop.CLIENT, f"each of its {len(made)} request(s) was answered as it must be", made[-2:])
+
+
+def _wronged(transcript: Transcript, step: StepSeen, *, lost: bool = False) -> Iterator[tuple[Exchange, str]]:
+    """Yield what was answered wrongly while a step lasted, and how."""
+    for item in during(transcript, step):
+        wrong = fault(item, step.end, lost=lost)
+        if wrong and not _asked_wrongly(transcript, item):
+            yield item, wrong
+
+
+def _asked_wrongly(transcript: Transcript, item: Exchange) -> bool:
+    """Whether a client was refused what it may not ask: what was not declared, or a second GET beside an open one.
+
+    Reference servers answer 409 to the second GET of a session.
+    """
+    answer, offer = item.answer(), OFFER_OF.get(str(item.rpc_method))
+    if answer is not None and answer.error is not None and answer.error.get("code") == METHOD_NOT_FOUND:
+        opened = [i.answer() for i in initializes(transcript) if i.tap == item.tap and i.seq < item.seq]
+        told = opened[-1] if opened else None
+        return offer is not None and told is not None and not has(capabilities_of(told.result), offer)
+    return (item.method, item.status) == ("GET", CONFLICT) and any(
+        other.method == "GET" and other.is_stream and (other.tap, other.session) == (item.tap, item.session)
+        for other in transcript.exchanges
+        if other.t < item.t < transcript.over_for_client(other)
+    )
 
 
 def _straight(inputs: Inputs, step: StepSeen) -> Blame | None:
@@ -193,7 +223,7 @@ def _straight(inputs: Inputs, step: StepSeen) -> Blame | None:
     alone = [item for item in steps(control, step.name) if not item.succeeded]
     if not alone:
         return None
-    wrong = [why for item in during(control, alone[0]) if (why := fault(item, alone[0].end))]
+    wrong = [why for _, why in _wronged(control, alone[0])]
     if wrong:
         return Blame(Hop.BACKEND, f"straight at the backend it fails as well: {wrong[0]}")
     return Blame(Hop.CLIENT, f"straight at the backend it fails as well, which answered as it must: {alone[0].words}")

@@ -98,6 +98,12 @@ def listed(exchange: Exchange, key: str) -> tuple[str, ...] | None:
     return tuple(str(item.get("name")) for item in items if isinstance(item, Mapping))
 
 
+def is_outline(exchange: Exchange) -> bool:
+    """Whether the evidence has an empty result: that is all it keeps of one of more than 64 KiB, as a long list is."""
+    answer = exchange.answer()
+    return answer is not None and answer.result == {}
+
+
 def said(exchange: Exchange) -> str:
     """Return in words how an exchange was answered."""
     if exchange.status is None:

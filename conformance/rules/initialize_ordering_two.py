@@ -10,7 +10,7 @@ from conformance.evidence.events import Kind, Point
 from conformance.evidence.transcript import Exchange, Transcript
 from conformance.rules.answers import without_result
 from conformance.rules.base import Inputs, Level, Precondition, Side, fail, rule
-from conformance.rules.initialize_ordering_evidence import SUITE, lagged, listed, posted, said
+from conformance.rules.initialize_ordering_evidence import SUITE, is_outline, lagged, listed, posted, said
 from conformance.rules.two_backends_evidence import (
     FIRST,
     READY,
@@ -95,7 +95,8 @@ def down_backend_harms_none(inputs: Inputs) -> Verdict:
     A conforming exchange: one of two backends down; POST tools/list → the other's tools
     Known gaps: the gateway is given ready.seconds to listen, and may be still reaching its backends when it does: what
     is answered is judged of the last client before the other backend is started, and clients come for RELAY_PROMPT
-    until one is served. A list of the gateway's own tools in place of its backends' is not judged.
+    until one is served. A list of the gateway's own tools in place of its backends' is not judged; one that is too long
+    to be kept whole is taken to hold the tool.
     """
     return _harmless(inputs.through)
 
@@ -148,7 +149,8 @@ def _steps(transcript: Transcript) -> Iterator[tuple[Exchange, str, str]]:
     for item in _before(transcript, "tools/list") if transcript.meta_tool is None else ():
         names = listed(item, "tools")
         wrong = f"it was answered {said(item)}" if names is None else f"{len(names)} tools, and not that one"
-        yield item, f"tools/list names {name}, of the backend that is there", "" if name in (names or ()) else wrong
+        there = name in (names or ()) or is_outline(item)
+        yield item, f"tools/list names {name}, of the backend that is there", "" if there else wrong
     for item in calls_of(transcript, FIRST):
         if item.t < step_at(transcript, STARTED):
             yield item, f"a result for the call of {name}", f"it was answered {told(item)}" if unserved(item) else ""
