@@ -117,6 +117,14 @@ def test_755_a_token_may_be_used_again_later():
     assert isinstance(verdict("MGC755", story), Pass)
 
 
+@pytest.mark.parametrize(("status", "later", "wanted"), [(429, 0.5, Pass), (307, 0.5, Pass), (429, 0.01, Fail)])
+def test_755_a_request_that_was_turned_away_is_no_longer_under_way(status, later, wanted):
+    story = in_parallel(5, 6)
+    story.exchange(backend=True, request=asked(9, "n-3", 30), session="b-s-1", status=status, t=3.0, after=0.1)
+    story.exchange(backend=True, request=asked(9, "n-3", 31), session="b-s-1", sse=[result(31)], t=3.0 + later)
+    assert isinstance(verdict("MGC755", story), wanted)
+
+
 def test_755_a_gateway_that_asks_for_no_progress():
     assert isinstance(verdict("MGC755", in_parallel(None, None)), NotExercised)
 

@@ -313,7 +313,7 @@ def test_a_call_made_twice_fails() -> None:
     assert "2 times" in failure("MGC719", story, "unsafe-retry").observed
 
 
-@pytest.mark.parametrize("refused", [{"status": 404}, {"status": None, "how": "rst"}])
+@pytest.mark.parametrize("refused", [{"status": 307}, {"status": 404}, {"status": None, "how": "rst"}])
 def test_a_call_that_was_not_executed_may_be_made_again(refused: dict[str, Any]) -> None:
     story = session()
     begin = story.now

@@ -203,6 +203,33 @@ def test_an_id_used_twice_in_a_session_fails() -> None:
     assert found.symptom == "malformed-message"
 
 
+@pytest.mark.parametrize(
+    ("status", "again", "passes"),
+    [
+        (307, "tools/list", True),
+        (401, "tools/list", True),
+        (429, "tools/list", True),
+        (401, "prompts/list", False),
+        (500, "tools/list", False),
+    ],
+)
+def test_a_message_that_was_turned_away_may_be_sent_again_as_it_was(status: int, again: str, passes: bool) -> None:
+    story = ordinary()
+    for method, said in (("tools/list", {"status": status}), (again, {"sse": [result(50)]})):
+        story.exchange(backend=True, session="b-1", request=request(method, 50), **said)
+    if passes:
+        assert isinstance(verdict("MGC705", story.transcript()), Pass)
+    else:
+        assert "50" in failure("MGC705", story).observed
+
+
+def test_a_repetition_that_the_backend_refuses_is_one() -> None:
+    story = ordinary()
+    story.exchange(backend=True, session="b-1", request=request("tools/list", 50), sse=[result(50)])
+    story.exchange(backend=True, session="b-1", request=request("tools/list", 50), status=400)
+    assert "50" in failure("MGC705", story).observed
+
+
 def test_a_number_and_a_string_are_two_ids() -> None:
     story = ordinary()
     story.exchange(backend=True, session="b-1", request=request("tools/list", "42"), sse=[result("42", tools=[])])

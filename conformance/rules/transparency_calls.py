@@ -24,6 +24,7 @@ from conformance.rules.transparency_calls_evidence import (
     reported_for,
     same,
 )
+from conformance.rules.transparency_messages_evidence import turned_away
 from conformance.rules.verdicts import Inconclusive, NotApplicable, NotExercised, Pass, Verdict
 
 REPORTED = Precondition(
@@ -72,7 +73,8 @@ def _arrived(transcript: Transcript) -> Iterator[tuple[Call, tuple[Message, ...]
 def tokens_are_unique(inputs: Inputs) -> Verdict:
     """Judge the progress tokens that the gateway gives in its own requests.
 
-    What it checks: each is a string or an integer, and in one backend session no two requests under way share one.
+    What it checks: each is a string or an integer, and in one backend session no two requests under way share one. A
+    request is under way until it is answered, or turned away with a 3xx or 4xx status.
     Why it matters: of two calls under one token nobody can tell whose progress is reported.
     A failing exchange: gateway → backend tools/call progressToken 1, and before its answer another, progressToken 1
     A conforming exchange: gateway → backend tools/call progressToken 5, then progressToken 6
@@ -80,6 +82,7 @@ def tokens_are_unique(inputs: Inputs) -> Verdict:
     """
     judged: list[int] = []
     for session in inputs.through.backend_sessions:
+        refused = {item.id: item.t_response for item in session.exchanges if turned_away(item)}
         asked = [m for m in session.up() if m.is_request and progress_token(m.payload) is not None]
         judged += [message.seq for message in asked]
         for message in asked:
@@ -91,9 +94,8 @@ def tokens_are_unique(inputs: Inputs) -> Verdict:
                 )
         for one, other in combinations(asked, 2):
             answer = session.response_to(one)
-            if same(progress_token(one.payload), progress_token(other.payload)) and (
-                answer is None or other.t < answer.t
-            ):
+            over = refused.get(one.exchange or "") if answer is None else answer.t
+            if same(progress_token(one.payload), progress_token(other.payload)) and (over is None or other.t < over):
                 return fail(
                     "another progress token for each request under way in a backend session",
                     f"two had the token {progress_token(one.payload)!r}",

@@ -28,6 +28,7 @@ from conformance.rules.transparency_messages_evidence import (
     strange_members,
     strange_meta,
     texts_of,
+    turned_away,
 )
 from conformance.rules.verdicts import Fail, Inconclusive, NotExercised, Pass, Verdict
 from conformance.spec.revisions import Revision
@@ -338,8 +339,8 @@ def errors_survive(inputs: Inputs) -> Verdict:
 def calls_are_made_once(inputs: Inputs) -> Verdict:
     """Judge how often the backend is called for one call of a client.
 
-    What it checks: each nonce reaches a backend once; a call refused with a 4xx status was not executed and may be
-    made again.
+    What it checks: each nonce reaches a backend once; a call redirected with a 3xx status or refused with 4xx was not
+    executed and may be made again.
     Why it matters: tools act; a call that is repeated after a failure sends the e-mail twice.
     A failing exchange: client: one tools/call; backend: tools/call → 500, tools/call → 500
     A conforming exchange: client: one tools/call; backend: tools/call → 500; client gets an error
@@ -348,7 +349,7 @@ def calls_are_made_once(inputs: Inputs) -> Verdict:
     made: dict[str, list[int]] = {}
     found = [link for link in links(inputs.through) if nonce_of(link.client) is not None]
     for link in found:
-        if link.exchange is None or (link.exchange.status is not None and not 400 <= link.exchange.status < 500):
+        if link.exchange is None or (link.exchange.status is not None and not turned_away(link.exchange)):
             made.setdefault(link.client.id, []).append(link.backend.seq)
     if not found:
         return NotExercised("a call with a nonce, by which it is found again at the backend")

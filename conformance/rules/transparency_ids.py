@@ -207,7 +207,8 @@ def own_ids_are_legal(inputs: Inputs) -> Verdict:
 def own_ids_are_fresh(inputs: Inputs) -> Verdict:
     """Judge whether the gateway's requests within one session of a backend have different ids.
 
-    What it checks: no id occurs twice, by value and JSON type, unless one client used it twice and it was passed on.
+    What it checks: no id occurs twice, by value and JSON type, unless one client used it twice and it was passed on, or
+    the same message was sent again after a status of 3xx or 4xx.
     Why it matters: a late answer to the first request is taken for the answer to the second.
     A failing exchange: gateway → backend in one session: tools/list id 1, tools/call id 1
     A conforming exchange: gateway → backend in one session: tools/list id 1, tools/call id 2

@@ -149,20 +149,29 @@ def illegal_requests(transcript: Transcript) -> tuple[Message, ...]:
     )
 
 
+def turned_away(exchange: Exchange) -> bool:
+    """Whether a request was redirected or refused by its HTTP status, so that its message was not taken."""
+    return exchange.status is not None and 300 <= exchange.status < 500
+
+
 def repeated_requests(transcript: Transcript) -> tuple[tuple[int, Message], ...]:
     """Return the gateway's requests whose id an earlier one of the backend session had, each with the earlier `seq`.
 
-    One client may itself give two of its calls the same id; passed on, they are not the gateway's fault.
+    One client may itself give two of its calls the same id; passed on, they are not the gateway's fault. A message that
+    was turned away may be sent again as it was: to where it was redirected, with a new token, or later.
     """
     passed, found = passed_on(transcript), list[tuple[int, Message]]()
     for session in transcript.backend_sessions:
-        seen: dict[tuple[type, JSON], int] = {}
+        away = {item.id for item in session.exchanges if turned_away(item)}
+        seen: dict[tuple[type, JSON], Message] = {}
         for message in session.up():
             if not message.is_request or not legal_id(message.id):
                 continue
-            first = seen.setdefault((type(message.id), message.id), message.seq)
-            if first != message.seq and not _reused_by_client(passed.get(first), passed.get(message.seq)):
-                found.append((first, message))
+            first = seen.setdefault((type(message.id), message.id), message)
+            if first.exchange in away and first.payload == message.payload:
+                seen[type(message.id), message.id] = message
+            elif first is not message and not _reused_by_client(passed.get(first.seq), passed.get(message.seq)):
+                found.append((first.seq, message))
     return tuple(found)
 
 
