@@ -77,6 +77,28 @@ def test_only_sound_requests(rule_id: str, user: str, headers: dict[str, str] | 
     assert isinstance(verdict(rule_id, story.transcript()), NotExercised), "no credential is demanded"
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"method": "GET", "target": "/.well-known/oauth-protected-resource", "response": {"resource": "r"}},
+        {"method": "OPTIONS", "status": 204},
+        {"target": "/token", "request_body": "grant_type=client_credentials", "response": {"access_token": "x"}},
+    ],
+)
+@pytest.mark.parametrize(("rule_id", "user", "headers"), REFUSED)
+def test_what_needs_no_credential(rule_id: str, user: str, headers: dict[str, str] | None, asked: Any) -> None:
+    story = users()
+    story.exchange(user, headers=headers, session="s-alice", **asked)
+    assert isinstance(verdict(rule_id, story.transcript()), NotExercised)
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_836_other_methods_need_it_too(method: str) -> None:
+    story = users()
+    story.exchange("alice", method=method, session="s-alice")
+    assert failure("MGC836", story).symptom == "session-not-bound-to-principal"
+
+
 @pytest.mark.parametrize("status", [400, 403, 404, 500])
 def test_838_another_status(status: int) -> None:
     story = asked(users(), status, headers=bearer("nobodys-token"))
@@ -150,6 +172,35 @@ def test_839_a_request_without(method: str) -> None:
     found = failure("MGC839", behind(GATEWAYS_OWN, {}, method=method))
     assert found.symptom == "credential-dropped"
     assert method in found.observed
+
+
+def signing_in(status: int, *, again: bool = False) -> Story:
+    """The gateway tries initialize without a credential, asks where to sign in, does so, and tries again with one."""
+    story = users()
+    tried: dict[str, Any] = {"backend": True, "session": None, "status": status, "sse": None}
+    story.initialize(**tried)
+    story.exchange(backend=True, method="GET", target="/.well-known/oauth-protected-resource", response={})
+    story.exchange(backend=True, target="/token", request_body="grant_type=client_credentials", response={})
+    story.initialize(backend=True, session="b-1", headers=GATEWAYS_OWN)
+    if again:
+        story.initialize(**tried)
+        story.initialize(backend=True, session="b-2", headers=GATEWAYS_OWN)
+    return story
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_839_signing_in_begins_with_a_refusal(again: bool) -> None:
+    assert isinstance(verdict("MGC839", signing_in(401, again=again).transcript()), Pass)
+
+
+def test_839_an_initialize_without_that_was_not_refused() -> None:
+    assert "initialize" in failure("MGC839", signing_in(200)).observed
+
+
+def test_839_a_message_without_is_one_though_it_is_refused() -> None:
+    story = signing_in(401)
+    story.exchange(backend=True, session="b-1", request=request("tools/list"), status=401)
+    assert "tools/list" in failure("MGC839", story).observed
 
 
 def test_839_no_credential_at_all() -> None:

@@ -56,6 +56,29 @@ def test_726_where_a_backend_redirects_to_is_its_affair():
     assert isinstance(verdict("MGC726", story), Pass)
 
 
+@pytest.mark.parametrize("rule_id", ["MGC726", "MGC727", "MGC728"])
+@pytest.mark.parametrize(
+    ("target", "body"), [("/register", {"request": {"client_name": "g"}}), ("/token", {"request_body": "grant_type=x"})]
+)
+def test_what_is_posted_for_a_sign_in_is_no_message(rule_id, target, body):
+    story = posted(None, target=target, headers={"Accept": "application/json"}, **body)
+    assert isinstance(verdict(rule_id, story), Pass)
+
+
+@pytest.mark.parametrize(
+    ("rule_id", "sent"),
+    [
+        ("MGC726", {"target": "/token", "request": INITIALIZED}),
+        ("MGC727", {"target": "/token", "request": INITIALIZED}),
+        ("MGC727", {"request_body": "grant_type=x"}),
+        ("MGC728", {"request_body": "grant_type=x"}),
+    ],
+)
+def test_a_message_is_judged_wherever_it_goes_and_the_endpoint_whatever_it_gets(rule_id, sent):
+    story = posted(None, headers={"Accept": "application/json"}, **sent)
+    assert isinstance(verdict(rule_id, story), Fail)
+
+
 @pytest.mark.parametrize("accept", ["*/*", "application/json", ""])
 def test_727_one_type_is_missing(accept):
     assert isinstance(verdict("MGC727", posted(result(3), headers={"Accept": accept})), Fail)

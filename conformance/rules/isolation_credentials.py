@@ -13,6 +13,7 @@ from conformance.evidence.transcript import Exchange, Transcript
 from conformance.rules.base import Inputs, Level, Precondition, Side, fail, rule
 from conformance.rules.isolation_evidence import SUITE
 from conformance.rules.session_reuse_evidence import SESSION_HEADER, accepted, said
+from conformance.rules.transparency_http_posts import is_rpc
 from conformance.rules.verdicts import NotApplicable, Pass, Verdict
 from conformance.spec.revisions import STREAMABLE_LEGACY
 
@@ -45,7 +46,13 @@ def users(transcript: Transcript) -> dict[tuple[str | None, ...], str | None]:
 
 
 def _judged(transcript: Transcript, wanted: Callable[[Exchange], bool]) -> tuple[Exchange, ...]:
-    return tuple(i for i in transcript.client() if names(transcript) and i.status is not None and wanted(i))
+    answered = (item for item in transcript.client() if item.status is not None and not _needs_none(item))
+    return tuple(item for item in answered if names(transcript) and wanted(item))
+
+
+def _needs_none(item: Exchange) -> bool:
+    """Whether a request needs no credential: the server's metadata, a CORS preflight, or what is posted to sign in."""
+    return item.is_metadata or item.method == "OPTIONS" or (item.method == "POST" and not is_rpc(item.request))
 
 
 def without_credential(transcript: Transcript) -> tuple[Exchange, ...]:
@@ -185,7 +192,8 @@ def session_id_is_no_credential(inputs: Inputs) -> Verdict:
     Why it matters: session ids stand in logs; who finds one is otherwise somebody else.
     A failing exchange: POST tools/list, Mcp-Session-Id of a signed-in user, no Authorization → 200
     A conforming exchange: POST tools/list, Mcp-Session-Id of a signed-in user, no Authorization → 401
-    Known gaps: which status refuses is MGC838's, for invalid credentials.
+    Known gaps: which status refuses is MGC838's, for invalid credentials; metadata, CORS preflights and POSTs whose
+    body is no JSON-RPC need none.
     """
     return _refused(without_credential(inputs.through), "without a credential")
 
@@ -269,18 +277,23 @@ def own_credential_is_on_every_request(inputs: Inputs) -> Verdict:
     """Judge whether a gateway that presents a credential to its backend does so on every request.
 
     What it checks: where one request to a backend carries Authorization, all do, GET and DELETE too (2025-03-26
-    authorization, Token Requirements).
+    authorization, Token Requirements), but for those that ask how to sign in: the first ones, and any initialize, that
+    are answered 401.
     Why it matters: the backend refuses the one without; streams then stay dead and sessions are never ended.
     A failing exchange: gateway → backend POST with Authorization; gateway → backend DELETE without
     A conforming exchange: gateway → backend POST, GET and DELETE, each with Authorization
-    Known gaps: whether the credential is the right one is the backend's to say.
+    Known gaps: whether the credential is the right one is the backend's to say; metadata and POSTs whose body is no
+    JSON-RPC need none.
     """
     presented = _with_credential(inputs.through.backend)
     if not presented:
         return NotApplicable("the gateway presents no credential to its backend")
-    taps = {item.tap for item in presented}
+    since = {item.tap: item.seq for item in reversed(presented)}
     for item in inputs.through.backend:
-        if item.tap in taps and "authorization" not in item.headers:
+        if item.tap not in since or "authorization" in item.headers or _needs_none(item):
+            continue
+        asks = item.status == UNAUTHORIZED and (item.seq < since[item.tap] or item.rpc_method == "initialize")
+        if not asks:
             return fail(
                 "Authorization on every request to the backend",
                 f"{item.method} {item.rpc_method or ''} to the backend has none, and {len(presented)} others have",

@@ -16,15 +16,27 @@ SUITE: Final = "transparency"
 _BOTH: Final = ("application/json", "text/event-stream")
 
 
+def is_rpc(body: JSON) -> bool:
+    """Whether a body is JSON-RPC, be it a message or an array of them: what OAuth posts (RFC 6749, RFC 7591) is not."""
+    return any(isinstance(item, dict) and "jsonrpc" in item for item in (body if isinstance(body, list) else [body]))
+
+
 def _sent(transcript: Transcript) -> tuple[Exchange, ...]:
-    """Return the gateway's requests that carried a body to the backend to its last byte."""
+    """Return the gateway's requests that carried a body to the backend to its last byte, those for a sign-in aside.
+
+    JSON-RPC is judged wherever it went, anything else only where initialize was sent to.
+    """
+    endpoints = {(item.tap, _path(item)) for item in transcript.backend if item.rpc_method == "initialize"}
     return tuple(
-        item for item in transcript.backend if item.t_sent is not None and (item.request is not None or _text(item))
+        item
+        for item in transcript.backend
+        if item.t_sent is not None and (item.request is not None or item.request_body.strip())
+        if is_rpc(item.request) or (item.tap, _path(item)) in endpoints
     )
 
 
-def _text(exchange: Exchange) -> bool:
-    return bool(exchange.request_body.strip())
+def _path(exchange: Exchange) -> str:
+    return exchange.target.partition("?")[0]
 
 
 def _posts(transcript: Transcript) -> tuple[Exchange, ...]:
@@ -53,14 +65,15 @@ def messages_are_posted_to_one_endpoint(inputs: Inputs) -> Verdict:
     Why it matters: servers serve one path and refuse the rest; what goes elsewhere is lost, notifications silently.
     A failing exchange: POST /mcp initialize, then POST /mcp/messages notifications/initialized
     A conforming exchange: POST /mcp initialize, then POST /mcp notifications/initialized
-    Known gaps: a backend that redirects is followed to wherever it points.
+    Known gaps: a backend that redirects is followed to wherever it points; a body that is no JSON-RPC and goes to
+    another path is not taken for a message.
     """
     through = inputs.through
     sent = _sent(through)
     redirecting = {item.tap for item in through.backend if item.status is not None and 300 <= item.status < 400}
     endpoint: dict[str, str] = {}
     for item in sent:
-        path = item.target.partition("?")[0]
+        path = _path(item)
         first = endpoint.setdefault(item.tap, path)
         if item.method != "POST" or (path != first and item.tap not in redirecting):
             return fail(f"POST {first}", f"{item.rpc_method or 'a message'} was sent by {item.method} {path}", item)
