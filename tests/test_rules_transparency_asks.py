@@ -135,10 +135,10 @@ def asked(*, reaches=True, answer=MARK, heard=MARK, heard_id=90, status=202, tak
     story.stimulus("client.answers", mark=MARK)
     call(story, "n-1", t=1.0, behind=[sampling("n-1", 90)], front=[sampling("n-1", 5)] if reaches else [])
     if reaches and answer is not None:
-        given = error(5, -32601) if answer == "error" else result(5, text=answer)
+        given = error(5, -1, "User rejected") if answer == "error" else result(5, text=answer)
         story.exchange(request=given, session="s-1", status=status, t=1.2, body=body)
     if heard is not None:
-        told_back = error(heard_id, -32601) if heard == "error" else result(heard_id, text=heard)
+        told_back = error(heard_id, -1, "User rejected") if heard == "error" else result(heard_id, text=heard)
         story.exchange(backend=True, request=told_back, session="b-1", status=202, t=1.3)
     return story
 
@@ -166,6 +166,10 @@ def test_764_what_the_backend_refuses_is_charged_to_it():
         ({"heard_id": 5}, Fail),
         ({"heard": "error"}, Fail),
         ({"heard": "another"}, Fail),
+        ({"answer": "error", "heard": "error"}, Pass),
+        ({"answer": "error", "heard": MARK}, Fail),
+        ({"answer": "error", "heard": None}, Fail),
+        ({"answer": "error", "heard": "error", "heard_id": 5}, Fail),
         ({"reaches": False}, NotExercised),
     ],
 )

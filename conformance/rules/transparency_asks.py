@@ -226,21 +226,22 @@ def _refused_behind(transcript: Transcript, message: Message, status: int | None
 def answer_reaches_the_backend(inputs: Inputs) -> Verdict:
     """Judge what the backend hears after a client answered its request.
 
-    What it checks: a response of its own message, under the backend's id, with what the client answered.
+    What it checks: a response of its own message, under the backend's id, with what the client answered: its result, or
+    an error where it refused.
     Why it matters: the backend's tool waits for it; without it the call hangs until somebody's timeout.
     A failing exchange: backend asks with id 9; client answers; gateway → backend nothing, or id 1
     A conforming exchange: backend asks with id 9; client answers; gateway → backend {"id": 9, "result": …}
-    Known gaps: members that the gateway adds to the result, or leaves out, are not judged while the answer is told.
+    Known gaps: members that the gateway adds to the result, or leaves out, are not judged while the answer is told; nor
+    are code and message of an error.
     """
     marks = [str(event.data.get("mark")) for event in inputs.through.stimuli("client.answers")]
     judged = [item for item in asked(inputs.through) if item.answers]
     for item in judged:
-        told = item.heard is not None and item.heard.result is not None
-        wanted = [mark for mark in marks if any(mark in str(answer.payload) for answer in item.answers)]
-        if item.heard is None or not told or any(mark not in str(item.heard.payload) for mark in wanted):
+        if not any(_told(answer, item.heard, marks) for answer in item.answers):
+            what = "result" if item.answers[0].error is None else "error"
             return fail(
-                "the client's result at the backend, under the id that the backend gave",
-                f"the client answered {item.backend.method}; the backend heard {_heard(item)}",
+                f"the client's {what} at the backend, under the id that the backend gave",
+                f"the client answered {item.backend.method} with its {what}; the backend heard {_heard(item)}",
                 events=item.events,
                 symptom="server-messages-not-relayed",
             )
@@ -249,6 +250,14 @@ def answer_reaches_the_backend(inputs: Inputs) -> Verdict:
     return Pass(
         f"{len(judged)} answers of clients reached the backend", tuple(s for item in judged for s in item.events)
     )
+
+
+def _told(answer: Message, heard: Message | None, marks: list[str]) -> bool:
+    """Whether what the backend heard is what a client answered: an error for an error, a result with its marks."""
+    if heard is None or answer.error is not None:
+        return heard is not None and heard.error is not None
+    wanted = [mark for mark in marks if mark in str(answer.payload)]
+    return heard.result is not None and all(mark in str(heard.payload) for mark in wanted)
 
 
 def _heard(item: Asked) -> str:
