@@ -200,6 +200,31 @@ def test_758_progress_after_the_answer_on_another_stream(late, lag, wanted):
     assert isinstance(after_on_get(late, lag), wanted)
 
 
+def used_again(*, got=None, on_get=None):
+    """A token that is given to a second call two seconds after the first one's answer."""
+    story = connected()
+    stream = story.exchange(method="GET", session="s-1", sse=[], t=0.5, length=9.0)
+    call(story, "t", sent=(1, 2), t=1.0, lasts=0.5)
+    call(story, "t", given=8, sent=(3, 4), got=got, nonce="n-2", t=3.0, lasts=0.5)
+    if on_get is not None:
+        story.item(stream, progress("t", 2), t=on_get)
+    return story
+
+
+@pytest.mark.parametrize("rule_id", ["MGC756", "MGC758", "MGC759", "MGC760"])
+def test_a_token_may_be_given_again_once_its_call_was_answered(rule_id):
+    assert isinstance(verdict(rule_id, used_again()), Pass)
+
+
+@pytest.mark.parametrize("on_get", [2.0, 5.0])
+def test_758_progress_after_the_answer_of_either_call_under_one_token(on_get):
+    assert isinstance(verdict("MGC758", used_again(on_get=on_get)), Fail)
+
+
+def test_756_progress_of_the_second_call_under_one_token_is_lost():
+    assert isinstance(verdict("MGC756", used_again(got=())), Fail)
+
+
 @pytest.mark.parametrize(("got", "wanted"), [((1, 2), Pass), ((2,), Pass), ((1, 1, 2), Fail), ((2, 1), Fail)])
 def test_759_progress_increases(got, wanted):
     story = connected()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -69,9 +70,24 @@ class Call:
         return tuple(m for m in self.sent() if answer is None or answer.t - m.t >= timing.PROGRESS_EARLY)
 
     def got(self, transcript: Transcript) -> tuple[Message, ...]:
-        """Return the progress under the client's token that came down its streams, in order."""
+        """Return the progress under the client's token that came down its streams, in order.
+
+        On another stream than the call's own it counts only until the client gives the token to another request.
+        """
+        again = (
+            item.t
+            for item in transcript.client()
+            if item.tap == self.client.tap and item.t > self.client.t and same(progress_token(item.request), self.token)
+        )
+        until = min(again, default=math.inf)
         found = (m for m in down(transcript, self.client.tap) if m.method == PROGRESS)
-        return tuple(m for m in found if self.token is not None and same(reported_for(m), self.token))
+        return tuple(
+            m
+            for m in found
+            if self.token is not None
+            and same(reported_for(m), self.token)
+            and (m.exchange == self.client.id or self.client.t <= m.t < until)
+        )
 
     def over(self, transcript: Transcript) -> float:
         """Return when the client had its answer, or the call's response ended, in seconds."""
