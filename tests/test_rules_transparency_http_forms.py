@@ -112,7 +112,9 @@ def batch(**answer):
         ({"response": ANSWERS}, Pass),
         ({"sse": ANSWERS}, Pass),
         ({"sse": [ANSWERS]}, Pass),
+        ({"response": ANSWERS[::-1]}, Pass),
         ({"response": ANSWERS[:1]}, Fail),
+        ({"response": [result("1"), result("2")]}, Fail),
         ({"status": 400, "response": error(None, -32600)}, Fail),
     ],
 )
@@ -139,6 +141,7 @@ def test_729_holds_for_one_revision():
         ({"response": error(None, -32600)}, Pass),
         ({"response": ANSWERS}, Pass),
         ({"sse": ANSWERS[:1]}, Fail),
+        ({"response": [result("1"), result("2")]}, Fail),
         ({"status": 202}, Fail),
         ({"sse": []}, Fail),
         ({"status": 500}, Fail),

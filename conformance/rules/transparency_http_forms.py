@@ -37,7 +37,12 @@ def answered_ids(batch: Exchange) -> tuple[JSON, ...]:
 
 
 def _all_answered(batch: Exchange) -> bool:
-    return sorted(map(str, answered_ids(batch))) == sorted(map(str, wanted_ids(batch)))
+    """Whether one response came for each request, under its id; the ids 1 and "1" are two."""
+    return sorted(map(repr, answered_ids(batch))) == sorted(map(repr, wanted_ids(batch)))
+
+
+def _listed(ids: tuple[JSON, ...]) -> str:
+    return ", ".join(map(repr, ids)) or "none"
 
 
 def _refused(exchange: Exchange) -> bool:
@@ -61,7 +66,7 @@ BATCH = Precondition("batch-posted", "an array of requests that a client posted"
 def batch_is_answered(inputs: Inputs) -> Verdict:
     """Judge the answer to an array of requests in the one revision that has them.
 
-    What it checks: one response for each request in the array, each with its id.
+    What it checks: one response for each request in the array, each with its id, of the same JSON type.
     Why it matters: receiving batches is a MUST there; a client that uses them loses every request in one that is not.
     A failing exchange: [{"id": 1, …}, {"id": 2, …}] → 400
     A conforming exchange: [{"id": 1, …}, {"id": 2, …}] → [{"id": 1, "result": …}, {"id": 2, "result": …}]
@@ -70,8 +75,8 @@ def batch_is_answered(inputs: Inputs) -> Verdict:
     for batch in _batches(inputs.through):
         if not _all_answered(batch):
             return fail(
-                f"responses to {len(wanted_ids(batch))} requests",
-                f"{len(answered_ids(batch))} came, with HTTP status {batch.status}",
+                f"responses with the ids {_listed(wanted_ids(batch))}",
+                f"{_listed(answered_ids(batch))} came, with HTTP status {batch.status}",
                 batch,
                 charged_to=charge(inputs, batch, lambda item: isinstance(item.request, list) and _refused(item)),
             )
@@ -92,7 +97,8 @@ def batch_is_answered(inputs: Inputs) -> Verdict:
 def array_is_not_lost(inputs: Inputs) -> Verdict:
     """Judge what becomes of an array of requests in the revisions that have none.
 
-    What it checks: a 4xx status or a JSON-RPC error; where it is taken all the same, a response to each request.
+    What it checks: a 4xx status or a JSON-RPC error; where it is taken all the same, a response to each request under
+    its id.
     Why it matters: a client of 2025-03-26 learns from a refusal that it must send messages singly; else it waits.
     A failing exchange: [{"id": 1, …}, {"id": 2, …}] → 202
     A conforming exchange: [{"id": 1, …}, {"id": 2, …}] → 400
@@ -103,8 +109,8 @@ def array_is_not_lost(inputs: Inputs) -> Verdict:
         if not (_refused(batch) or error or _all_answered(batch)):
             empty = batch.status == 200 and batch.is_stream
             return fail(
-                "a refusal with 4xx, or responses to all requests",
-                f"{len(answered_ids(batch))} of {len(wanted_ids(batch))} responses came, HTTP status {batch.status}",
+                f"a refusal with 4xx, or responses with the ids {_listed(wanted_ids(batch))}",
+                f"{_listed(answered_ids(batch))} came, with HTTP status {batch.status}",
                 batch,
                 charged_to=charge(inputs, batch, lambda item: not (_refused(item) or _all_answered(item))),
                 symptom="empty-200-stream" if empty else "http-form-mishandled",
