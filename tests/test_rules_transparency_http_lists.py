@@ -52,6 +52,13 @@ def test_721_pages_joined_to_one_under_a_prefix():
     assert isinstance(verdict("MGC721", story, direct()), Pass)
 
 
+@pytest.mark.parametrize(("listed", "wanted"), [(result(1), Inconclusive), (page([]), Fail), (page(["a", "b"]), Fail)])
+def test_721_a_list_that_is_too_long_to_be_kept_is_not_one_with_gaps(listed, wanted):
+    story = Story()
+    ask(story, listed)
+    assert isinstance(verdict("MGC721", story, direct()), wanted)
+
+
 @pytest.mark.parametrize(("listed", "wanted"), [("x-a-b", Pass), ("x-a_b", Fail)])
 def test_721_names_as_the_gateway_spells_them(listed, wanted):
     story, control = Story(), Story()

@@ -23,6 +23,7 @@ from conformance.rules.transparency_http_pages import (
     names_in,
     never_issued,
     next_cursor,
+    outlined,
     walks,
 )
 from conformance.rules.verdicts import Inconclusive, NotApplicable, Pass, Verdict
@@ -46,13 +47,18 @@ def list_is_whole(inputs: Inputs) -> Verdict:
     Why it matters: a tool on a lost page does not exist for the client, and nothing says so.
     A failing exchange: backend lists 14 tools in 4 pages; through the gateway a client gets 4 tools and no nextCursor
     A conforming exchange: the gateway relays the pages, or joins them to one
-    Known gaps: names are compared by their ends; of two backends behind one gateway, one may stand in for the other.
+    Known gaps: names are compared by their ends; of two backends behind one gateway, one may stand in for the other. A
+    page that is too long to be kept in the evidence leaves its list unjudged, and an empty result looks like one.
     """
     wanted = {walk.method: walk for walk in walks(inputs.control) if walk.ended} if inputs.control is not None else {}
     judged: list[str] = []
+    unkept: list[str] = []
     own = inputs.through.meta_tool is not None
     for walk in walks(inputs.through):
         if own and walk.method == "tools/list":
+            continue
+        if any(map(outlined, walk.pages)):
+            unkept.append(f"{walk.method}: too long to be kept whole in the evidence")
             continue
         names = names_in(walk)
         offered = names_in(wanted[walk.method]) if walk.method in wanted else ()
@@ -68,10 +74,12 @@ def list_is_whole(inputs: Inputs) -> Verdict:
                 *walk.pages,
             )
         judged.append(f"{walk.method}: {len(names)} items in {len(walk.pages)} page(s)")
+    if unkept and not judged:
+        return Inconclusive("; ".join(unkept))
     if not judged:
         return OWN_TOOLS if own else Inconclusive("no list was read to its end straight at the backend")
     unjudged = [f"tools/list is not judged, as {OWN_TOOLS.why}"] if own else []
-    return Pass("; ".join(judged + unjudged), walks(inputs.through)[0].events)
+    return Pass("; ".join(judged + unkept + unjudged), walks(inputs.through)[0].events)
 
 
 def _difference(walk: Walk, lost: list[str], doubled: list[str]) -> str:
