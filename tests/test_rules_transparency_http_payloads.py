@@ -86,6 +86,14 @@ def test_737_what_still_moved_when_the_client_gave_up():
     assert isinstance(verdict(story), Inconclusive)
 
 
+@pytest.mark.parametrize(("lag", "wanted"), [(1.0, Fail), (9.0, Inconclusive)])
+def test_737_what_was_not_read_while_the_harness_lagged(lag, wanted):
+    story = payload(LARGER, {"sse": [], "how": "abandoned", "length": 20.0}, {"sse": [], "how": None})
+    story.add(Point.BACKEND_TAP, Kind.CHUNK, 8.0, tap="backend:main", conn=1, dir="down", length=65536)
+    story.lag(lag, t=12.0)
+    assert isinstance(verdict(story), wanted)
+
+
 def test_737_what_a_stdio_backend_still_wrote_when_the_client_gave_up():
     story = payload(LARGER, {"sse": [], "how": "abandoned", "length": 20.0})
     story.stdio_start(t=0.5)

@@ -120,6 +120,7 @@ def _trouble(transcript: Transcript, large: Large) -> str:
 def _undecided(transcript: Transcript, large: Large) -> bool:
     """Whether the text was still on its way when its client gave up: a slow machine has decided then.
 
+    So it has where the harness itself lagged in the silence before: a text is no longer passed on that is not read.
     Of a text on its way from a stdio backend nothing is seen until its line ends.
     """
     call, end = large.call, transcript.over_for_client(large.call)
@@ -130,8 +131,10 @@ def _undecided(transcript: Transcript, large: Large) -> bool:
         on_its_way = large.size > MUST_PASS and link.exchange is None if answer is None else answer.t > end - _RECENT
         if on_its_way:
             return True
-    chunks = transcript.of(Kind.CHUNK)
-    return any(event.data["length"] > _OF_THE_TEXT and end - _RECENT <= event.t <= end for event in chunks)
+    chunks = (event for event in transcript.of(Kind.CHUNK) if event.data["length"] > _OF_THE_TEXT and event.t <= end)
+    last = max((call.t, *(event.t for event in chunks)))
+    silent = end - last - _RECENT
+    return silent <= 0 or transcript.lag(last, end) > silent * timing.LAG_SHARE
 
 
 def _content(message: Message) -> JSON:
