@@ -174,6 +174,30 @@ def test_only_one_client_got_anything(rule_id: str, said: Any) -> None:
     assert isinstance(verdict(rule_id, story.transcript()), Inconclusive)
 
 
+ASKED = [
+    request("sampling/createMessage", 5, messages=[{"role": "user", "content": {"type": "text", "text": "n-a"}}]),
+    request("elicitation/create", 5, message="n-a"),
+    request("roots/list", 5, _meta={"mcp-gateway-conformance/nonce": "n-a"}),
+]
+
+
+@pytest.mark.parametrize("asked", ASKED)
+@pytest.mark.parametrize(("client", "wanted"), [("a", Pass), ("b", Fail)])
+def test_803_whom_a_request_of_the_backend_s_reaches(asked: Any, client: str, wanted: type[Verdict]) -> None:
+    story = speak(log, to_a="n-a", to_b="n-b")
+    for item in {"a", client}:
+        story.exchange(item, session=f"s-{item}", method="GET", t=10.3, sse=[asked], how=None)
+    found = verdict("MGC803", story.transcript())
+    assert isinstance(found, wanted)
+    assert not isinstance(found, Fail) or "request of the backend's" in found.observed
+
+
+def test_803_a_request_about_no_call_is_nobodys() -> None:
+    story = speak(log, to_a="n-a", to_b="n-b")
+    story.exchange("b", session="s-b", method="GET", t=10.3, sse=[request("roots/list", 5)], how=None)
+    assert isinstance(verdict("MGC803", story.transcript()), Pass)
+
+
 # MGC804 --------------------------------------------------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from conformance import timing
@@ -29,6 +30,7 @@ from conformance.rules.isolation_evidence import (
 )
 from conformance.rules.session_reuse_evidence import said
 from conformance.rules.session_reuse_messages import EQUAL_IDS
+from conformance.rules.transparency_calls_evidence import CAPABILITY_OF
 from conformance.rules.verdicts import Fail, Inconclusive, Pass, Verdict
 
 CROSSED: Final = ("response-crosswire", "upstream-session-shared")
@@ -36,12 +38,12 @@ CROSSED: Final = ("response-crosswire", "upstream-session-shared")
 EQUAL_TOKENS = Precondition(
     "progress-of-two-clients",
     "progress that the backend reported for calls of a client",
-    lambda transcript: bool(sent_by_backend(transcript, PROGRESS)),
+    lambda transcript: bool(sent_by_backend(transcript, (PROGRESS,))),
 )
 LOGGED = Precondition(
     "logs-of-two-clients",
     "log messages that the backend sent because of a client's call",
-    lambda transcript: bool(sent_by_backend(transcript, LOG)),
+    lambda transcript: bool(sent_by_backend(transcript, (LOG,))),
 )
 CANCEL = Precondition(
     "cancel-beside-equal-id",
@@ -113,12 +115,12 @@ def progress_reaches_who_asked(inputs: Inputs) -> Verdict:
     A conforming exchange: a and b: tools/call, progressToken 1; each stream carries its own call's reports
     Known gaps: a report without the witness's message cannot be told apart and is not judged.
     """
-    return _misdelivery(inputs, PROGRESS, "progress report")
+    return _misdelivery(inputs, {PROGRESS: "progress report"})
 
 
 @rule(
     id="MGC803",
-    title="Log messages of one client never reach another",
+    title="What a backend logs or asks for one client never reaches another",
     suite=SUITE,
     level=Level.PRACTICE,
     side=Side.TRANSPARENCY,
@@ -127,26 +129,29 @@ def progress_reaches_who_asked(inputs: Inputs) -> Verdict:
     failure_classes=CROSSED,
 )
 def logs_reach_who_caused_them(inputs: Inputs) -> Verdict:
-    """Judge to whom the log messages go that a backend sends while it serves one client.
+    """Judge to whom go the log messages and the requests that a backend sends while it serves one client.
 
-    What it checks: each log message that carries the nonce of a call came to the client that made the call.
-    Why it matters: logs quote arguments and results; sent to every client, they hand one user's data to all.
+    What it checks: each log message and each sampling, elicitation or roots request that carries the nonce of a call
+    came to the client that made the call, and to no other.
+    Why it matters: both quote arguments and results; sent to every client, they hand one user's data to all, and a
+    stranger's answer to the backend.
     A failing exchange: a: tools/call; notifications/message about it arrives on b's GET stream
     A conforming exchange: a: tools/call; notifications/message about it arrives on a's POST or GET stream
-    Known gaps: whether a's own log messages arrive is not judged here.
+    Known gaps: whether a's own arrive is not judged here; a request from which the gateway took the nonce is not told
+    apart.
     """
-    return _misdelivery(inputs, LOG, "log message")
+    return _misdelivery(inputs, {LOG: "log message", **dict.fromkeys(CAPABILITY_OF, "request of the backend's")})
 
 
-def _misdelivery(inputs: Inputs, method: str, what: str) -> Verdict:
-    """Judge every delivery of one method."""
-    found = list(delivered(inputs.through, method))
+def _misdelivery(inputs: Inputs, words: Mapping[str | None, str]) -> Verdict:
+    """Judge every delivery of the methods that `words` has words for."""
+    found = list(delivered(inputs.through, words))
     for exchange, message, owner in found:
         if exchange.tap != owner:
-            return _astray(inputs, exchange, message, owner, what)
-    sent = sent_by_backend(inputs.through, method)
+            return _astray(inputs, exchange, message, owner, words[message.method])
+    sent = sent_by_backend(inputs.through, words)
     if found and not clients_of_two(owner for *_, owner in found):
-        return Inconclusive(f"a {what} came for one client only")
+        return Inconclusive("what the backend sent came for one client only")
     return Pass(f"{len(sent)} sent, {len(found)} delivered, none to another client", (sent[0].seq,))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from typing import Final
 
 from conformance.evidence.events import JSON
@@ -14,6 +14,7 @@ from conformance.rules.session_reuse_evidence import (
     overlapping,
     posted,
 )
+from conformance.rules.transparency_calls_evidence import CAPABILITY_OF, mentions
 
 SUITE: Final = "isolation"
 LOG: Final = "notifications/message"
@@ -93,23 +94,31 @@ def nonce_in(message: Message) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def sent_by_backend(transcript: Transcript, method: str) -> tuple[Message, ...]:
-    """Return the backend's notifications of one method whose call is known."""
+def caused_by(message: Message, known: Collection[str]) -> str | None:
+    """Return the nonce of the call, one of those known, that a message of the backend's is about; None for no such."""
+    if message.method in CAPABILITY_OF:
+        return next((nonce for nonce in known if mentions(message, nonce)), None)
+    nonce = nonce_in(message)
+    return nonce if nonce in known else None
+
+
+def sent_by_backend(transcript: Transcript, methods: Container[str | None]) -> tuple[Message, ...]:
+    """Return the backend's notifications and requests of some methods whose call is known."""
     known = owners(transcript)
     return tuple(
         message
         for message in transcript.backend_messages
-        if message.direction == "down" and message.method == method and nonce_in(message) in known
+        if message.direction == "down" and message.method in methods and caused_by(message, known) is not None
     )
 
 
-def delivered(transcript: Transcript, method: str) -> Iterator[tuple[Exchange, Message, str]]:
-    """Yield each notification that came to a client, its exchange, and the tap of the client whose call caused it."""
+def delivered(transcript: Transcript, methods: Container[str | None]) -> Iterator[tuple[Exchange, Message, str]]:
+    """Yield each such message that came to a client, its exchange, and the tap of the client whose call caused it."""
     known = owners(transcript)
     for exchange in transcript.client():
         for message in exchange.messages():
-            nonce = nonce_in(message) if message.method == method else None
-            if nonce is not None and nonce in known:
+            nonce = caused_by(message, known) if message.method in methods else None
+            if nonce is not None:
                 yield exchange, message, known[nonce]
 
 
@@ -134,10 +143,11 @@ def share_backend_session(transcript: Transcript, one: str, other: str) -> bool:
 
 def backend_misdelivered(transcript: Transcript, message: Message) -> bool:
     """Whether the backend itself sent a message of that nonce in a session where no call with the nonce was made."""
-    nonce = nonce_in(message)
+    known = owners(transcript)
+    nonce = caused_by(message, known)
     homes = {(link.backend.tap, link.backend.session) for link in links(transcript) if nonce_of(link.client) == nonce}
     return any(
         (sent.tap, sent.session) not in homes
         for sent in transcript.backend_messages
-        if homes and sent.direction == "down" and sent.method == message.method and nonce_in(sent) == nonce
+        if homes and sent.direction == "down" and sent.method == message.method and caused_by(sent, known) == nonce
     )

@@ -21,6 +21,9 @@ SHORT: Final = timing.CROSSED_CALL / 3
 APART: Final = timing.CROSSED_CALL / 6
 """How much later the second of two calls begins, in seconds."""
 
+SAMPLED: Final[JSON] = {"role": "assistant", "content": {"type": "text", "text": "an answer"}, "model": "harness"}
+"""What the clients answer where the backend asks for sampling."""
+
 
 @scenario(
     suite=SUITE,
@@ -30,9 +33,12 @@ APART: Final = timing.CROSSED_CALL / 6
     needs_witness=True,
 )
 async def equal_ids_and_tokens(stage: Stage) -> None:
-    """Let two clients that listen call with equal ids and progress tokens, log, and cancel beside each other."""
-    one, other = await stage.connected("a"), await stage.connected("b")
-    slow, notify = await stage.tool("slow", one), await stage.tool("notify", one)
+    """Let two clients that listen call with equal ids and progress tokens, log, be asked, and cancel, side by side."""
+    one, other = await stage.client("a"), await stage.client("b")
+    for client in (one, other):
+        client.replies = {"sampling/createMessage": SAMPLED}
+        await client.connect(capabilities={"sampling": {}})
+    slow, notify, ask = [await stage.tool(name, one) for name in ("slow", "notify", "ask_client")]
     for client in (one, other):
         await client.call(slow, {"nonce": stage.nonce(), "seconds": 0})
     async with one.listen(), other.listen():
@@ -42,6 +48,7 @@ async def equal_ids_and_tokens(stage: Stage) -> None:
         for client in (one, other):
             for stream in ("post", "get"):
                 await client.call(notify, {"nonce": stage.nonce(), "kind": "log", "stream": stream})
+                await client.call(ask, {"nonce": stage.nonce(), "kind": "sampling", "stream": stream})
         await _cancelled(stage, slow, one, other)
         await stage.wait(0.3, "what was sent unasked arrives")
     for client in (one, other):
