@@ -1,14 +1,17 @@
 import base64
+import html
 import json
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from conformance.evidence.events import Point
 from conformance.evidence.log import write_evidence
 from conformance.evidence.redact import Redactor, facts
-from conformance.wire.assemble import assemble_tap
+from conformance.wire.assemble import assemble_stdio, assemble_tap
+from conformance.wire.http import body_record
 from conformance.wire.spool import Direction, RecordKind, SpoolRecord
 
 SECRET = 'sk-"quoted"/and+plus=7f3a'
@@ -21,6 +24,82 @@ def test_a_supplied_secret_is_replaced_in_every_spelling():
     written = redactor.text(text)
     for spelling in (SECRET, quote(SECRET, safe=""), json.dumps(SECRET)[1:-1], encoded):
         assert spelling not in written
+
+
+KEY = "sk-live/AbC+12345=Zq7&x"
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        quote(KEY),
+        quote(KEY, safe="").replace("%2F", "%2f").replace("%2B", "%2b"),
+        quote_plus(KEY),
+        KEY.replace("/", "\\/"),
+        json.dumps(json.dumps(KEY.replace("/", "\\/"))),
+        KEY.replace("&", "\\u0026"),
+        html.escape(KEY),
+        KEY.replace("+", "&#43;").replace("=", "&#x3D;"),
+    ],
+)
+def test_however_a_secret_is_escaped_it_is_replaced_by_its_token(spelling):
+    redactor = Redactor(supplied=(f"Bearer {KEY}",))
+    written = redactor.text(f"<{spelling}>")
+    assert redactor.token(KEY) in written
+    assert "live" not in written
+
+
+@pytest.mark.parametrize("user", ["", "u", "us", "use"])
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+def test_a_secret_in_the_midst_of_base64_is_replaced(user, encode):
+    secret = "\u00fb?>~-live-\u00ff" * 2
+    redactor = Redactor(supplied=(secret,))
+    assert redactor.token(secret) in redactor.text(f"Basic {encode(f'{user}:{secret}:'.encode()).decode()}")
+
+
+@pytest.mark.parametrize(
+    ("supplied", "said", "left"),
+    [
+        ("Basic dXNlcjpodW50ZXIyc2VjcmV0", "login of user:hunter2secret", "login of {}"),
+        ("Basic dXNlcjpodW50ZXIyc2VjcmV0", "its password hunter2secret", "its password {}"),
+        ("session=abcdef123456; csrf=zzzzyyyyxxxx", "session=abcdef123456; Path=/", "session={}; Path=/"),
+        ("session=abcdef123456; csrf=zzzzyyyyxxxx", "csrf: zzzzyyyyxxxx", "csrf: {}"),
+        ("host=localhost password=deadbeefcafe", "localhost deadbeefcafe", "localhost {}"),
+        ("postgres://u:p%40ssw0rd@db/x", "password p@ssw0rd", "password {}"),
+        ("supersecret-token-123\n", "using supersecret-token-123.", "using {}."),
+        ("-----BEGIN KEY-----\nVJTUt9Us8cKjMzEf\n-----END KEY-----\n", "VJTUt9Us8cKjMzEf", "{}"),
+        ("-----BEGIN KEY-----\\nVJTUt9Us8cKjMzEf\\n-----END KEY-----", "VJTUt9Us8cKjMzEf", "{}"),
+    ],
+)
+def test_what_a_supplied_value_is_made_of_is_secret_too(supplied, said, left):
+    written = Redactor(supplied=(supplied,)).text(said)
+    before, after = left.split("{}")
+    assert written.startswith(f"{before}redacted:")
+    assert written.endswith(after)
+    assert facts(written.removeprefix(before).removesuffix(after)) is not None
+
+
+def test_the_whole_of_a_secret_is_replaced_before_its_parts():
+    redactor = Redactor(supplied=("session=abcdef123456; csrf=zzzzyyyyxxxx",))
+    whole = "session=abcdef123456; csrf=zzzzyyyyxxxx"
+    assert redactor.text(f"Cookie: {whole}") == f"Cookie: {redactor.token(whole)}"
+
+
+def test_a_lone_surrogate_has_a_token():
+    record = body_record(b'{"a": "\\ud800", "\\ud800": 1}', Redactor(supplied=("\ud800bcd-efgh",), foreign=True))
+    assert all(facts(text) is not None for text in (record["message"]["a"], list(record["message"])[1]))
+
+
+def test_stderr_is_redacted_in_whole_lines():
+    def told(kind, said=b""):
+        b64 = base64.b64encode(said).decode()
+        return json.dumps({"t_ns": 1, "tap": "t", "process": "p", "kind": kind, "b64": b64, "code": 0}).encode()
+
+    redactor, begun = Redactor(supplied=(KEY,)), {}
+    first = [told("stderr", b"one\ntwo " + KEY[:9].encode())]
+    rest = [told("stderr", KEY[9:].encode() + b"\n"), told("stderr", b"the "), told("stderr", b"end"), told("exit")]
+    seen = [*assemble_stdio(first, redactor, begun), *assemble_stdio(rest, redactor, begun)]
+    assert [item.data.get("text") for item in seen] == ["one\n", f"two {redactor.token(KEY)}\n", "the end", None]
 
 
 def test_a_token_keeps_scheme_length_alphabet_and_equality():
@@ -49,6 +128,19 @@ def test_foreign_traffic_keeps_vocabulary_only():
     assert facts(redactor.header("Mcp-Session-Id", "abc")) is not None
     assert redactor.header("Content-Type", "text/event-stream") == "text/event-stream"
     assert "key=1" not in redactor.target("/mcp?key=1")
+
+
+def test_foreign_members_stay_plain_for_what_they_hold_and_not_for_their_name():
+    redactor = Redactor(foreign=True)
+    vocabulary = {"jsonrpc": "2.0", "method": "notifications/progress", "type": ["string", "null"], "code": -32601}
+    assert redactor.json(vocabulary) == vocabulary
+    other = {"code": "oauth-code-1", "type": KEY, "method": KEY, "nonce": KEY, "progressToken": KEY, "level": KEY}
+    written = redactor.json(other)
+    assert all(facts(text) is not None for text in written.values())
+    assert written["progressToken"] == redactor.json({"id": KEY})["id"]
+    names = redactor.json({"inputSchema": 1, "io.modelcontextprotocol/related-task": 1, KEY: 1, "a@example.com": 1})
+    assert [facts(name) is None for name in names] == [True, True, False, False]
+    assert facts(redactor.name("X-sk0123456789abcdef")) is not None
 
 
 def test_what_harness_and_witness_say_to_each_other_stays_plain():

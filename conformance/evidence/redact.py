@@ -10,21 +10,18 @@ Equal values give equal tokens within one run; the key never leaves the process.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
-import json
 import re
 import secrets
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import quote
 
 from conformance.evidence.events import JSON
+from conformance.evidence.spellings import SCHEME, any_spelling, secrets_in, spelled
 
 _TOKEN: Final = re.compile(r"redacted:([0-9a-f]{16});length=(\d+);alphabet=([a-z0-9-]+)(?:;scheme=([A-Za-z0-9-]+))?")
-_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9-]*) +(\S.*)", re.DOTALL)
 _SHORTEST_SECRET: Final = 4
 """A supplied value shorter than this is not searched for inside other text: it would blot out innocent words."""
 
@@ -62,10 +59,30 @@ PLAIN_HEADERS: Final = frozenset(
 CONVERSATION_HEADERS: Final = frozenset(("mcp-session-id", "last-event-id"))
 """Headers that repeat what stands in bodies of a conversation between the harness and its witness."""
 
-PLAIN_KEYS: Final = frozenset(
-    {"jsonrpc", "method", "protocolVersion", "type", "nonce", "code", "progressToken", "requestId", "level"},
-)
-"""JSON members whose values are protocol vocabulary or the harness's own and stay plain in foreign traffic."""
+_CONTENT: Final = r"text|image|audio|resource(?:_link)?|tool_(?:use|result)|ref/(?:prompt|resource)"
+PLAIN_VALUES: Final[Mapping[str, re.Pattern[str]]] = {
+    key: re.compile(pattern)
+    for key, pattern in (
+        ("jsonrpc", r"[0-9.]{1,8}"),
+        ("method", r"initialize|ping|[a-z]{1,16}(?:/[A-Za-z_]{1,24}){1,3}"),
+        ("protocolVersion", r"[0-9.-]{1,10}|DRAFT-[0-9]{4}-v[0-9]+"),
+        ("nonce", r"n-[0-9a-f]{16}"),
+        ("level", r"debug|info|notice|warning|error|critical|alert|emergency"),
+        ("type", rf"{_CONTENT}|object|array|string|number|integer|boolean|null"),
+    )
+}
+"""By JSON member, the texts that are protocol vocabulary or the harness's own and stay plain in foreign traffic."""
+
+_PLAIN_EVENTS: Final = frozenset({"message", "endpoint", "error", "ping", "heartbeat", "keepalive", "keep-alive"})
+"""Types of an event stream's events that stay plain in foreign traffic."""
+
+_NAME: Final = re.compile(r"[A-Za-z_$][A-Za-z0-9_$./:-]*")
+_SHORTEST_CREDENTIAL: Final = 16
+
+
+def credential_like(word: str) -> bool:
+    """Whether a word of a path or a name could be a credential: of at least 16 characters, with a digit."""
+    return len(word) >= _SHORTEST_CREDENTIAL and any(map(str.isdigit, word))
 
 
 def _alphabet(value: str) -> str:
@@ -113,41 +130,32 @@ class Redactor:
     own_conversation: bool = False
     own: Collection[str] = ()
     key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
-    _spellings: tuple[tuple[str, str], ...] = field(init=False, repr=False, compare=False)
-    """Each spelling of each supplied value, and its token: made once, as every string of the evidence is searched."""
+    _spellings: tuple[tuple[str, str, str], ...] = field(init=False, repr=False, compare=False)
+    """Of each supplied secret what to look for, a part of it that is always there, and its token."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_spellings", tuple(self._spelled()))
 
     def token(self, value: str) -> str:
         """Return the token for `value`, splitting off an authentication scheme such as `Bearer`."""
-        match = _SCHEME.fullmatch(value)
+        match = SCHEME.fullmatch(value)
         scheme, bare = (match.group(1), match.group(2)) if match else (None, value)
-        digest = hmac.new(self.key, bare.encode(), hashlib.sha256).hexdigest()[:16]
+        digest = hmac.new(self.key, bare.encode(errors="surrogatepass"), hashlib.sha256).hexdigest()[:16]
         tail = f";scheme={scheme}" if scheme else ""
         return f"redacted:{digest};length={len(bare)};alphabet={_alphabet(bare)}{tail}"
 
-    def _spelled(self) -> Iterable[tuple[str, str]]:
-        for value in sorted(self.supplied, key=len, reverse=True):
-            match = _SCHEME.fullmatch(value)
-            bare = match.group(2) if match else value
-            if len(bare) < _SHORTEST_SECRET:
-                continue
-            token = self.token(bare)
-            for spelling in dict.fromkeys(
-                (
-                    bare,
-                    quote(bare, safe=""),
-                    json.dumps(bare)[1:-1],
-                    base64.b64encode(bare.encode()).decode().rstrip("="),
-                ),
-            ):
-                yield spelling, token
+    def _spelled(self) -> Iterable[tuple[str, str, str]]:
+        known = dict.fromkeys(secret for value in self.supplied for secret in secrets_in(value))
+        for secret in sorted(known, key=len, reverse=True):  # the whole of a secret before its parts
+            if len(secret) >= _SHORTEST_SECRET:
+                token = self.token(secret)
+                yield from ((text, anchor, token) for text, anchor in spelled(secret))
 
     def text(self, value: str) -> str:
         """Return `value` with every supplied secret in it replaced, whatever its spelling."""
-        for spelling, token in self._spellings:
-            value = value.replace(spelling, token)
+        for text, anchor, token in self._spellings:
+            if anchor in value:  # every string of the evidence is searched: the quick look first
+                value = any_spelling(text).sub(token, value)
         return value
 
     def header(self, name: str, value: str) -> str:
@@ -156,6 +164,15 @@ class Redactor:
         if self.foreign and not known:
             return self.token(value)
         return self.text(value)
+
+    def name(self, value: str) -> str:
+        """Return what may be written of the name of a header or a JSON member; foreign, only what looks like a name."""
+        plain = self.own_conversation or (_NAME.fullmatch(value) is not None and not credential_like(value))
+        return self.token(value) if self.foreign and value and not plain else self.text(value)
+
+    def event(self, value: str) -> str:
+        """Return what may be written of the type of an event stream's event."""
+        return self.text(value) if value in _PLAIN_EVENTS else self.body(value)
 
     def target(self, value: str) -> str:
         """Return what may be written of a request target: a foreign query string becomes a token."""
@@ -169,11 +186,11 @@ class Redactor:
         if not self.foreign and not self._spellings:
             return value
         if isinstance(value, str):
-            if self.foreign and not self.own_conversation and key not in PLAIN_KEYS and value not in self.own:
-                return self.token(value)
-            return self.text(value)
+            vocabulary = PLAIN_VALUES.get(key)
+            plain = self.own_conversation or value in self.own or (vocabulary and vocabulary.fullmatch(value))
+            return self.token(value) if self.foreign and not plain else self.text(value)
         if isinstance(value, Mapping):
-            return {self.text(str(name)): self.json(member, str(name)) for name, member in value.items()}
+            return {self.name(str(name)): self.json(member, str(name)) for name, member in value.items()}
         if isinstance(value, list | tuple):
             return [self.json(member, key) for member in value]
         return value

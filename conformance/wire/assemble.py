@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, TypeAlias
 
 from conformance.evidence.events import JSON, Kind, Point
@@ -77,7 +77,7 @@ _ENDINGS: Final = {"signal": (Kind.STDIO_SIGNAL, "signal"), "exit": (Kind.STDIO_
 
 
 FramesBegun: TypeAlias = dict[tuple[str, str], list[bytes]]
-"""By process and direction, the pieces of a frame that is not whole yet."""
+"""By process and direction (up, down or stderr), the pieces of a frame or line that is not whole yet."""
 
 
 def assemble_stdio(
@@ -89,7 +89,8 @@ def assemble_stdio(
 ) -> Iterator[Observation]:
     """Yield what stdio taps wrote that stand at a point; frames are cut at newlines (2025-11-25 transports, stdio).
 
-    begun: the pieces of frames that lines read before had begun; filled with what these lines begin.
+    begun: the pieces of frames that lines read before had begun; filled with what these lines begin. What a process
+    prints on stderr is told when its line ends, or the process.
     """
     pending = {} if begun is None else begun
     for line in lines:
@@ -109,11 +110,11 @@ def assemble_stdio(
                 if frame.strip():
                     yield _frame(t_ns, point, base | {"dir": kind}, frame, redactor)
         elif kind == "stderr":
-            text = redactor.text(base64.b64decode(record["b64"]).decode("utf-8", "replace"))
-            yield Observation(t_ns, point, Kind.STDIO_STDERR, base | {"text": text})
+            yield from _stderr(t_ns, point, base, _said(pending, record), redactor)
         elif kind in {"eof-up", "eof-down"}:
             yield Observation(t_ns, point, Kind.STDIO_EOF, base | {"dir": kind.removeprefix("eof-")})
         elif kind in _ENDINGS:
+            yield from _stderr(t_ns, point, base, _said(pending, record), redactor)
             event, member = _ENDINGS[kind]
             yield Observation(t_ns, point, event, base | {member: record.get(member)})
 
@@ -134,3 +135,18 @@ def _frames(begun: list[bytes], data: bytes) -> list[bytes]:
 
 def _frame(t_ns: int, point: Point, base: dict[str, JSON], frame: bytes, redactor: Redactor) -> Observation:
     return Observation(t_ns, point, Kind.STDIO_FRAME, base | body_record(frame, redactor))
+
+
+def _said(begun: FramesBegun, record: Mapping[str, JSON]) -> bytes:
+    """Return the lines of stderr that a record completes; half a secret, in one read, would not be known for one."""
+    key = (str(record["process"]), "stderr")
+    if record["kind"] != "stderr":
+        return b"".join(begun.pop(key, ())) if record["kind"] == "exit" else b""
+    lines = _frames(begun.setdefault(key, []), base64.b64decode(str(record["b64"])))
+    return b"\n".join([*lines, b""])
+
+
+def _stderr(t_ns: int, point: Point, base: dict[str, JSON], said: bytes, redactor: Redactor) -> Iterator[Observation]:
+    if said:
+        text = redactor.text(said.decode("utf-8", "replace"))
+        yield Observation(t_ns, point, Kind.STDIO_STDERR, base | {"text": text})
