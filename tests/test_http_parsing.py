@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from conformance.evidence.events import Kind, Point
 from conformance.evidence.redact import Redactor
-from conformance.wire.http import HttpConnection
+from conformance.wire.http import HttpConnection, body_record
 from conformance.wire.sse import SseComment, SseEvent, SseParser
 
 REQUEST = b"POST /mcp HTTP/1.1\r\nHost: x\r\nContent-Length: 40\r\n\r\n" + b'{"jsonrpc":"2.0","id":1,"method":"ping"}'
@@ -187,3 +187,56 @@ def test_a_carriage_return_ends_a_line_at_once(chunks):
     found = [item for chunk in chunks for item in parser.feed(chunk)]
     assert [item.data for item in found] == ["x"]
     assert not parser.incomplete
+
+
+@pytest.mark.parametrize("redactor", [Redactor(), Redactor(supplied=("hunter2-hunter2",)), Redactor(foreign=True)])
+@pytest.mark.parametrize("padding", [0, 70_000])
+def test_json_is_a_message_down_to_a_hundred_levels(redactor, padding):
+    def nested(levels):
+        inner = b'{"b":' * (levels - 1) + b"1" + b"}" * (levels - 1)
+        return b'{"a":' + inner + b', "c": "' + b"x" * padding + b'"}'
+
+    assert "message" in body_record(nested(100), redactor)
+    for levels in (101, 600, 980):
+        record = body_record(nested(levels), redactor)
+        assert "message" not in record
+        assert {"head", "tail"} <= set(record) if padding else "body" in record
+
+
+SECRET = "sk-live/AbC+12345=Zq7&x"
+
+
+@pytest.mark.parametrize("where", range(8192 - len(SECRET), 8192 + 1))
+def test_no_half_of_a_secret_is_left_where_a_body_is_cut(where):
+    body = b"x" * where + SECRET.encode() + b"y" * 70_000
+    redactor = Redactor(supplied=(SECRET,))
+    assert "sk" not in body_record(body, redactor)["head"]
+    assert "Zq" not in body_record(body[::-1].replace(SECRET.encode()[::-1], SECRET.encode()), redactor)["tail"]
+
+
+@pytest.mark.parametrize("redactor", [Redactor(supplied=(SECRET,)), Redactor(foreign=True)])
+@pytest.mark.parametrize(
+    "line",
+    [f"Authorization : Bearer {SECRET}", f"X-Echo\x00{SECRET}: 1", f"A: 1\x00{SECRET}", f"z{'z' * 150} {SECRET}"],
+)
+def test_what_is_not_http_is_not_quoted(redactor, line):
+    raw = f"POST /mcp HTTP/1.1\r\nHost: x\r\n{line}\r\n\r\n".encode()
+    for cut in (raw.index(b"AbC"), len(raw) - 1):
+        connection = HttpConnection("client:a", 1, Point.CLIENT_TAP, redactor)
+        seen = [*connection.up(1, raw[:cut]), *connection.up(2, raw[cut:])]
+        assert kinds(seen) == [Kind.HTTP_UNPARSED]
+        assert seen[0].data["why"] == "illegal header line"
+        assert not any(part in str(seen[0].data) for part in ("live", "AbC", "12345"))
+
+
+@pytest.mark.parametrize("redactor", [Redactor(supplied=(SECRET,)), Redactor(foreign=True)])
+def test_every_field_of_an_event_stream_is_redacted(redactor):
+    connection = HttpConnection("client:a", 1, Point.CLIENT_TAP, redactor)
+    stream = f": of {SECRET}\n\nevent: {SECRET}\nid: {SECRET}\ndata: {{}}\n\nevent: endpoint\ndata: /m\n\n".encode()
+    get = GET.replace(b"\r\n\r\n", f"\r\nLast-Event-ID: {SECRET}\r\n\r\n".encode())
+    seen = [*connection.up(1, get), *connection.down(2, STREAM_HEAD + chunk(stream))]
+    assert "live" not in str([item.data for item in seen])
+    first, second = (item.data for item in seen if item.kind is Kind.SSE_EVENT)
+    assert second["event"] == "endpoint"
+    asked = next(item.data["headers"] for item in seen if item.kind is Kind.HTTP_REQUEST)
+    assert first["id"] == dict(asked)["Last-Event-ID"]

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Final
 
 import h11
@@ -25,32 +27,49 @@ _MAX_HEADERS: Final = 1024 * 1024
 _KEPT_BODY: Final = 64 * 1024
 _KEPT_ENDS: Final = 8 * 1024
 _KEPT_STRING: Final = 4 * 1024
+_KEPT_HEAD: Final = 200
+_DEEPEST: Final = 100
+_QUOTED: Final = re.compile(r":? (?=b['\"]|bytearray\()")
+"""Where a message of h11's begins to quote what it read."""
 
 
 def body_record(raw: bytes, redactor: Redactor) -> dict[str, JSON]:
     """Return what is written of a body: length and JSON `message`, or text; over 64 KiB head, tail and SHA-256.
 
     In a message of such a size each long string is replaced by its length and digest, so that it can be compared.
+    JSON that is nested deeper than 100 levels is text, as what is no JSON: whoever reads it would have to recurse.
     """
     record: dict[str, JSON] = {"length": len(raw)}
     message: JSON = None
     parsed = False
     if raw[:64].lstrip()[:1] in (b"{", b"["):
         try:
-            message, parsed = json.loads(raw), True
-        except (ValueError, RecursionError):  # brackets nested too deep are text like any other
+            message = json.loads(raw)
+            parsed = not _is_deep(message)
+        except (ValueError, RecursionError):
             parsed = False
     if len(raw) > _KEPT_BODY:
+        text = redactor.body(raw.decode("utf-8", "replace"))  # before it is cut: half a secret is not known for one
         record["sha256"] = hashlib.sha256(raw).hexdigest()
-        record["head"] = redactor.body(raw[:_KEPT_ENDS].decode("utf-8", "replace"))
-        record["tail"] = redactor.body(raw[-_KEPT_ENDS:].decode("utf-8", "replace"))
-        if isinstance(message, dict):
+        record["head"] = text[:_KEPT_ENDS]
+        record["tail"] = text[-_KEPT_ENDS:]
+        if parsed and isinstance(message, dict):
             record["message"] = redactor.json(_abridged(message))
     elif parsed:
         record["message"] = redactor.json(message)
     else:
         record["body"] = redactor.body(raw.decode("utf-8", "replace"))
     return record
+
+
+def _is_deep(message: JSON) -> bool:
+    level = [message]
+    for _ in range(_DEEPEST):
+        inner = (item.values() if isinstance(item, dict) else item for item in level if isinstance(item, dict | list))
+        level = list(chain.from_iterable(inner))
+        if not level:
+            return False
+    return any(isinstance(item, dict | list) for item in level)
 
 
 def _abridged(message: dict[str, JSON]) -> JSON:
@@ -105,15 +124,18 @@ class HttpConnection:
     def _see(self, t_ns: int, kind: Kind, **data: JSON) -> Observation:
         return Observation(t_ns, self.point, kind, {"tap": self.tap, "conn": self.conn, **data})
 
-    def _go_blind(self, t_ns: int, direction: str, why: str, raw: bytes) -> Observation:
+    def _go_blind(self, t_ns: int, direction: str, error: h11.RemoteProtocolError, raw: bytes) -> Observation:
         self._blind.add(direction)
-        head = self.redactor.body(raw[:200].decode("latin-1"))
+        why = _QUOTED.split(str(error))[0]
+        head = self.redactor.body(raw.decode("latin-1"))[:_KEPT_HEAD]
         return self._see(t_ns, Kind.HTTP_UNPARSED, dir=direction, why=why, head=head)
 
     def _headers(self, headers: h11._headers.Headers) -> list[list[str]]:
         return [
-            [name.decode("latin-1"), self.redactor.header(name.decode("latin-1"), value.decode("latin-1"))]
-            for name, value in headers.raw_items()
+            [self.redactor.name(name), self.redactor.header(name, value)]
+            for name, value in (
+                (name.decode("latin-1"), value.decode("latin-1")) for name, value in headers.raw_items()
+            )
         ]
 
     # requests -------------------------------------------------------------------------------------------------------
@@ -124,11 +146,12 @@ class HttpConnection:
             return
         if self._up is None:
             self._up = h11.Connection(h11.SERVER, max_incomplete_event_size=_MAX_HEADERS)
+        begun, _ = self._up.trailing_data
         try:
             self._up.receive_data(data)
             yield from self._requests(t_ns)
         except h11.RemoteProtocolError as error:
-            yield self._go_blind(t_ns, "up", str(error), data)
+            yield self._go_blind(t_ns, "up", error, begun + data)
 
     def _requests(self, t_ns: int) -> Iterator[Observation]:
         while self._up is not None:
@@ -169,13 +192,14 @@ class HttpConnection:
         """Bytes towards the client."""
         if "down" in self._blind:
             return
+        if self._down is None:
+            self._down = self._next_response()
+        begun, _ = self._down.trailing_data
         try:
-            if self._down is None:
-                self._down = self._next_response()
             self._down.receive_data(data)
             yield from self._responses(t_ns)
         except h11.RemoteProtocolError as error:
-            yield self._go_blind(t_ns, "down", str(error), data)
+            yield self._go_blind(t_ns, "down", error, begun + data)
 
     def _next_response(self) -> h11.Connection:
         """Return a fresh response parser, told which request it answers (HEAD and CONNECT change the framing)."""
@@ -252,14 +276,14 @@ class HttpConnection:
             if isinstance(item, SseEvent):
                 yield self._see(t_ns, Kind.SSE_EVENT, exchange=self._exchange, **self._sse(item))
             else:
-                text = self.redactor.text(item.text)
+                text = self.redactor.body(item.text)
                 yield self._see(t_ns, Kind.SSE_COMMENT, exchange=self._exchange, text=text)
 
     def _sse(self, item: SseEvent) -> dict[str, JSON]:
         record = body_record(item.data.encode(), self.redactor)
-        record["event"] = item.event
+        record["event"] = self.redactor.event(item.event)
         if item.id is not None:
-            record["id"] = self.redactor.body(item.id) if self.redactor.foreign else item.id
+            record["id"] = self.redactor.body(item.id)
         if item.retry is not None:
             record["retry"] = item.retry
         return record
