@@ -152,8 +152,7 @@ def test_stop_ends_everything_and_output_is_kept(runtime, events, monkeypatch):
     assert has_ended(helper)
     assert events.of(Kind.PROCESS_EXIT) == [{"name": "gateway", "pid": pid, "code": -9}]
     assert "a line" in events.lines()
-    assert sum(line.count("x") for line in events.lines() if set(line) == {"x"}) == 20000
-    assert max(map(len, (line for line in events.lines() if set(line) == {"x"}))) <= child_module.LINE_BYTES
+    assert "x" * 20000 in events.lines()
     environment = json.loads(events.line("environment "))
     assert environment["MCP_GATEWAY_CONFORMANCE_RUN"] == "run-1"
     assert environment["KEY"].isdigit()

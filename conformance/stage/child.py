@@ -32,8 +32,11 @@ DRAIN: Final = 1.0
 LOG_LINES: Final = 2000
 """Lines kept of a process's output; the last ones."""
 
-LINE_BYTES: Final = 8192
-"""Longest line kept whole; a longer one is kept in pieces of this size."""
+LINE_BYTES: Final = 1024 * 1024
+"""Longest line kept whole, as redaction needs it; a longer one is kept in pieces, cut where there is white space."""
+
+_SHOWN: Final = 8192
+"""Longest line shown in an error message, in characters."""
 
 _READ_BYTES: Final = 65536
 
@@ -101,7 +104,7 @@ class Child:
 
     def tail(self, lines: int = 12) -> str:
         """Return its last lines of output, indented, or a note that there are none."""
-        last = [line.text for line in self.log][-lines:]
+        last = [_shown(line.text) for line in list(self.log)[-lines:]]
         return "\n".join(f"  {line}" for line in last) or "  (it printed nothing)"
 
     def listens(self, port: int) -> bool:
@@ -187,8 +190,9 @@ class Child:
                 for line in lines:
                     self._keep(line)
                 while len(rest) > LINE_BYTES:
-                    self._keep(rest[:LINE_BYTES])
-                    rest = rest[LINE_BYTES:]
+                    end = rest.rfind(b" ", 0, LINE_BYTES) + 1 or LINE_BYTES
+                    self._keep(rest[:end])
+                    rest = rest[end:]
             if rest:
                 self._keep(rest)
         finally:
@@ -196,7 +200,10 @@ class Child:
 
     def _keep(self, line: bytes) -> None:
         text = line.decode("utf-8", errors="replace").rstrip("\r")
-        for start in range(0, max(len(text), 1), LINE_BYTES):
-            piece = text[start : start + LINE_BYTES]
-            self.log.append(LogLine(time.monotonic_ns(), piece))
-            self._on_event(Kind.LOG, {"source": self.name, "line": piece})
+        self.log.append(LogLine(time.monotonic_ns(), text))
+        self._on_event(Kind.LOG, {"source": self.name, "line": text})
+
+
+def _shown(line: str) -> str:
+    """Return a line for an error message; a long one is not cut, as half a secret would not be known for one."""
+    return line if len(line) <= _SHOWN else f"(a line of {len(line)} characters)"
