@@ -34,15 +34,13 @@ from conformance.stage.manifest import (
 )
 from conformance.stage.plan import RuntimeName, UrlTarget
 from conformance.stage.scenario import CLIENTS, DEFAULT_SUITES, EDGES, SUITES, scenarios
+from conformance.stage.supplied import is_credential
 from conformance.witness import parse_listen
 
 DEFAULT_TARGETS: Final = ("fastmcp-proxy", "mcp-proxy", "supergateway")
 DEFAULT_BACKENDS: Final = ("witness", "everything")
 DEFAULT_REVISIONS: Final = ("2025-11-25",)
 ALL: Final = "all"
-
-_CREDENTIAL: Final = re.compile(r"TOKEN|SECRET|KEY|PASS|PWD|CRED|AUTH|COOKIE|BEARER|PRIVATE|DSN", re.IGNORECASE)
-"""Names of environment variables whose values are taken for secrets."""
 
 
 def chosen_rules(ids: Iterable[str]) -> tuple[Rule, ...]:
@@ -192,7 +190,7 @@ def command_environment(given: Sequence[str]) -> tuple[dict[str, str], tuple[str
     """Return the variables of `--env` and the names of those whose values are secrets. Raises UsageError.
 
     `K=V` sets a variable; `K` alone passes on this process's own and takes it for a secret, as is the value of a name
-    that sounds like a credential.
+    that sounds like a credential and a URL with a password.
     """
     variables: dict[str, str] = {}
     secret: list[str] = []
@@ -203,7 +201,7 @@ def command_environment(given: Sequence[str]) -> tuple[dict[str, str], tuple[str
         if not equals and name not in os.environ:
             raise UsageError(f"--env {name}: the environment variable is not set; export it, or write --env {name}=V.")
         variables[name] = value if equals else os.environ[name]
-        if not equals or _CREDENTIAL.search(name):
+        if not equals or is_credential(name, variables[name]):
             os.environ[name] = variables[name]  # where redaction looks the values of secrets up
             secret.append(name)
     return variables, tuple(secret)

@@ -30,6 +30,7 @@ from conformance.search.subject import Subject
 from conformance.stage.manifest import load_backend, target_of
 from conformance.stage.plan import Plan
 from conformance.stage.runtimes import make_runtime
+from conformance.stage.supplied import supplied_by
 from conformance.wire.tap import TapProcess
 
 LIFECYCLE: Final = "lifecycle"
@@ -135,8 +136,7 @@ class Search(Generic[Step]):
 
 
 def _redactor(plan: Plan) -> Redactor:
-    supplied = tuple(os.environ.get(name, "") for name in plan.secret_env)
-    return Redactor(supplied=tuple(value for value in supplied if value), foreign=plan.url is not None)
+    return Redactor(supplied=supplied_by(plan), foreign=plan.url is not None)
 
 
 async def search(plan: Plan, asked: Asked, experiment: Experiment[Step], say: Callable[..., None]) -> dict[str, JSON]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import signal
 import sys
 import time
@@ -46,6 +45,7 @@ from conformance.stage.runtime import Runtime
 from conformance.stage.runtimes import make_runtime
 from conformance.stage.scenario import Scenario, ScenarioKind, SecondBackend, SpinUp, deployed, scenarios
 from conformance.stage.stage import Stage
+from conformance.stage.supplied import supplied_by
 from conformance.wire.tap import TapProcess
 
 STARTING_INSTANCES: Final = 3
@@ -441,9 +441,8 @@ class Engine:
 
 async def drive(plan: Plan) -> None:
     """Drive a plan: start the tap process, make the runtime, run, stop. Cells that trouble left undriven say so."""
-    supplied = tuple(os.environ.get(name, "") for name in plan.secret_env)
     redactor = Redactor(
-        supplied=tuple(value for value in supplied if value),
+        supplied=supplied_by(plan),
         foreign=plan.url is not None,
         own_conversation=plan.url is not None and bool(plan.url.witness),
     )
