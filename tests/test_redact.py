@@ -128,6 +128,8 @@ def test_foreign_traffic_keeps_vocabulary_only():
     assert facts(redactor.header("Mcp-Session-Id", "abc")) is not None
     assert redactor.header("Content-Type", "text/event-stream") == "text/event-stream"
     assert "key=1" not in redactor.target("/mcp?key=1")
+    written = redactor.target("/messages/0123456789abcdef")
+    assert written == f"/messages/{redactor.token('0123456789abcdef')}"
 
 
 def test_foreign_members_stay_plain_for_what_they_hold_and_not_for_their_name():

@@ -175,11 +175,17 @@ class Redactor:
         return self.text(value) if value in _PLAIN_EVENTS else self.body(value)
 
     def target(self, value: str) -> str:
-        """Return what may be written of a request target: a foreign query string becomes a token."""
+        """Return what may be written of a request target: a foreign query string becomes a token.
+
+        So does each word of a foreign path that could be a credential or a session's id.
+        """
+        if not self.foreign:
+            return self.text(value)
         path, mark, query = value.partition("?")
-        if self.foreign and mark:
-            return f"{self.text(path)}?{self.token(query)}"
-        return self.text(value)
+        if not self.own_conversation:
+            words = (self.token(word) if credential_like(word) else word for word in path.split("/"))
+            path = "/".join(words)
+        return self.text(path) + (f"?{self.token(query)}" if mark else "")
 
     def json(self, value: JSON, key: str = "") -> JSON:
         """Return what may be written of a JSON value; structure, numbers and vocabulary stay."""
