@@ -137,13 +137,14 @@ def test_a_url_is_one_sided_and_says_what_that_costs(asked, capsys, monkeypatch,
 def test_a_url_whose_upstream_is_the_witness_is_two_sided(asked, capsys):
     with socket.create_server(("127.0.0.1", 0)) as server:
         listen = f"127.0.0.1:{server.getsockname()[1]}"
-    url = "http://127.0.0.1:9/mcp"
+    url = "http://127.0.0.1:9/mcp?api_key=hunter2"
     shown = cli(capsys, "run", "--url", url, "--witness-listen", listen)
     assert shown.code == 0
     (selection,) = asked
     assert selection.url == UrlTarget(url, {}, listen)
     assert [backend.name for backend in selection.backends] == ["witness"]
-    assert f"upstream must point there; a gateway that is not up yet at {url} is waited for" in shown.err
+    assert "upstream must point there; a gateway that is not up yet at 127.0.0.1:9 is waited for" in shown.err
+    assert "hunter2" not in shown.err
     said = next(line for line in shown.err.splitlines() if line.startswith("two-sided"))
     assert "MGC311" not in said  # judges the gateway as a client
     assert "MGC113" in said  # wants a backend that is not there yet
@@ -185,12 +186,13 @@ BAD = {
     ),
     "missing variable": (
         ("--url", "http://127.0.0.1:9/", "--header-env", "Authorization=NOT_SET"),
-        "NOT_SET is not set",
+        "the environment variable named there is not set",
     ),
     "bad header": (("--url", "http://127.0.0.1:9/", "--header-env", "Authorization"), "NAME=VARIABLE"),
     "credentials in URL": (("--url", "http://user:pass@h/"), "must not hold credentials"),
     "no URL": (("--url", "gateway:80"), "not an HTTP URL"),
     "bad port": (("--url", "http://h:99999/"), "no usable port"),
+    "bad host": (("--url", "http://[::1"), "its host is malformed"),
     "backend with URL": (("--url", "http://h/", "--backend", "witness"), "leave out --backend"),
     "unknown placeholder": (("--command", "gw {prot} {backend_url}"), "did you mean {port}?"),
     "no placeholder": (("--command", "gw"), "{backend_url}"),
@@ -209,6 +211,38 @@ BAD = {
 def test_bad_input_is_one_sentence(asked, capsys, monkeypatch, arguments, said):
     monkeypatch.delenv("NOT_SET", raising=False)
     assert said in cli(capsys, "run", *arguments).sentence(ExitCode.USAGE)
+    assert asked == []
+
+
+URL = ("--url", "http://127.0.0.1:9/mcp")
+SECRETS = {
+    "userinfo of no URL": (("--url", "http://user:hunter2@[::1"), "its host is malformed"),
+    "userinfo that reads as a port": (("--url", "http://user:hunter2/x@h/mcp"), "no usable port"),
+    "query beside a bad port": (("--url", "http://h:99999/mcp?api_key=hunter2"), "no usable port"),
+    "query of another scheme": (("--url", "ftp://h/mcp?api_key=hunter2"), "not an HTTP URL"),
+    "header as curl takes it": ((*URL, "--header-env", "Authorization: Bearer hunter2"), "'Authorization'… is not"),
+    "header with its value": ((*URL, "--header-env", "Authorization=Bearer hunter2"), "'Authorization'… is not"),
+    "header with a token": ((*URL, "--header-env", "Authorization=hunter2"), "Authorization=…: the environment"),
+    "value alone": ((*URL, "--header-env", "Bearer hunter2"), "'Bearer'… is not NAME=VARIABLE"),
+    "variable with a space": (("--command", "gw {backend_url}", "--env", "A B=hunter2"), "'A'… is not K=V"),
+    "variable as a header": (("--command", "gw {backend_url}", "--env", "Key: hunter2"), "'Key'… is not K=V"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "said"), SECRETS.values(), ids=list(SECRETS))
+def test_what_may_be_a_secret_is_not_printed_back(asked, capsys, arguments, said):
+    sentence = cli(capsys, "run", *arguments).sentence(ExitCode.USAGE)
+    assert said in sentence
+    assert "hunter2" not in sentence
+    assert asked == []
+
+
+@pytest.mark.parametrize("value", ["Bearer hunter2\n", "Bearer\thunter2\x1b", " hunter2", "hunter2é"])
+def test_a_header_value_that_cannot_be_sent_is_told_at_once_by_its_variable(asked, capsys, monkeypatch, value):
+    monkeypatch.setenv("GATEWAY_AUTH", value)
+    sentence = cli(capsys, "run", *URL, "--header-env", "Authorization=GATEWAY_AUTH").sentence(ExitCode.USAGE)
+    assert "GATEWAY_AUTH: the variable's value cannot be sent in a header" in sentence
+    assert "hunter2" not in sentence
     assert asked == []
 
 

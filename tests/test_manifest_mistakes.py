@@ -81,6 +81,32 @@ BAD = {
         HEAD + START + '[endpoint]\nheaders = { X-Key = "a" }\nother_headers = { X-Key = "a" }\n',
         ": endpoint.other_headers must name those of endpoint.headers, each with another value.",
     ),
+    "header name": (
+        HEAD + START + '[endpoint]\nheaders = { "X Y" = "a" }\n',
+        ": endpoint.headers.X Y: this is no header's name; use letters, digits and '-'.",
+    ),
+    "header name of two lines": (
+        HEAD + START + 'requests = [{ path = "/", headers = { "a\\nb: c" = "d" } }]\n',
+        r": start.requests.0.headers.'a\nb: c': this is no header's name; use letters, digits and '-'.",
+    ),
+    "header value": (
+        HEAD + START + '[endpoint]\nheaders = { X-Key = "hunter2\\nb: c" }\n',
+        (
+            ": endpoint.headers.X-Key: this value cannot be sent; "
+            "use visible ASCII characters, spaces and tabs only between them."
+        ),
+    ),
+    "header value of another user": (
+        HEAD + START + '[endpoint]\nheaders = { X-Key = "a" }\nother_headers = { X-Key = "é" }\n',
+        (
+            ": endpoint.other_headers.X-Key: this value cannot be sent; "
+            "use visible ASCII characters, spaces and tabs only between them."
+        ),
+    ),
+    "nested too deeply": (
+        HEAD + "deep = " + "[" * 5000,
+        " is nested too deeply to be read; flatten its tables and lists.",
+    ),
     "secret recipe": (
         HEAD + START + '[secrets]\nKEY = "hunter2"\n',
         ": secrets.KEY must be 'generate:hex:N' with N hex digits, not 'hunter2'.",
@@ -166,6 +192,16 @@ def test_each_mistake_has_its_sentence(tmp_path, case):
         load_target(file)
     assert str(caught.value) == f"{file}{sentence}"
     assert caught.value.exit_code is ExitCode.USAGE
+
+
+def test_a_byte_order_mark_is_no_mistake(tmp_path):
+    file = write(tmp_path, "\ufeff" + HEAD + START)
+    assert load_target(file).name == "gw"
+
+
+def test_a_path_that_no_file_can_have():
+    with pytest.raises(UsageError, match="cannot be read"):
+        load_target("x\0.toml")
 
 
 def test_a_missing_file_and_a_binary_one(tmp_path):

@@ -32,6 +32,7 @@ from conformance.stage.manifest import (
     load_edge,
     load_target,
 )
+from conformance.stage.manifest_tables import HEADER_NAME, HEADER_VALUE
 from conformance.stage.plan import RuntimeName, UrlTarget
 from conformance.stage.scenario import CLIENTS, DEFAULT_SUITES, EDGES, SUITES, scenarios
 from conformance.stage.supplied import is_credential
@@ -41,6 +42,9 @@ DEFAULT_TARGETS: Final = ("fastmcp-proxy", "mcp-proxy", "supergateway")
 DEFAULT_BACKENDS: Final = ("witness", "everything")
 DEFAULT_REVISIONS: Final = ("2025-11-25",)
 ALL: Final = "all"
+
+_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+"""Name of an environment variable."""
 
 
 def chosen_rules(ids: Iterable[str]) -> tuple[Rule, ...]:
@@ -158,16 +162,27 @@ def url_target(url: str, header_env: Sequence[str], witness_listen: str = "") ->
 
     witness_listen: HOST:PORT where the witness is to be for it, empty for nowhere; it must be free.
     """
+    parse_url(url)
     if "@" in urlsplit(url).netloc:
         raise UsageError("--url must not hold credentials; give them with --header-env 'Authorization=VARIABLE'.")
-    parse_url(url)
     headers: dict[str, str] = {}
     for given in header_env:
         name, equals, variable = given.partition("=")
-        if not equals or not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) or not variable:
-            raise UsageError(f"--header-env {given!r} is not NAME=VARIABLE; write it as 'Authorization=MY_VARIABLE'.")
-        if not os.environ.get(variable):
-            raise UsageError(f"--header-env: the environment variable {variable} is not set; export it and try again.")
+        if not equals or not HEADER_NAME.fullmatch(name) or not _VARIABLE.fullmatch(variable):
+            raise UsageError(
+                f"--header-env {_name_in(given)!r}… is not NAME=VARIABLE; write it as 'Authorization=MY_VARIABLE'."
+            )
+        value = os.environ.get(variable)
+        if not value:
+            # What stands there may be the secret itself, so it is not printed.
+            raise UsageError(
+                f"--header-env {name}=…: the environment variable named there is not set; export it and try again."
+            )
+        if not HEADER_VALUE.fullmatch(value):
+            raise UsageError(
+                f"--header-env {name}={variable}: the variable's value cannot be sent in a header; "
+                "leave line ends, spaces at its ends, control characters and what is not ASCII out of it."
+            )
         headers[name] = variable
     if witness_listen:
         _refuse_taken(witness_listen)
@@ -196,8 +211,8 @@ def command_environment(given: Sequence[str]) -> tuple[dict[str, str], tuple[str
     secret: list[str] = []
     for item in given:
         name, equals, value = item.partition("=")
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-            raise UsageError(f"--env {item!r} is not K=V; write it as --env 'NAME=value'.")
+        if not _VARIABLE.fullmatch(name):
+            raise UsageError(f"--env {_name_in(item)!r}… is not K=V; write it as --env 'NAME=value'.")
         if not equals and name not in os.environ:
             raise UsageError(f"--env {name}: the environment variable is not set; export it, or write --env {name}=V.")
         variables[name] = value if equals else os.environ[name]
@@ -205,6 +220,11 @@ def command_environment(given: Sequence[str]) -> tuple[dict[str, str], tuple[str
             os.environ[name] = variables[name]  # where redaction looks the values of secrets up
             secret.append(name)
     return variables, tuple(secret)
+
+
+def _name_in(given: str) -> str:
+    """Return the part of a malformed NAME=VALUE that may be printed: behind it a secret may stand."""
+    return re.split(r"[=:\s]", given, maxsplit=1)[0]
 
 
 def _of_vocabulary(what: str, names: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:

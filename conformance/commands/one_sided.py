@@ -48,9 +48,10 @@ def announce(target: UrlTarget, selection: Selection, say: Callable[[str], None]
     Raises CannotJudgeError where nothing answers at its URL, unless it is to be started once the witness listens.
     """
     if target.witness:
+        address, _, _ = parse_url(target.url)  # not the URL itself: a secret may stand in its query
         say(
             f"the witness listens at http://{target.witness}/mcp from now on: the gateway's upstream must point there; "
-            f"a gateway that is not up yet at {target.url} is waited for, {STARTED_SECONDS:g} s"
+            f"a gateway that is not up yet at {address} is waited for, {STARTED_SECONDS:g} s"
         )
     else:
         refuse_unreachable(target.url, say)

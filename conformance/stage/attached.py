@@ -36,14 +36,20 @@ class Attached:
 
 
 def parse_url(url: str) -> tuple[TcpAddress, str, bool]:
-    """Return address, path with query, and whether TLS is spoken. Raises UsageError for what is no HTTP URL."""
-    parts = urlsplit(url)
+    """Return address, path with query, and whether TLS is spoken.
+
+    Raises UsageError for what is no HTTP URL, without printing it: nobody knows where in it a secret stands.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise UsageError("--url is not a URL, its host is malformed; write it as http://HOST:PORT/mcp") from None
     try:
         port = parts.port
-    except ValueError as error:
-        raise UsageError(f"--url {url!r} has no usable port ({error}); write it as http://HOST:PORT/mcp") from error
+    except ValueError:
+        raise UsageError("--url has no usable port (0 to 65535); write it as http://HOST:PORT/mcp") from None
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise UsageError(f"--url {url!r} is not an HTTP URL; write it as http://HOST:PORT/mcp")
+        raise UsageError("--url is not an HTTP URL; write it as http://HOST:PORT/mcp")
     secure = parts.scheme == "https"
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return TcpAddress(parts.hostname, port or (443 if secure else 80)), target, secure

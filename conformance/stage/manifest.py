@@ -359,14 +359,15 @@ def _edge_files() -> dict[str, Path]:
 
 def _load(file: Path, model: type[_Manifest]) -> _Manifest:
     try:
-        data = tomllib.loads(file.read_text(encoding="utf-8"))
+        manifest = _validate(tomllib.loads(file.read_text(encoding="utf-8-sig")), model, str(file))
     except FileNotFoundError as error:
         raise UsageError(f"{file} does not exist; check the path, or write one with `init`.") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file} cannot be read ({error}); it must be a readable UTF-8 text file.") from error
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{file} is not valid TOML: {error}; mend that line.") from error
-    manifest = _validate(data, model, str(file))
+    except (OSError, ValueError) as error:  # a NUL in the path is a ValueError, too
+        raise UsageError(f"{file} cannot be read ({error}); it must be a readable UTF-8 text file.") from error
+    except RecursionError:
+        raise UsageError(f"{file} is nested too deeply to be read; flatten its tables and lists.") from None
     # Not a key of the file, and frozen models keep private attributes writable: set once, here.
     manifest._folder = file.resolve().parent  # noqa: SLF001
     return manifest

@@ -43,13 +43,13 @@ def first_problem(error: ValidationError, model: type[BaseModel]) -> str:
 
 
 def _sentence(problem: ErrorDetails, model: type[BaseModel]) -> str:
-    path = ".".join(str(part) for part in problem["loc"] if part != "[key]")
+    path = ".".join(_key(part) for part in problem["loc"] if part != "[key]")
     value = problem["input"]
     context = problem.get("ctx", {})
     match problem["type"]:
         case "extra_forbidden":
             *parents, key = (str(part) for part in problem["loc"])
-            table = f" in [{'.'.join(parents)}]" if parents else ""
+            table = f" in [{'.'.join(map(_key, parents))}]" if parents else ""
             sentence = f"unknown key {key!r}{table}; {did_you_mean(key, sorted(_fields_at(model, parents)))}"
         case "missing":
             sentence = f"{path} is missing; add it."
@@ -66,6 +66,12 @@ def _sentence(problem: ErrorDetails, model: type[BaseModel]) -> str:
         case _:
             sentence = f"{path}: {problem['msg'][0].lower()}{problem['msg'][1:]}."
     return sentence
+
+
+def _key(part: str | int) -> str:
+    """Return a part of a key, in quotes where it holds what would break the sentence."""
+    said = str(part)
+    return said if said.isprintable() else repr(said)
 
 
 def _toml_name(value: object) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from conformance.stage import placeholders
-from conformance.stage.manifest_tables import Sent, Status, Table
+from conformance.stage.manifest_tables import Headers, Sent, Status, Table
 
 Statuses = Annotated[tuple[Status, ...], Field(strict=False, min_length=1)]
 
@@ -35,7 +35,7 @@ class Registry(Table):
     repeated: Statuses = Field(
         default=(409,), description="statuses, beside those of a success, of a change that was made before"
     )
-    other_headers: dict[str, str] = Field(
+    other_headers: Headers = Field(
         default={},
         description="headers, in place of those of each request, of a user who may not change anything",
     )

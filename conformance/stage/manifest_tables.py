@@ -30,6 +30,11 @@ _IMAGE_PIN = re.compile(r"[a-z0-9][a-z0-9._:/-]*(:[A-Za-z0-9_][A-Za-z0-9._-]*|@s
 _SECRET_NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 _PYTHON_RANGE = re.compile(r"(>=|<)3\.[0-9]+(,(>=|<)3\.[0-9]+)?")
 
+HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""A header's name (token of RFC 9110, 5.6.2)."""
+HEADER_VALUE: Final = re.compile(r"([!-~]([ \t!-~]*[!-~])?)?")
+"""A header's value as clients send it (RFC 9110, 5.5): visible ASCII, with spaces and tabs only inside."""
+
 
 def _pypi_pin(value: str) -> str:
     if not _PYPI_PIN.fullmatch(value):
@@ -61,6 +66,18 @@ def _secret_name(value: str) -> str:
     return value
 
 
+def _header_name(value: str) -> str:
+    if not HEADER_NAME.fullmatch(value):
+        raise ValueError("this is no header's name; use letters, digits and '-'.")
+    return value
+
+
+def _header_value(value: str) -> str:
+    if not HEADER_VALUE.fullmatch(value):
+        raise ValueError("this value cannot be sent; use visible ASCII characters, spaces and tabs only between them.")
+    return value
+
+
 def _url_path(value: str) -> str:
     if not value.startswith("/"):
         raise ValueError(f"{value!r} is not a path; write it from the first slash on, as /mcp.")
@@ -71,6 +88,7 @@ def _url_path(value: str) -> str:
 StringList = Annotated[tuple[str, ...], Field(strict=False)]
 Command = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
 UrlPath = Annotated[str, AfterValidator(_url_path)]
+Headers = dict[Annotated[str, AfterValidator(_header_name)], Annotated[str, AfterValidator(_header_value)]]
 SecretName = Annotated[str, AfterValidator(_secret_name)]
 Status = Annotated[int, Field(ge=200, le=599)]
 
@@ -152,7 +170,7 @@ class Sent(Table):
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = Field(default="POST", description="HTTP method")
     path: UrlPath = Field(description="path and query")
-    headers: dict[str, str] = Field(default={}, description="headers, such as Authorization")
+    headers: Headers = Field(default={}, description="headers, such as Authorization")
     body: dict[str, Any] | None = Field(default=None, description="sent as JSON; placeholders in its strings count")
     statuses: Annotated[tuple[Status, ...], Field(strict=False, min_length=1)] = Field(
         default=(200, 201, 202, 204), description="statuses of a success"
@@ -221,8 +239,8 @@ class Endpoint(Table):
     streamable: bool = Field(
         default=True, description="whether it serves Streamable HTTP; one that does not is reached by HTTP+SSE alone"
     )
-    headers: dict[str, str] = Field(default={}, description="headers each request needs, such as Authorization")
-    other_headers: dict[str, str] = Field(
+    headers: Headers = Field(default={}, description="headers each request needs, such as Authorization")
+    other_headers: Headers = Field(
         default={},
         description="the same headers for a second user; where given, suite isolation judges how credentials are kept",
     )
