@@ -223,11 +223,13 @@ def load_baseline(
 ) -> tuple[Known, ...]:
     """Return the entries of a baseline file for `target`; raises UsageError naming the file and the entry at fault."""
     try:
-        data = tomllib.loads(file.read_text(encoding="utf-8"))
+        data = tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise UsageError(f"{file} does not exist; write a first baseline with --write-baseline {file}") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{file} is not a readable TOML file ({error}); mend that line") from error
+    except RecursionError:
+        raise UsageError(f"{file} is nested too deeply to be a baseline; it holds [[known]] tables alone") from None
     rules, classes = frozenset(rule_ids), frozenset(failure_classes)
     entries = data.get("known", [])
     if not isinstance(entries, list) or set(data) - {"known"}:

@@ -157,7 +157,7 @@ def _earlier(out: Path, parts: Mapping[str, str]) -> tuple[Run, ...]:
         known = record["schema"] == _SCHEMA
     except FileNotFoundError:
         return ()
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UsageError(f"--resume: {file} is no run's plan ({error}); leave out --resume to begin anew.") from error
     changed = sorted(name for name in before.keys() | parts.keys() if before.get(name) != parts.get(name))
     if changed or not known:

@@ -119,12 +119,14 @@ def test_a_good_file_is_read(file):
     assert load(file, GOOD) == (ENTRY,)
     assert load(file, GOOD + 'scenario = "get-*"\n') == (replace(ENTRY, scenario="get-*"),)
     assert load(file, "") == ()
+    assert load(file, "\ufeff" + GOOD) == (ENTRY,)
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("[[known]", "not a readable TOML file"),
+        ("known = " + "[" * 5000, "nested too deeply"),
         ("known = 1", "[[known]] tables and nothing else"),
         ("[known]", "[[known]] tables and nothing else"),
         (GOOD + "[other]\n", "[[known]] tables and nothing else"),

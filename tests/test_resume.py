@@ -99,7 +99,7 @@ def test_another_plan_is_refused_and_the_folder_left_as_it_was(tmp_path, parts):
     assert (tmp_path / PLAN).read_text() == before
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"parts": {}, "runs": [{"x": 1}], "schema": 1}'])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"parts": {}, "runs": [{"x": 1}], "schema": 1}', "[" * 5000])
 def test_a_foreign_plan_is_refused(tmp_path, text):
     (tmp_path / PLAN).write_text(text)
     with pytest.raises(UsageError, match="no run's plan"):
