@@ -11,6 +11,7 @@ from conformance.diagnosis.classify import Classified, classify
 from conformance.errors import EvidenceError
 from conformance.evidence.events import JSON
 from conformance.evidence.transcript import Transcript
+from conformance.report.escape import shown_lines
 from conformance.rules.base import Inputs, Rule, judge, stands_for_gateway
 from conformance.rules.verdicts import Fail, HarnessFault, Inconclusive, NotApplicable, NotExercised, Pass, Verdict
 from conformance.stage.plan import DIRECT, Cell
@@ -59,17 +60,18 @@ class Judgement:
 
 
 def _sentences(verdict: Verdict) -> tuple[str | None, str, str | None, list[int]]:
+    # They quote what a gateway sent, and not every file or terminal that they end in could take that as it is.
     match verdict:
         case Fail(expected, observed, events, charged_to):
-            return expected, observed, str(charged_to), list(events)
+            return shown_lines(expected), shown_lines(observed), str(charged_to), list(events)
         case Pass(observed, events):
-            return None, observed, None, list(events)
+            return None, shown_lines(observed), None, list(events)
         case NotApplicable(why) | Inconclusive(why):
-            return None, why, None, []
+            return None, shown_lines(why), None, []
         case NotExercised(missing):
-            return None, missing, None, []
+            return None, shown_lines(missing), None, []
         case HarnessFault(error):
-            return None, error, "harness", []
+            return None, shown_lines(error), "harness", []
 
 
 @lru_cache(maxsize=32)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import pytest
 
@@ -23,6 +23,7 @@ from conformance.expectations import Expectations, Outcome
 from conformance.judging import Judgement, applicable, judge_files, transcript
 from conformance.judging_order import as_evidence_comes, driving_ended, judged_on
 from conformance.report.allure import allure_labels
+from conformance.report.escape import shown_lines
 from conformance.rules.all import rules
 from conformance.rules.base import Rule
 from conformance.rules.verdicts import Fail, HarnessFault, Pass
@@ -137,7 +138,7 @@ def judgement(request: pytest.FixtureRequest) -> Outcome:
     allure_labels(record)
     request.node.user_properties.append((RESULT_PROPERTY, json.dumps(record)))
     if isinstance(result.verdict, HarnessFault):
-        raise HarnessTroubleError(result.verdict.error)
+        raise HarnessTroubleError(shown_lines(result.verdict.error))
     return outcome
 
 
@@ -146,20 +147,24 @@ def enforce(outcome: Outcome) -> None:
     verdict, known = outcome.judgement.verdict, outcome.known
     if isinstance(verdict, Pass):
         if known is not None:
-            pytest.fail(f"passes, though the baseline lists it ({known.seen}); remove the entry", pytrace=False)
+            _fail(f"passes, though the baseline lists it ({known.seen}); remove the entry")
         return
     if not isinstance(verdict, Fail):
         pytest.skip(f"{verdict.name}: {outcome.judgement.to_json()['observed']}")
     if outcome.expectation == "known-failure" and known is not None:
-        pytest.xfail(f"known failure ({known.failure_class}; {known.issue}): {verdict.observed}")
+        pytest.xfail(shown_lines(f"known failure ({known.failure_class}; {known.issue}): {verdict.observed}"))
     if outcome.expectation == "charged-elsewhere":
-        pytest.xfail(f"charged to the {verdict.charged_to}, not to the target: {verdict.observed}")
+        pytest.xfail(shown_lines(f"charged to the {verdict.charged_to}, not to the target: {verdict.observed}"))
     if outcome.expectation == "below-threshold":
-        pytest.xfail(f"{outcome.judgement.rule.level} finding: {verdict.observed}")
+        pytest.xfail(shown_lines(f"{outcome.judgement.rule.level} finding: {verdict.observed}"))
     text = f"expected: {verdict.expected}\nobserved: {verdict.observed}\ncharged to: {verdict.charged_to}"
     if known is not None:
         text += f"\nthe baseline lists this failure as {known.failure_class}"
-    pytest.fail(text, pytrace=False)
+    _fail(text)
+
+
+def _fail(text: str) -> NoReturn:
+    pytest.fail(shown_lines(text), pytrace=False)
 
 
 class HarnessTroubleError(Exception):

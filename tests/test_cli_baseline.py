@@ -74,6 +74,14 @@ def test_what_is_written_can_be_read_and_matches(tmp_path):
     assert entry.matches(Cell("mine", "process", "witness", "2025-11-25", "2025-11-25", "s"), "MGC301")
 
 
+def test_whatever_a_gateway_sent_can_be_written_and_read(tmp_path):
+    file = tmp_path / "baseline.toml"
+    read = report(tmp_path, result(observed="1\ud800 \x7f\x9b31m\u202e é"))
+    assert write_baseline(file, read) == 1
+    (entry,) = load_baseline(file, "mine", ["MGC301"], ["get-sse-wrong-status"])
+    assert entry.seen == "1\\ud800 \\x7f\\x9b31m\\u202e é"
+
+
 @pytest.mark.parametrize(("version", "versions"), [("1.2.3", ">=1.2.3"), ("unknown", "")])
 def test_an_entry_speaks_of_the_version_seen_and_later_ones(tmp_path, version, versions):
     file, read = tmp_path / "baseline.toml", report(tmp_path, result())

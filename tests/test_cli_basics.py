@@ -1,5 +1,6 @@
 """What holds for every command: help that teaches, errors in one sentence, exit codes."""
 
+import json
 import re
 import signal
 
@@ -9,6 +10,7 @@ from cli_setup import cli, program
 from conformance import __version__
 from conformance.cli import COMMANDS, main
 from conformance.commands import explain
+from conformance.commands.console import print_json
 from conformance.errors import ExitCode
 
 
@@ -50,6 +52,15 @@ def test_version(capsys):
 )
 def test_usage_is_exit_code_4_and_one_sentence(capsys, arguments, said):
     assert said in cli(capsys, *arguments).sentence(ExitCode.USAGE)
+
+
+def test_no_json_drives_a_terminal(capsys):
+    sent = {"observed": "1\ud800 \x7f\x9b31m\u202e é"}
+    print_json(sent)
+    said = capsys.readouterr().out
+    assert "\x7f" not in said
+    assert said.isascii()
+    assert json.loads(said) == sent
 
 
 def test_a_bug_says_that_it_is_one(capsys, monkeypatch):

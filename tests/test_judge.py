@@ -3,8 +3,12 @@
 import pytest
 
 from conformance.evidence.events import Hop
+from conformance.expectations import Outcome
+from conformance.judging import Judgement
+from conformance.plugin import enforce
 from conformance.rules.base import Inputs, Level, Precondition, Rule, Side, charge, fail, judge
 from conformance.rules.verdicts import Fail, HarnessFault, Inconclusive, NotApplicable, NotExercised, Pass
+from conformance.stage.plan import Cell
 from tests.evidence_builder import RESULT, Story, error, request, result
 
 REVISION = "2025-11-25"
@@ -245,3 +249,28 @@ def test_a_failure_names_its_decisive_events_once_and_in_order():
     exchange = story().client()[0]
     verdict = fail("x", "y", exchange, exchange, events=(99, exchange.events[0]))
     assert verdict.events == (*exchange.events, 99)
+
+
+# what a verdict says ---------------------------------------------------------------------------------------------------
+
+QUOTED = "it sent '1\ud800'\x9b31m\u202e\nand no more"
+PRINTABLE = "it sent '1\\ud800'\\x9b31m\\u202e\nand no more"
+
+
+def judgement(verdict):
+    return Judgement(Cell("gw", "process", "witness", REVISION, REVISION, "s"), rule(), verdict, None, "")
+
+
+def test_whatever_a_verdict_quotes_its_result_can_be_printed_and_written():
+    found = [Pass(QUOTED), NotApplicable(QUOTED), Inconclusive(QUOTED), NotExercised(QUOTED), HarnessFault(QUOTED)]
+    assert {judgement(verdict).to_json()["observed"] for verdict in found} == {PRINTABLE}
+    failed = judgement(Fail(QUOTED, QUOTED, (1,))).to_json()
+    assert (failed["expected"], failed["observed"]) == (PRINTABLE, PRINTABLE)
+
+
+@pytest.mark.parametrize("expectation", ["unexpected-failure", "charged-elsewhere", "below-threshold"])
+def test_so_can_what_pytest_is_told(expectation):
+    with pytest.raises((pytest.fail.Exception, pytest.xfail.Exception)) as caught:
+        enforce(Outcome(judgement(Fail(QUOTED, QUOTED, (1,))), expectation))
+    assert PRINTABLE in str(caught.value)
+    assert str(caught.value).isascii()

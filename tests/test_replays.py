@@ -247,6 +247,12 @@ def test_whatever_a_server_sent_is_escaped() -> None:
     assert "&lt;script&gt;" in page
 
 
+def test_whatever_a_server_sent_can_be_written(tmp_path: Path) -> None:
+    page = write_replay(sample("1\ud800"), tmp_path)
+    assert "1\\ud800" in page.read_text(encoding="utf-8")
+    assert "1\\ud800" in page.with_suffix(".json").read_text(encoding="utf-8")
+
+
 def test_a_page_needs_nothing_else(tmp_path: Path) -> None:
     page = write_replay(sample("plain"), tmp_path)
     text = page.read_text(encoding="utf-8")

@@ -23,8 +23,8 @@ _PIPED_WIDTH: Final = 140
 
 
 def print_json(value: JSON) -> None:
-    """Print one JSON document on standard output."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    """Print one JSON document on standard output, in ASCII: what a gateway sent stays inside its strings."""
+    print(json.dumps(value, indent=2))
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -15,6 +15,7 @@ from packaging.version import InvalidVersion, Version
 from conformance.errors import CannotJudgeError, UsageError
 from conformance.evidence.events import JSON
 from conformance.expectations import NOT_THE_TARGET
+from conformance.report.escape import shown_lines
 
 Record: TypeAlias = Mapping[str, JSON]
 
@@ -108,14 +109,14 @@ def _results(report: Path) -> tuple[Record, list[Record]]:
 def _issues(file: Path) -> dict[tuple[str, str], str]:
     """Return the issue of each entry that the file already holds; nothing when it is not there or not a baseline."""
     try:
-        known = tomllib.loads(file.read_text(encoding="utf-8")).get("known", [])
+        known = tomllib.loads(file.read_text(encoding="utf-8-sig")).get("known", [])
         return {(item["rule"], item["failure_class"]): item["issue"] for item in known if "issue" in item}
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise UsageError(f"{file} is there and is no baseline ({error}); choose another name.") from error
 
 
 def _toml(value: str) -> str:
-    """Return a TOML basic string: JSON's escapes are TOML's, but for DEL."""
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    """Return a TOML basic string: JSON's escapes of what `shown_lines` leaves (quotes, line ends) are TOML's."""
+    return json.dumps(shown_lines(value), ensure_ascii=False)

@@ -19,7 +19,7 @@ def write_replay(record: Mapping[str, JSON], out: Path) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     page = out / f"{file_name(str(record['id']))}.html"
     page.write_text(render_replay(record), encoding="utf-8")
-    page.with_suffix(".json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    page.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return page
 
 

@@ -203,7 +203,7 @@ def main() -> None:
     except HarnessError as error:
         outcome = {"error": _redactor(plan).text(str(error)), "exit_code": int(error.exit_code)}
     partial = Path(plan.out) / f"{OUTCOME}.partial"
-    partial.write_text(json.dumps(outcome, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    partial.write_text(json.dumps(outcome, indent=2) + "\n", encoding="utf-8")
     partial.rename(Path(plan.out) / OUTCOME)
 
 
