@@ -75,6 +75,26 @@ def test_a_call_is_in_the_background_while_it_is_cancelled() -> None:
     assert waited.startswith("wait")
 
 
+def test_a_body_that_is_left_to_the_evidence_keeps_its_command_whole() -> None:
+    story = Story()
+    opened = story.exchange(
+        request=request("initialize", 0, padding="x" * 5000),
+        issue_session="s-1",
+        sse=[result(0)],
+    )
+    begun = story.now
+    call = story.exchange(request=request("tools/call", 1, text="x" * 5000), session="s-1", sse=[], t=begun, after=3.0)
+    cancel = story.exchange(
+        request=notification("notifications/cancelled", requestId=1), session="s-1", status=202, t=begun + 0.5
+    )
+    lines = commands(story, opened, call, cancel)
+    first, second = (number for number, line in enumerate(lines) if line.startswith("# body.json: "))
+    assert lines[first + 1].startswith("SESSION=$(curl ")
+    assert lines[first + 1].endswith("print $2}')")
+    assert lines[second + 1].endswith(" @body.json &")
+    assert not any("#" in lines[number + 1] for number in (first, second))
+
+
 def test_a_call_that_is_left_is_left_after_the_same_time() -> None:
     story = Story()
     story.connect()

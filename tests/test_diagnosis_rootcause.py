@@ -249,4 +249,6 @@ def test_redacted_values_become_variables_that_are_described() -> None:
 def test_a_body_too_long_to_type_is_left_to_the_evidence() -> None:
     story = Story()
     story.exchange(request=request("tools/call", 1, text="x" * 9000), status=500)
-    assert "@body.json  # " in reproduced(story)[-2]
+    *_, told, typed, _ = reproduced(story)
+    assert told.startswith("# body.json: 9")
+    assert typed.endswith(" @body.json")

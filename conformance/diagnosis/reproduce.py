@@ -7,7 +7,7 @@ from collections import Counter
 from math import inf
 from typing import Final
 
-from conformance.diagnosis.reproduce_curl import credentials, curl, in_double_quotes, opening, placeholders
+from conformance.diagnosis.reproduce_curl import credentials, curl, in_double_quotes, long_body, opening, placeholders
 from conformance.evidence.transcript import Exchange, Transcript
 from conformance.rules.get_sse_http_sse_evidence import old_sessions
 from conformance.stage.scenario import SecondBackend
@@ -157,6 +157,7 @@ def _requests(transcript: Transcript, steps: list[Exchange], subjects: list[Exch
     for item, following in zip(steps, (*steps[1:], None), strict=True):
         lines += [f"# now {said}" for seq, said in sorted(acts) if done < seq < item.seq]
         done = item.seq
+        lines += long_body(item)
         url = _url(transcript, item)
         session = _issued(item)
         if session is not None and session not in issued and any(session == i.session for i in steps if i is not item):

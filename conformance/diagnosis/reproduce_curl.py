@@ -45,10 +45,16 @@ def curl(exchange: Exchange, issued: Mapping[str, str], extra: str = "-i", url: 
         known = issued.get(session)
         words += ["-H", f'"Mcp-Session-Id: ${known}"' if known else _header("Mcp-Session-Id", session)]
     if len(body) > _LONGEST_BODY:
-        words += ["--data-binary", f"@body.json  # {len(body)} characters: event {exchange.seq} of the evidence has it"]
+        words += ["--data-binary", "@body.json"]
     elif body:
         words += ["--data-binary", _REDACTED.sub(lambda found: f"'\"${_variable(found)}\"'", shlex.quote(body))]
     return " ".join(words)
+
+
+def long_body(exchange: Exchange) -> list[str]:
+    """Return the line that goes before a request's command where the evidence has its body: a comment, else nothing."""
+    length = len(_body(exchange))
+    return [f"# body.json: {length} characters: event {exchange.seq} of the evidence has it"] if length > _LONGEST_BODY else []
 
 
 def opening(

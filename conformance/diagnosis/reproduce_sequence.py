@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from conformance.diagnosis.reproduce_curl import curl, opening
+from conformance.diagnosis.reproduce_curl import curl, long_body, opening
 from conformance.evidence.transcript import Exchange, Transcript
 
 _SETTLE: Final = "sleep 1  # let the stream open"
@@ -24,7 +24,9 @@ def reproduce_sequence(transcript: Transcript) -> tuple[str, ...]:
         client = item.tap.removeprefix("client:").upper()
         if closed:
             lines.append(f"kill ${streams[item.id]}  # {client} closes its stream")
-        elif _stays_open(item):
+            continue
+        lines += long_body(item)
+        if _stays_open(item):
             streams[item.id] = f"STREAM_{client}_{len(streams) + 1}"
             lines += [f"{curl(item, sessions)} & {streams[item.id]}=$!", _SETTLE]
         elif (issued := _issued(item, sessions)) is not None:
