@@ -52,9 +52,11 @@ def curl(exchange: Exchange, issued: Mapping[str, str], extra: str = "-i", url: 
 
 
 def long_body(exchange: Exchange) -> list[str]:
-    """Return the line that goes before a request's command where the evidence has its body: a comment, else nothing."""
+    """Return the comment that goes before a request's command where its body is in the evidence; else nothing."""
     length = len(_body(exchange))
-    return [f"# body.json: {length} characters: event {exchange.seq} of the evidence has it"] if length > _LONGEST_BODY else []
+    if length <= _LONGEST_BODY:
+        return []
+    return [f"# body.json: {length} characters: event {exchange.seq} of the evidence has it"]
 
 
 def opening(
