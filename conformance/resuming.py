@@ -21,6 +21,7 @@ from conformance import __version__, timing
 from conformance.errors import EvidenceError, UsageError
 from conformance.evidence.log import read_evidence
 from conformance.paths import FIXTURES, SCENARIOS
+from conformance.report.files import usable_folder
 from conformance.report.records import Run
 from conformance.stage.client_manifest import ClientManifest
 from conformance.stage.manifest import BackendManifest, TargetManifest
@@ -69,9 +70,10 @@ def start(out: Path, cells: Iterable[Cell], parts: Mapping[str, str], *, resume:
     """Make `out` ready for a run over `cells` and return how it begins.
 
     parts: digests of what decides the evidence, by what they are of (`plan_parts`). Without `resume` nothing of an
-    earlier run is kept; with it, what can be. Raises UsageError when the earlier run was planned otherwise; the folder
-    is then left as it was.
+    earlier run is kept; with it, what can be. Raises UsageError when `out` cannot be written into, or the earlier run
+    was planned otherwise; the folder is then left as it was.
     """
+    usable_folder(out)
     chosen, evidence = tuple(cells), out / "evidence"
     earlier = _earlier(out, parts) if resume else ()
     runs = frozenset(item.id for item in earlier)
@@ -85,7 +87,6 @@ def start(out: Path, cells: Iterable[Cell], parts: Mapping[str, str], *, resume:
         shutil.rmtree(evidence, ignore_errors=True)
     this = Run(secrets.token_hex(6), datetime.now(UTC).isoformat(timespec="seconds"))
     runs_now = (*(earlier if kept else ()), this)
-    out.mkdir(parents=True, exist_ok=True)
     partial = out / f"{PLAN}.partial"
     record = {"schema": _SCHEMA, "parts": dict(parts), "runs": [asdict(item) for item in runs_now]}
     partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

@@ -203,7 +203,11 @@ BAD = {
     "baseline of many": (("--baseline", "b.toml"), "speaks of one target"),
     "write of many": (("--write-baseline", "b.toml"), "speaks of one target"),
     "no baseline": (("--target", "mcp-proxy", "--baseline", "none.toml"), "does not exist"),
-    "out is a file": (("--target", "mcp-proxy", "--out", "/dev/null"), "cannot be a folder"),
+    "out is a file": (("--target", "mcp-proxy", "--out", "/dev/null"), "cannot be written into"),
+    "out in no folder of files": (("--target", "mcp-proxy", "--out", "/proc"), "cannot be written into"),
+    "baseline nowhere": (("--target", "mcp-proxy", "--write-baseline", "none/b.toml"), "choose a folder that is there"),
+    "baseline in a file": (("--target", "mcp-proxy", "--write-baseline", "/dev/null/b"), "choose a folder that is"),
+    "baseline as a folder": (("--target", "mcp-proxy", "--write-baseline", "/"), "cannot be written"),
 }
 
 
@@ -215,6 +219,48 @@ def test_bad_input_is_one_sentence(asked, capsys, monkeypatch, arguments, said):
 
 
 URL = ("--url", "http://127.0.0.1:9/mcp")
+COMMANDS_WITH_OUT = {
+    "run": ("--target", "mcp-proxy"),
+    "search": ("--target", "terminating", "--runtime", "process"),
+    "matrix": ("--target", "mcp-proxy", "--runtime", "process"),
+    "stability": (),
+    "fleet-latest": ("--target", "mcp-proxy"),
+    "broken-releases": (),
+    "replays": (),
+    "mutants": (),
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS_WITH_OUT)
+def test_a_folder_of_reports_that_cannot_be_used_is_told_before_anything_starts(asked, capsys, tmp_path, command):
+    arguments = (command, *COMMANDS_WITH_OUT[command], "--out")
+    (tmp_path / "file").write_text("mine")
+    for out in ("file", "file/x"):
+        shown = cli(capsys, *arguments, str(tmp_path / out))
+        assert f"--out {tmp_path / out} cannot be written into" in shown.err.splitlines()[-1]
+        assert shown.code == ExitCode.USAGE
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "evidence").write_text("mine")
+    assert "is no folder" in cli(capsys, *arguments, str(tmp_path / "out")).err.splitlines()[-1]
+    assert asked == []
+
+
+@pytest.mark.parametrize("name", ["report.jsonl", "junit.xml", "plan.json", "summary.md"])
+def test_a_folder_in_the_place_of_a_report_is_told_before_anything_starts(asked, capsys, tmp_path, name):
+    (tmp_path / "out" / name).mkdir(parents=True)
+    shown = cli(capsys, "run", "--target", "mcp-proxy", "--out", str(tmp_path / "out"))
+    assert f"{tmp_path / 'out' / name} is a folder" in shown.sentence(ExitCode.USAGE)
+    assert asked == []
+
+
+def test_a_file_that_is_no_baseline_is_told_before_the_run(asked, capsys, tmp_path):
+    notes = tmp_path / "notes.txt"
+    notes.write_text("my notes")
+    shown = cli(capsys, "run", "--target", "mcp-proxy", "--write-baseline", str(notes))
+    assert "is no baseline" in shown.sentence(ExitCode.USAGE)
+    assert (notes.read_text(), asked) == ("my notes", [])
+
+
 SECRETS = {
     "userinfo of no URL": (("--url", "http://user:hunter2@[::1"), "its host is malformed"),
     "userinfo that reads as a port": (("--url", "http://user:hunter2/x@h/mcp"), "no usable port"),

@@ -106,6 +106,14 @@ def test_a_foreign_plan_is_refused(tmp_path, text):
         begun(tmp_path, resume=True)
 
 
+@pytest.mark.parametrize("name", ["evidence", "allure-results"])
+def test_a_file_where_a_folder_is_to_be_is_told_and_left(tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(UsageError, match="is no folder"):
+        begun(tmp_path)
+    assert (tmp_path / name).read_text() == "mine"
+
+
 def test_with_nothing_to_resume_everything_is_driven(tmp_path):
     assert begun(tmp_path, resume=True).driven == CELLS
 

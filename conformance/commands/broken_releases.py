@@ -15,6 +15,7 @@ from conformance.commands.driving import records_of
 from conformance.errors import ExitCode, UsageError
 from conformance.progress import Record
 from conformance.release_pairs import PairFinding, PairOutcome, judge_pair
+from conformance.report.files import usable_folder
 from conformance.running import Selection
 from conformance.stage.broken_releases import BrokenRelease, broken_releases
 from conformance.stage.manifest import load_backend
@@ -39,6 +40,7 @@ def broken_releases_command(
     as processes, from the package registries, at locked versions.
     """
     chosen = _chosen(ids or [])
+    usable_folder(out)
     findings: list[PairFinding] = []
     for suites in sorted({item.suites for item in chosen}):
         here = [item for item in chosen if item.suites == suites]

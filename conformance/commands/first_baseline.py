@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -48,8 +49,25 @@ def write_baseline(file: Path, report: Path) -> int:
     try:
         file.write_text("\n\n".join([_HEAD.rstrip(), *tables]) + "\n", encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"{file} cannot be written ({error.strerror}); choose a folder that is there.") from error
+        raise _unwritable(file, error) from error
     return len(entries)
+
+
+def refuse_unwritable(file: Path) -> None:
+    """Raise UsageError when `write_baseline` could not write to `file`; nothing is changed."""
+    _issues(file)
+    try:
+        if file.exists():
+            file.open("a").close()
+        else:
+            with tempfile.NamedTemporaryFile(dir=file.parent):
+                pass
+    except OSError as error:
+        raise _unwritable(file, error) from error
+
+
+def _unwritable(file: Path, error: OSError) -> UsageError:
+    return UsageError(f"{file} cannot be written ({error.strerror}); choose a folder that is there.")
 
 
 def entries_of(results: Sequence[Record]) -> Iterator[dict[str, str]]:
@@ -113,7 +131,9 @@ def _issues(file: Path) -> dict[tuple[str, str], str]:
         return {(item["rule"], item["failure_class"]): item["issue"] for item in known if "issue" in item}
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except OSError as error:
+        raise _unwritable(file, error) from error
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise UsageError(f"{file} is there and is no baseline ({error}); choose another name.") from error
 
 

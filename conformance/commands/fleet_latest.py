@@ -19,6 +19,7 @@ from conformance.errors import ExitCode, HarnessError
 from conformance.evidence.events import JSON
 from conformance.expectations import COUNTED, Expectations, Unmet
 from conformance.progress import Record
+from conformance.report.files import usable_folder
 from conformance.rules.verdicts import HarnessFault
 from conformance.running import Selection
 from conformance.stage.manifest import TargetManifest
@@ -78,6 +79,7 @@ def fleet_latest(
     """
     chosen = chosen_targets(target or [ALL])
     suites = chosen_suites(suite or ())
+    usable_folder(out)
     with tempfile.TemporaryDirectory(prefix="fleet-latest-") as folder:
         changes = [_change(item, suites, Path(folder) / item.name, out / item.name, quick=quick) for item in chosen]
     _print(changes, as_json=as_json)

@@ -15,6 +15,7 @@ from conformance.commands.run import FailOn, Runtime
 from conformance.commands.runtime_choice import choose_runtime
 from conformance.errors import ExitCode
 from conformance.matrix import plan_matrix, run_shard
+from conformance.report.files import usable_folder, writable_folder
 from conformance.report.shards import DRIVER
 from conformance.running import Selection
 from conformance.sharding import Shard
@@ -75,6 +76,9 @@ def matrix(
     part = Shard.parse(shard)
     clients, suites = _clients(client or (), choosing.chosen_suites(suite or (*DEFAULT_SUITES, CLIENTS)))
     targets = choosing.chosen_targets(target or [choosing.ALL])
+    usable_folder(out)
+    if part.parts == 1:
+        writable_folder(into, "--fleet")
     selection = Selection(
         targets=targets,
         backends=choosing.chosen_backends(backend or []),

@@ -17,6 +17,7 @@ from conformance.commands.records import REFERENCE_CLIENT
 from conformance.errors import ExitCode, UsageError
 from conformance.mutation import GOOD, REFERENCES, Finding, Outcome, judge_healthy, judge_mutant
 from conformance.progress import Record
+from conformance.report.files import usable_folder
 from conformance.rules.all import rule_named
 from conformance.running import Selection
 from conformance.sharding import Shard
@@ -56,6 +57,7 @@ def mutants_command(
     it, and no other. The reference gateways and the benign variants must fail nothing.
     """
     chosen = Shard.parse(shard).of(_chosen(ids or []))
+    usable_folder(out)
     references = REFERENCES if not ids else ()
     findings: list[Finding] = []
     plain = [item for item in chosen if not _spins_up(item) and not item.scenario]

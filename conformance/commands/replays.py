@@ -19,6 +19,7 @@ from conformance.replays.catalogue import Cause, Condition, replays
 from conformance.replays.driving import selection_of
 from conformance.replays.findings import Asserted, Assertion, State, trouble
 from conformance.replays.record import replay_record
+from conformance.report.files import usable_folder
 from conformance.report.replays import write_replay
 from conformance.stage.plan import RuntimeName
 
@@ -57,6 +58,7 @@ def replays_command(
     if list_only:
         _list(chosen, as_json=as_json)
         return ExitCode.OK
+    usable_folder(out)
     found: dict[str, list[Asserted]] = {}
     evidence: dict[str, Path] = {}
     for runtime in dict.fromkeys(cause.runtime for cause in chosen):

@@ -12,11 +12,13 @@ import typer
 
 from conformance.commands import choosing, teaching
 from conformance.commands.console import say
+from conformance.commands.first_baseline import refuse_unwritable
 from conformance.commands.first_baseline import write_baseline as write_first_baseline
 from conformance.commands.one_sided import announce
 from conformance.commands.runtime_choice import choose_runtime, engine_trouble, warn_of_engine_access
 from conformance.errors import CannotJudgeError, ExitCode, UsageError
 from conformance.execution import execute
+from conformance.report.files import usable_folder
 from conformance.running import Selection
 from conformance.stage.manifest import BackendManifest, TargetManifest, target_from_command
 from conformance.stage.plan import RuntimeName, UrlTarget
@@ -263,9 +265,11 @@ def run(
     else:
         subject = Subject(choosing.chosen_targets(target or []), choosing.chosen_backends(backend or []))
     expectations = choosing.chosen_expectations(subject.targets, baseline, fail_on.value)
-    _make_folder(out)
-    if write_baseline is not None and len(subject.targets) > 1:
-        raise UsageError("--write-baseline speaks of one target; select one with --target.")
+    usable_folder(out)
+    if write_baseline is not None:
+        if len(subject.targets) > 1:
+            raise UsageError("--write-baseline speaks of one target; select one with --target.")
+        refuse_unwritable(write_baseline)
     selection = Selection(
         targets=subject.targets,
         backends=subject.backends,
@@ -334,11 +338,3 @@ def _goes_with(owner: str, given: object, options: dict[str, object]) -> None:
     for name, value in options.items():
         if value and not given:
             raise UsageError(f"{name} goes with {owner}; add that or leave it out.")
-
-
-def _make_folder(out: Path) -> None:
-    """Make the reports' folder now: a name that cannot be used is told before anything is started."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"--out {out} cannot be a folder ({error.strerror}); name another.") from error

@@ -18,6 +18,7 @@ from conformance.commands.runtime_choice import choose_runtime
 from conformance.errors import ExitCode, UsageError
 from conformance.evidence.events import JSON
 from conformance.progress import Record
+from conformance.report.files import usable_folder
 from conformance.search.child import LIFECYCLE, OUTCOME, REGISTRATION, Asked
 from conformance.search.running import Quarry, run_search
 from conformance.spec.catalogue import Level
@@ -99,6 +100,7 @@ def search(
     if over is Over.REGISTRATION and target is None:
         raise UsageError("--over registration needs --target: how it registers servers stands in its manifest.")
     quarry = _quarry(target, url, header_env or [], command, backend, revision, runtime)
+    usable_folder(out)
     used = secrets.randbelow(1 << 32) if seed is None else seed
     say(f"seed: {used}  (--seed {used} draws the same sequences again)")
     levels = tuple(str(level) for level in _LEVELS[fail_on])

@@ -16,6 +16,7 @@ from conformance.commands.console import print_json, print_table, say
 from conformance.commands.driving import records_of
 from conformance.errors import ExitCode, UsageError
 from conformance.progress import Record
+from conformance.report.files import usable_folder
 from conformance.running import Selection
 from conformance.stability import Condition, every_core_busy, flips, is_stable
 from conformance.stage.manifest import load_backend, load_target
@@ -50,6 +51,7 @@ def stability_command(
     suites = tuple(suite or (item for item in DEFAULT_SUITES if item != SPIN_UP))
     if unknown := sorted(set(suites) - set(SUITES)):
         raise UsageError(f"There is no suite {unknown[0]!r}; known are {', '.join(SUITES)}.")
+    usable_folder(out)
     names = target or ["terminating"]
     conditions = [Condition("idle"), Condition("loaded")]
     for condition in conditions:

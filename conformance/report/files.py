@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from pathlib import Path
 from typing import Final
 
 from conformance.diagnosis.classify import UNCLASSIFIED
 from conformance.diagnosis.failure_classes import failure_classes
+from conformance.errors import UsageError
 from conformance.report.badge import Badge, NoBadge, write_badges
 from conformance.report.classes import write_classes
 from conformance.report.escape import file_name
@@ -18,6 +21,30 @@ from conformance.spec.profiles import profile
 from conformance.spec.revisions import Revision
 
 REPORT: Final = "report.jsonl"
+_FILES: Final = (REPORT, "junit.xml", "summary.md", "plan.json", "search.json")
+_FOLDERS: Final = ("evidence", "classes", "allure-results")
+"""What the commands that take --out write there."""
+
+
+def usable_folder(out: Path) -> None:
+    """Make the folder of --out, or see that it is one that everything can be written into. Raises UsageError."""
+    writable_folder(out, "--out")
+    for file in (out / name for name in _FILES):
+        if file.is_dir():
+            raise UsageError(f"{file} is a folder where a file is to be written; move it, or name another with --out.")
+    for folder in (out / name for name in _FOLDERS):
+        if folder.exists() and not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+            raise UsageError(f"{folder} is no folder that can be written into; move it, or name another with --out.")
+
+
+def writable_folder(folder: Path, option: str) -> None:
+    """Make the folder that an option names, or see that files can be made in it. Raises UsageError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UsageError(f"{option} {folder} cannot be written into ({error.strerror}); name another.") from error
 
 
 def clear(out: Path) -> None:
