@@ -207,3 +207,55 @@ def test_another_backend_is_named() -> None:
     story = Story()
     cell = "gateway/process/everything/2025-11-25/2025-11-25/story"
     assert commands(story, story.listing(), cell=cell, backend_version="1.2")[0] == "# the backend: everything 1.2"
+
+
+def test_a_get_that_its_client_closed_is_closed_before_the_next_even_where_the_gateway_noticed_late() -> None:
+    for ends_late in (False, True):
+        story = Story()
+        story.connect()
+        begun = story.now
+        first = story.exchange(method="GET", session="s-1", sse=[], t=begun, how=None)
+        story.leave(first, begun + 0.7)
+        if not ends_late:
+            story.end(first, "abandoned", begun + 0.7)
+        again = story.exchange(method="GET", session="s-1", status=409, t=begun + 4.7)
+        if ends_late:
+            story.end(first, "complete", begun + 6.0)
+        opened, slept, reopened = commands(story, first, again)[-3:]
+        assert " --max-time 0.7 -X GET " in opened
+        assert not opened.endswith("&")
+        assert slept.startswith("sleep 4.0 ")
+        assert "--max-time" not in reopened
+
+
+def test_a_get_that_the_gateway_ended_is_left_open() -> None:
+    story = Story()
+    story.connect()
+    begun = story.now
+    first = story.exchange(method="GET", session="s-1", sse=[], t=begun, how=None)
+    story.leave(first, begun + 29.99)
+    story.end(first, "complete", begun + 30.0)
+    assert "--max-time" not in commands(story, first)[-1]
+
+
+def test_an_idle_time_that_the_scenario_waited_is_waited() -> None:
+    story = Story()
+    story.connect()
+    first = story.listing()
+    story.stimulus("wait", seconds=20.0, why="the session has neither a request nor a stream")
+    last = story.listing(t=story.now + 20.0, status=404, sse=None)
+    assert commands(story, first, last)[-2].startswith("sleep 20.0 ")
+
+
+def test_a_list_that_lacks_an_added_tool_comes_after_its_addition_and_the_list_before() -> None:
+    story = Story()
+    story.connect()
+    story.listing()
+    story.call(request=request("tools/call", 3, name="x_add_tool", arguments={"nonce": "n-1", "name": "added"}))
+    lines = sent(commands(story, story.listing()))
+    assert [re.findall(r'"method": "([^"]*)"', line) for line in lines[-3:]] == [
+        ["tools/list"],
+        ["tools/call"],
+        ["tools/list"],
+    ]
+    assert "x_add_tool" in lines[-2]

@@ -8,6 +8,7 @@ from math import inf
 from typing import Final
 
 from conformance.diagnosis.reproduce_curl import credentials, curl, in_double_quotes, long_body, opening, placeholders
+from conformance.evidence.members import text_at
 from conformance.evidence.transcript import Exchange, Transcript
 from conformance.rules.get_sse_http_sse_evidence import old_sessions
 from conformance.stage.scenario import SecondBackend
@@ -16,6 +17,15 @@ _MOST: Final = 3
 """Decisive requests that are shown, the last ones."""
 _SHORTEST_WAIT: Final = 0.1
 """Seconds between a request that stays open and the next one: what curl needs to start, and to spare."""
+_SHORTEST_STREAM: Final = 0.5
+"""Seconds that a GET stays open at least: connected, answered and seen to be."""
+_UNORDERED: Final = 0.1
+"""Seconds within which the end of a response and its client's closing are recorded in either order."""
+_LONG_PAUSE: Final = 1.0
+"""Seconds between two requests from which on the pause may be what the failure takes."""
+_LIST: Final = "tools/list"
+_ADDING: Final = ("add_tool", "add_own_tool")
+"""Tools of the witness after which it offers another one."""
 _OLD_TRANSPORT: Final = {
     "SSE": "SSE=http://HOST:PORT{path}  # its HTTP+SSE endpoint; leave the GET open",
     "ENDPOINT": "ENDPOINT=...  # the URI that the endpoint event on that stream names",
@@ -111,8 +121,30 @@ def _subjects(transcript: Transcript, wanted: frozenset[int]) -> list[Exchange]:
     calls = [item for item in transcript.client() if item.rpc_method == "tools/call"]
     if not any(item in calls for item in found):
         streams = [item for item in found if item.method == "GET"]
-        found += [item for item in calls if any(get.t < item.t < _over(get) for get in streams)][:_MOST]
+        found += [item for item in calls if any(get.t < item.t < _over(transcript, get) for get in streams)][:_MOST]
+    found += [item for item in _additions(transcript, found) if item not in found]
     return sorted(found, key=lambda item: item.seq)
+
+
+def _additions(transcript: Transcript, found: list[Exchange]) -> list[Exchange]:
+    """Return the calls that had the backend add a tool before `found` list them, each with the list before it.
+
+    Without the earlier list nothing is there that could have gone stale.
+    """
+    asked = transcript.client()
+    last = max((item.seq for item in found if item.rpc_method == _LIST), default=0)
+    added: list[Exchange] = []
+    for call in (item for item in asked if item.seq < last and _adds(transcript, item)):
+        lists = [item for item in asked if item.rpc_method == _LIST and item.seq < call.seq]
+        added += [*lists[-1:], call]
+    return added
+
+
+def _adds(transcript: Transcript, exchange: Exchange) -> bool:
+    if exchange.rpc_method != "tools/call":
+        return False
+    called = text_at(exchange.request, "params.name")
+    return any(transcript.tool_names.standing_for(name, [called]) for name in _ADDING)
 
 
 def _steps(transcript: Transcript, subjects: list[Exchange]) -> list[Exchange]:
@@ -165,32 +197,70 @@ def _requests(transcript: Transcript, steps: list[Exchange], subjects: list[Exch
             variable = "SESSION" if opened == 1 else f"SESSION_{opened}"
             lines.append(opening(item, issued, variable, url, shown=item in subjects))
             issued[session] = variable
-        elif following is not None and following.t < _over(item):
+        elif following is not None and following.t < _over(transcript, item):
             wait = max(_SHORTEST_WAIT, following.t - item.t)
             lines += [
-                f"{curl(item, issued, _extra(item), url)} &",
+                f"{curl(item, issued, _extra(transcript, item), url)} &",
                 f"sleep {wait:.1f}  # it stays open beside the next",
             ]
         else:
-            lines.append(curl(item, issued, _extra(item), url))
+            lines.append(curl(item, issued, _extra(transcript, item), url))
+        if following is not None and (pause := _pause(transcript, item, following)) >= _LONG_PAUSE:
+            lines.append(f"sleep {pause:.1f}  # as long passed here")
     return [*lines, "wait  # Ctrl-C leaves what stays open"] if any(line.endswith(" &") for line in lines) else lines
 
 
-def _extra(exchange: Exchange) -> str:
-    """Return curl's options for a request; one that its client left without an answer is left after the same time."""
-    left = exchange.method == "POST" and exchange.how == "abandoned" and exchange.answer() is None
-    if not left or exchange.t_end is None:
+def _pause(transcript: Transcript, item: Exchange, following: Exchange) -> float:
+    """Return the seconds between two requests that are part of what is shown.
+
+    That is what the scenario waited on purpose, and all the time that a stream was closed before the next request.
+    """
+    passed = following.t - _over(transcript, item)
+    if item.method == "GET" and _left(transcript, item) is not None:
+        return passed
+    waits = (event for event in transcript.stimuli("wait") if item.seq < event.seq < following.seq)
+    return min(passed, sum(float(event.data["seconds"]) for event in waits))
+
+
+def _extra(transcript: Transcript, exchange: Exchange) -> str:
+    """Return curl's options for a request; one that its client left is left after the same time."""
+    left = _left(transcript, exchange)
+    if left is None:
         return "-i"
-    return f"-i --max-time {max(_SHORTEST_WAIT, exchange.t_end - exchange.t):.1f}"
+    shortest = _SHORTEST_STREAM if exchange.method == "GET" else _SHORTEST_WAIT
+    return f"-i --max-time {max(shortest, left - exchange.t):.1f}"
 
 
-def _over(exchange: Exchange) -> float:
-    """Return when a client had what it asked for, in seconds; infinity where it never had."""
+def _left(transcript: Transcript, exchange: Exchange) -> float | None:
+    """Return when the client left a request before it had what it asked for, in seconds; None where it did not.
+
+    A gateway that does not notice may end the response much later: that is nothing the client did.
+    """
+    if exchange.how == "abandoned":
+        left: float | None = transcript.over_for_client(exchange)
+    else:
+        left = transcript.left_at(exchange)
+        if left is not None and left > exchange.ended(inf) - _UNORDERED:
+            return None
+    return left if left is not None and left < _had(exchange) else None
+
+
+def _over(transcript: Transcript, exchange: Exchange) -> float:
+    """Return when a request was over for its client, in seconds; infinity where it never was."""
+    left = _left(transcript, exchange)
+    if left is not None:
+        return left
+    had = _had(exchange)
+    return exchange.t_end if had == inf and exchange.t_end is not None else had
+
+
+def _had(exchange: Exchange) -> float:
+    """Return when a client had what it asked for, in seconds; infinity where it never had, or asked for a stream."""
     if exchange.method != "GET" and (answer := exchange.answer()) is not None:
         return answer.t
     if not exchange.is_stream and exchange.t_response is not None:
         return exchange.t_response
-    return inf if exchange.t_end is None else exchange.t_end
+    return inf
 
 
 def _endpoint(transcript: Transcript) -> str:
