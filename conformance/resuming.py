@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -42,6 +42,8 @@ _JUDGING: Final = (
     *(_PACKAGE / name for name in ("timing.py", "judging.py", "expectations.py")),
 )
 """What judges, and so decides what is made of evidence."""
+_RECORDED: Final = ("*.jsonl", "*.jsonl.partial")
+"""The files that a run writes into its folder of evidence."""
 _NOT_DRIVING: Final = "baseline.toml"
 """The file of a manifest's folder that says what verdicts mean, and nothing of what is driven."""
 
@@ -78,13 +80,7 @@ def start(out: Path, cells: Iterable[Cell], parts: Mapping[str, str], *, resume:
     earlier = _earlier(out, parts) if resume else ()
     runs = frozenset(item.id for item in earlier)
     kept = tuple(cell for cell in chosen if runs and _is_whole(evidence / f"{cell.slug}.jsonl", cell, runs))
-    if kept:
-        names = {f"{cell.slug}.jsonl" for cell in kept}
-        for file in evidence.iterdir():
-            if file.name not in names:
-                file.unlink(missing_ok=True)  # the supervisor of a killed run may still be putting its own away
-    else:
-        shutil.rmtree(evidence, ignore_errors=True)
+    _clear(evidence, keeping={f"{cell.slug}.jsonl" for cell in kept})
     this = Run(secrets.token_hex(6), datetime.now(UTC).isoformat(timespec="seconds"))
     runs_now = (*(earlier if kept else ()), this)
     partial = out / f"{PLAN}.partial"
@@ -92,6 +88,16 @@ def start(out: Path, cells: Iterable[Cell], parts: Mapping[str, str], *, resume:
     partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     partial.rename(out / PLAN)
     return Start(chosen, kept, runs_now)
+
+
+def _clear(evidence: Path, keeping: Collection[str]) -> None:
+    """Remove what earlier runs recorded, but for the files named; what no run wrote stays."""
+    for pattern in _RECORDED:
+        for file in evidence.glob(pattern):
+            if file.name not in keeping:
+                file.unlink(missing_ok=True)  # the supervisor of a killed run may still be putting its own away
+    with suppress(OSError):
+        evidence.rmdir()  # only where nothing is left in it
 
 
 def plan_parts(

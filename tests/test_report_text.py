@@ -228,6 +228,13 @@ def test_the_summary_stays_below_githubs_limit(tmp_path):
     assert "3000 unexpected failures" in text
 
 
+def test_the_summarys_headings_count_results_as_its_table_does(tmp_path):
+    known = {"verdict": "fail", "expectation": "known-failure"}
+    failures = [result(rule, scenario=rule, **known) for rule in ("GET-R01", "GET-R02")]
+    text = summary.render(report(tmp_path, *failures, diagnosis(*failures)), ())
+    assert "known failures (2 of 1 cause)" in text
+
+
 def test_the_summary_is_appended_to_the_steps_own(tmp_path, monkeypatch):
     step = tmp_path / "step.md"
     step.write_text("before\n", encoding="utf-8")

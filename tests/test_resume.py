@@ -61,6 +61,15 @@ def test_without_resume_an_earlier_runs_evidence_goes(tmp_path):
     assert not (tmp_path / "evidence").exists()
 
 
+@pytest.mark.parametrize("resume", [False, True])
+def test_what_no_run_wrote_stays_in_the_folder(tmp_path, resume):
+    record(tmp_path, CELLS[0], begun(tmp_path).run_id)
+    own = tmp_path / "evidence" / "mine.txt"
+    own.write_text("notes")
+    begun(tmp_path, resume=resume)
+    assert own.read_text() == "notes"
+
+
 def test_a_third_run_keeps_what_the_first_two_recorded(tmp_path):
     record(tmp_path, CELLS[0], begun(tmp_path).run_id)
     record(tmp_path, CELLS[1], begun(tmp_path, resume=True).run_id)
@@ -159,9 +168,10 @@ def test_the_reports_say_which_run_drove_what(tmp_path):
     )
     results = [result(scenario=name, run=run) for name, run in (("a", "r1"), ("b", "r1"), ("c", "r2"))]
     read = report(tmp_path, *results, header=header)
-    said = "3 cells were driven in 2 runs: 2 by the run begun 2026-01-02T03:04:05Z, 1 by the run begun"
+    said = "3 cells with verdicts were driven in 2 runs: 2 by the run begun 2026-01-02T03:04:05Z, 1 by the run begun"
     assert driven_in(read).startswith(said)
-    assert "3 cells were driven in 2 runs" in summary.render(read, ())
+    assert driven_in(read).endswith("controls, which drive a backend without a gateway, are not counted")
+    assert "3 cells with verdicts were driven in 2 runs" in summary.render(read, ())
     assert driven_in(report(tmp_path, *results)) == ""
 
 
@@ -192,7 +202,7 @@ def test_a_killed_run_is_continued(tmp_path):
     assert read.complete
     assert len(read.header.runs) == 2
     assert {item.run for item in read.results} == {item.id for item in read.header.runs}
-    assert "cells were driven in 2 runs" in done.stdout
+    assert "cells with verdicts were driven in 2 runs" in done.stdout
     refused = subprocess.run(run(tmp_path, "--resume", "--quick"), capture_output=True, check=False, text=True)
     assert refused.returncode == ExitCode.USAGE
     assert "planned otherwise (the cells" in refused.stderr

@@ -225,7 +225,11 @@ def run(
     ] = False,
     out: Annotated[
         Path,
-        typer.Option(metavar="DIR", help="folder for the reports; earlier ones are replaced", rich_help_panel=_OUTPUT),
+        typer.Option(
+            metavar="DIR",
+            help="folder for the reports; those of an earlier run in it are replaced, other files stay",
+            rich_help_panel=_OUTPUT,
+        ),
     ] = Path("reports/latest"),
     resume: Annotated[
         bool,

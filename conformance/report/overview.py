@@ -82,13 +82,17 @@ def end_of(report: Report) -> str:
 
 
 def driven_in(report: Report) -> str:
-    """Say how many cells each run drove, where an interrupted one was resumed; empty where one drove them all."""
+    """Say how many cells with verdicts each run drove, where an interrupted one was resumed; empty where one did all.
+
+    Controls have no verdicts of their own, and so no results to count.
+    """
     cells = {result.cell: result.run for result in report.results}
     counts = Counter(cells.values())
     if len(report.header.runs) < 2:
         return ""
     each = ", ".join(f"{counts[run.id]} by the run begun {run.started}" for run in report.header.runs)
-    return f"{len(cells)} cells were driven in {len(report.header.runs)} runs: {each}"
+    judged = f"{len(cells)} cells with verdicts were driven in {len(report.header.runs)} runs: {each}"
+    return f"{judged}; controls, which drive a backend without a gateway, are not counted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,11 @@ class Cause:
     failure_class: str
     diagnosis: Diagnosis | None
     results: tuple[Result, ...]
+
+    @property
+    def count(self) -> int:
+        """How many results it explains."""
+        return len(self.results)
 
     @property
     def title(self) -> str:
