@@ -222,6 +222,12 @@ def test_unknown_names_are_met_with_the_nearest_known():
         load_backend("everythin")
 
 
+def test_an_unknown_target_is_met_with_the_gateways_not_with_hundreds_of_mutants():
+    with pytest.raises(UsageError, match=r"known are .*fastmcp-proxy.*`list mutants`") as caught:
+        load_target("zzzzzz")
+    assert "mutant:" not in str(caught.value)
+
+
 BACKEND = 'name = "b"\ntitle = "B"\nversion = "1"\n[faces.stdio]\ncommand = ["b"]\n'
 BAD_BACKENDS = {
     "arguments of a list": (

@@ -10,7 +10,7 @@ import typer
 from conformance.commands import teaching
 from conformance.commands.console import print_line
 from conformance.errors import ExitCode, UsageError
-from conformance.paths import SCHEMAS
+from conformance.paths import ROOT, SCHEMAS
 
 EPILOG = teaching.epilog(
     ("init", "write gateway.toml here"),
@@ -19,7 +19,7 @@ EPILOG = teaching.epilog(
 
 SCAFFOLD: Final = """\
 # A target of mcp-gateway-conformance: how one gateway is installed and started.
-# Every key is described in the published schema, {schema}
+# Every key is described in the harness's {schema}
 # Judge it:  mcp-gateway-conformance run --target {file}
 
 name = "my-gateway"       # small letters, digits, '.', '_', '-'
@@ -92,7 +92,8 @@ def init(
     ),
 ) -> ExitCode:
     """Write a target file to fill in, with every key explained."""
-    text = SCAFFOLD.format(schema=f"{SCHEMAS.name}/target.schema.json", file=file)
+    schema = SCHEMAS / "target.schema.json"
+    text = SCAFFOLD.format(schema=schema.relative_to(ROOT), file=file)
     try:
         with file.open("x", encoding="utf-8") as scaffold:
             scaffold.write(text)
@@ -100,6 +101,6 @@ def init(
         raise UsageError(f"{file} exists and is left as it is; choose another name.") from error
     except OSError as error:
         raise UsageError(f"{file} cannot be written ({error.strerror}); choose a folder that is there.") from error
-    print_line(f"wrote {file}; its schema is {SCHEMAS / 'target.schema.json'}")
+    print_line(f"wrote {file}; its schema is {schema}")
     print_line(f"next: fill in [start], then {teaching.PROGRAM} run --target {file}")
     return ExitCode.OK

@@ -239,6 +239,9 @@ def load_target(path_or_name: str | Path) -> TargetManifest:
     file = _target_files().get(path_or_name)
     if file is None:
         remedy = did_you_mean(path_or_name, known_targets())
+        if not remedy.startswith("did you mean"):
+            gateways = (name for name in known_targets() if not name.startswith(MUTANT_PREFIX))
+            remedy = f"known are {', '.join(gateways)}, and the mutants that `list mutants` shows."
         raise UsageError(f"There is no target named {path_or_name!r}; {remedy}")
     return _named(_load(file, TargetManifest), path_or_name, file)
 
