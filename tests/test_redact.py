@@ -181,3 +181,30 @@ def test_a_secret_split_over_two_reads_reaches_no_file(tmp_path):
         written = path.read_text()
         assert secret not in written
         assert "ping" in written
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Origin", "http://attacker.example"),
+        ("Access-Control-Request-Method", "POST"),
+        ("Location", "/mcp/"),
+        ("Location", "https://gateway.example:8443/mcp"),
+    ],
+)
+def test_what_a_page_asks_and_where_a_redirect_leads_stays_plain_in_foreign_traffic(name: str, value: str) -> None:
+    assert Redactor(foreign=True).header(name, value) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        ("/login?next=http://x/y&code=abc", "/login?redacted:"),
+        ("https://gateway.example/s/pathsecret-778899-aabbcc/mcp", "https://gateway.example/s/redacted:"),
+        ("https://user:password@gateway.example/mcp", "redacted:"),
+    ],
+)
+def test_a_credential_in_a_redirect_is_replaced(value: str, plain: str) -> None:
+    written = Redactor(foreign=True).header("Location", value)
+    assert written.startswith(plain)
+    assert not any(secret in written for secret in ("abc", "778899", "password"))

@@ -8,6 +8,7 @@ from conformance.diagnosis import facts_http_sse as http_sse
 from conformance.diagnosis.failure import Failure, has_result, listed
 from conformance.evidence.events import Kind
 from conformance.evidence.links import nonce_of
+from conformance.evidence.redact import facts
 from conformance.evidence.transcript import Exchange
 from conformance.rules import clients_connecting as connecting
 from conformance.rules.transparency_calls_evidence import of_clients
@@ -107,10 +108,11 @@ def response_stayed_open(failure: Failure) -> bool | None:
 
 def subject_redirects_to_other_spelling(failure: Failure) -> bool | None:
     """The failing request was redirected to its own path with a slash more or less at the end."""
-    if failure.subject is None:
+    location = failure.subject.response_headers.get("location", "") if failure.subject is not None else ""
+    if failure.subject is None or facts(location) is not None:
         return None
     path = failure.subject.target
-    target = urlsplit(urljoin(path, failure.subject.response_headers.get("location", ""))).path
+    target = urlsplit(urljoin(path, location)).path
     return target != path and target.rstrip("/") == path.rstrip("/")
 
 

@@ -22,6 +22,8 @@ from conformance.evidence.events import JSON
 from conformance.evidence.spellings import SCHEME, any_spelling, secrets_in, spelled
 
 _TOKEN: Final = re.compile(r"redacted:([0-9a-f]{16});length=(\d+);alphabet=([a-z0-9-]+)(?:;scheme=([A-Za-z0-9-]+))?")
+_REFERENCE: Final = re.compile(r"((?:(?:[A-Za-z][A-Za-z0-9+.-]*:)?//[^/?#]*)?)(.*)", re.DOTALL)
+"""Origin, where one is named, and the rest of a URI reference (RFC 3986, appendix B); it matches any text."""
 _SHORTEST_SECRET: Final = 4
 """A supplied value shorter than this is not searched for inside other text: it would blot out innocent words."""
 
@@ -34,6 +36,8 @@ PLAIN_HEADERS: Final = frozenset(
         "access-control-allow-methods",
         "access-control-allow-origin",
         "access-control-expose-headers",
+        "access-control-request-headers",
+        "access-control-request-method",
         "allow",
         "cache-control",
         "connection",
@@ -44,6 +48,7 @@ PLAIN_HEADERS: Final = frozenset(
         "host",
         "keep-alive",
         "mcp-protocol-version",
+        "origin",
         "retry-after",
         "server",
         "transfer-encoding",
@@ -161,9 +166,17 @@ class Redactor:
     def header(self, name: str, value: str) -> str:
         """Return what may be written of one HTTP header's value."""
         known = name.lower() in PLAIN_HEADERS or (self.own_conversation and name.lower() in CONVERSATION_HEADERS)
+        if self.foreign and name.lower() == "location":
+            return self._reference(value)
         if self.foreign and not known:
             return self.token(value)
         return self.text(value)
+
+    def _reference(self, value: str) -> str:
+        """Return what may be written of a foreign URI reference: where it leads, as a target is written."""
+        parts = _REFERENCE.fullmatch(value)
+        origin, path = parts.groups() if parts else ("", value)
+        return self.token(value) if "@" in origin else self.text(origin) + self.target(path)
 
     def name(self, value: str) -> str:
         """Return what may be written of the name of a header or a JSON member; foreign, only what looks like a name."""

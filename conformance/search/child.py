@@ -31,6 +31,7 @@ from conformance.stage.manifest import load_backend, target_of
 from conformance.stage.plan import Plan
 from conformance.stage.runtimes import make_runtime
 from conformance.stage.supplied import supplied_by
+from conformance.wire.driver import CLIENT_INFO
 from conformance.wire.tap import TapProcess
 
 LIFECYCLE: Final = "lifecycle"
@@ -136,7 +137,8 @@ class Search(Generic[Step]):
 
 
 def _redactor(plan: Plan) -> Redactor:
-    return Redactor(supplied=supplied_by(plan), foreign=plan.url is not None)
+    own = frozenset(CLIENT_INFO.values())
+    return Redactor(supplied=supplied_by(plan), foreign=plan.url is not None, own=own)
 
 
 async def search(plan: Plan, asked: Asked, experiment: Experiment[Step], say: Callable[..., None]) -> dict[str, JSON]:

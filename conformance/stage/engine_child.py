@@ -46,6 +46,7 @@ from conformance.stage.runtimes import make_runtime
 from conformance.stage.scenario import Scenario, ScenarioKind, SecondBackend, SpinUp, deployed, scenarios
 from conformance.stage.stage import Stage
 from conformance.stage.supplied import supplied_by
+from conformance.wire.driver import CLIENT_INFO
 from conformance.wire.tap import TapProcess
 
 STARTING_INSTANCES: Final = 3
@@ -445,6 +446,7 @@ async def drive(plan: Plan) -> None:
         supplied=supplied_by(plan),
         foreign=plan.url is not None,
         own_conversation=plan.url is not None and bool(plan.url.witness),
+        own=frozenset(CLIENT_INFO.values()),
     )
     targets = {name: target_of(data, plan.folders.get(name)) for name, data in plan.targets.items()}
     spool = Path(plan.work) / "spool"

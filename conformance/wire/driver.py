@@ -24,7 +24,8 @@ from conformance.wire.http_client import as_sent, http_client, said_of
 from conformance.wire.sse import SseEvent, SseParser
 
 ACCEPT_BOTH: Final = "application/json, text/event-stream"
-_CLIENT_INFO: Final = {"name": "mcp-gateway-conformance", "version": __version__}
+CLIENT_INFO: Final = {"name": "mcp-gateway-conformance", "version": __version__}
+"""Who the harness's own clients say they are."""
 Record = Callable[..., None]
 """`record(name, **detail)` writes a stimulus."""
 
@@ -224,7 +225,7 @@ class McpClient:
     ) -> Reply:
         """POST initialize and remember the session id and the negotiated version. params override the usual ones."""
         request_id = self.next_id()
-        usual = {"protocolVersion": version or self.revision, "capabilities": {}, "clientInfo": _CLIENT_INFO}
+        usual = {"protocolVersion": version or self.revision, "capabilities": {}, "clientInfo": CLIENT_INFO}
         message = {"jsonrpc": "2.0", "id": request_id, "method": "initialize", "params": {**usual, **params}}
         reply = await self.post(message, headers=headers, deadline=deadline)
         result = reply.result(request_id)
