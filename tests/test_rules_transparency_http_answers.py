@@ -111,6 +111,27 @@ def test_735_a_fault_is_one_error(behind, got, wanted):
     assert isinstance(verdict("MGC735", calls((behind, got))), wanted)
 
 
+@pytest.mark.parametrize("how", ["complete", "rst"])
+@pytest.mark.parametrize(
+    ("given_id", "resuming", "answered", "wanted"),
+    [
+        ("e-1", {"Last-Event-ID": "e-1"}, 5, NotExercised),
+        ("e-1", {"Last-Event-ID": "e-1"}, 6, Fail),
+        ("e-1", {}, 5, Fail),
+        (None, {"Last-Event-ID": "e-1"}, 5, Fail),
+    ],
+)
+def test_735_an_answer_that_came_where_the_stream_was_resumed(how, given_id, resuming, answered, wanted):
+    story = calls((None, GOOD))
+    sent = request("tools/call", 5, name="echo", arguments={"nonce": "n-1"})
+    stream = story.exchange(backend=True, request=sent, session="b-1", sse=[], how=None, t=1.1)
+    story.raw_event(stream, "message", "", t=1.15, id=given_id)
+    story.end(stream, how, t=1.2)
+    answer = {"sse": [result(answered, content=TEXT)], "headers": resuming, "session": "b-1"}
+    story.exchange(backend=True, method="GET", t=1.3, **answer)
+    assert isinstance(verdict("MGC735", story), wanted)
+
+
 def test_735_a_second_attempt_that_succeeds_is_no_fault():
     story = calls((HTTP_500, GOOD))
     story.call(backend=True, session="b-1", nonce="n-1", t=1.2, **GOOD)

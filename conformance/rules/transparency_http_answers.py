@@ -10,9 +10,11 @@ from typing import Final
 
 from conformance.evidence.events import Hop
 from conformance.evidence.links import Link
-from conformance.evidence.transcript import Exchange, Transcript
+from conformance.evidence.transcript import Exchange, Message, Transcript
 from conformance.rules.base import Inputs, Level, Precondition, Side, fail, rule
-from conformance.rules.keep_alive_evidence import backend_answer, calls, links_of, succeeded
+from conformance.rules.get_sse_resumption_evidence import LAST_EVENT_ID
+from conformance.rules.isolation_evidence import same_id
+from conformance.rules.keep_alive_evidence import backend_answer, calls, links_of, primed, succeeded
 from conformance.rules.verdicts import NotApplicable, Pass, Verdict
 
 SUITE: Final = "transparency"
@@ -88,9 +90,25 @@ def faulted(transcript: Transcript) -> tuple[tuple[Exchange, tuple[Link, ...]], 
 
 
 def _good(transcript: Transcript, link: Link) -> bool:
-    answer = backend_answer(transcript, link)
+    answer = backend_answer(transcript, link) or _resumed_answer(transcript, link)
     refused = link.exchange is not None and (link.exchange.status or 0) >= 400
     return answer is not None and answer.result is not None and not refused
+
+
+def _resumed_answer(transcript: Transcript, link: Link) -> Message | None:
+    """Return the answer that a backend gave where the gateway resumed the call's stream, which had event ids."""
+    if link.exchange is None or not primed(link.exchange):
+        return None
+    resuming = (
+        item
+        for item in transcript.backend
+        if item.method == "GET"
+        and LAST_EVENT_ID in item.headers
+        and item.t > link.backend.t
+        and (item.tap, item.session) == (link.backend.tap, link.backend.session)
+    )
+    answers = (message for item in resuming for message in item.messages() if message.is_response)
+    return next((message for message in answers if same_id(message.id, link.backend.id)), None)
 
 
 FAULT = Precondition(
@@ -113,7 +131,8 @@ FAULT = Precondition(
 def fault_is_no_success(inputs: Inputs) -> Verdict:
     """Judge the answers to calls that the backend answered with a fault.
 
-    What it checks: at most one response comes, and it is an error or a tool error, not a good result.
+    What it checks: at most one response comes, and it is an error or a tool error, not a good result. A stream that
+    ended before the answer is no fault where the answer came when the gateway resumed it.
     Why it matters: a model takes the text of a good result for what the tool found, an error page included.
     A failing exchange: backend → 500; client ← {"result": {"content": [{"text": "Error: 500"}]}}
     A conforming exchange: backend → 500; client ← {"result": {"content": […], "isError": true}}, or an error, or 502
