@@ -10,6 +10,7 @@ import pytest
 from report_sample import HOSTILE, diagnosis, report, result
 from rich.console import Console
 
+from conformance.errors import UsageError
 from conformance.report import escape, files, github, summary, terminal
 from conformance.report.badge import Badge, NoBadge
 from conformance.report.classes import class_reports, render_html, render_markdown
@@ -318,6 +319,12 @@ def test_everything_is_written_and_cleared_again_but_nothing_else(tmp_path):
     assert (tmp_path / "classes" / "get-sse-wrong-status.html").is_file()
     files.clear(tmp_path)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [mine]
+
+
+def test_what_cannot_be_replaced_is_named(tmp_path):
+    (tmp_path / "badge.json").mkdir()
+    with pytest.raises(UsageError, match=r"badge\.json cannot be replaced"):
+        files.clear(tmp_path)
 
 
 # GitHub ----------------------------------------------------------------------------------------------------------------

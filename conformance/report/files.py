@@ -48,7 +48,10 @@ def writable_folder(folder: Path, option: str) -> None:
 
 
 def clear(out: Path) -> None:
-    """Remove what an earlier run left in `out`, so that nothing of it passes for this run's; other files stay."""
+    """Remove what an earlier run left in `out`, so that nothing of it passes for this run's; other files stay.
+
+    Raises UsageError for what cannot be removed.
+    """
     classes = [file_name(name) for name in (*(known.id for known in failure_classes()), UNCLASSIFIED)]
     for path in (
         out / REPORT,
@@ -57,7 +60,10 @@ def clear(out: Path) -> None:
         *(path for ending in ("json", "svg") for name in ("badge", "badge-*") for path in out.glob(f"{name}.{ending}")),
         *(out / "classes" / f"{name}{ending}" for name in classes for ending in (".md", ".html")),
     ):
-        path.unlink(missing_ok=True)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise UsageError(f"{path} cannot be replaced ({error.strerror}); move it, or change --out.") from error
 
 
 def write_reports(report: Report, out: Path) -> tuple[Badge | NoBadge, ...]:
