@@ -81,9 +81,27 @@ def test_303_no_response_on_a_get_stream(messages, wanted):
     assert isinstance(verdict("MGC303", story), wanted)
 
 
-def notified(copies):
+def test_303_no_response_on_a_stream_that_was_opened_again():
+    story = connected()
+    get(story, t=1.0, length=0.5)
+    stream = get(story, t=2.0, length=3.0)
+    story.listing(t=2.5)
+    assert isinstance(verdict("MGC303", story), Pass)
+    story.item(stream, result(1), t=3.0)
+    assert isinstance(verdict("MGC303", story), Fail)
+
+
+def test_303_a_stream_that_is_resumed_may_bring_the_response():
+    story = connected()
+    get(story, t=1.0, length=3.0)
+    story.listing(t=1.5)
+    get(story, t=2.0, length=1.0, sse=[result(1)], headers={"Last-Event-ID": "1"})
+    assert isinstance(verdict("MGC303", story), Pass)
+
+
+def notified(copies, listened=8.0):
     story = connected(**DECLARED)
-    stream = get(story, t=1.0, length=5.0)
+    stream = get(story, t=1.0, length=listened)
     story.stimulus("tool.add", t=2.0)
     story.stdio_start(t=0.5)
     story.stdio("down", CHANGED, t=2.1)
@@ -92,14 +110,39 @@ def notified(copies):
     return story
 
 
-@pytest.mark.parametrize(("copies", "wanted"), [(0, NotExercised), (1, Pass), (2, Fail)])
+@pytest.mark.parametrize(("copies", "wanted"), [(0, NotExercised), (1, Pass)])
 def test_304_a_message_goes_out_once(copies, wanted):
     assert isinstance(verdict("MGC304", notified(copies)), wanted)
+
+
+def test_304_a_message_that_also_comes_down_another_stream_fails():
+    story = notified(1)
+    story.call(sse=[CHANGED, result(1, content=[])], t=2.3)
+    assert isinstance(verdict("MGC304", story), Fail)
+
+
+def test_304_messages_of_two_sessions_with_the_backend_may_come_down_one_stream():
+    assert isinstance(verdict("MGC304", notified(2)), Pass)
+
+
+def test_304_what_is_replayed_after_an_event_id_is_no_other_copy():
+    story = notified(1)
+    get(story, t=9.5, sse=[CHANGED], headers={"Last-Event-ID": "1"})
+    assert isinstance(verdict("MGC304", story), Pass)
 
 
 @pytest.mark.parametrize(("copies", "wanted"), [(0, Fail), (1, Pass)])
 def test_308_list_changed_is_relayed(copies, wanted):
     assert isinstance(verdict("MGC308", notified(copies)), wanted)
+
+
+@pytest.mark.parametrize("left", [None, 2.6])
+def test_308_whoever_listened_for_a_moment_has_missed_nothing(left):
+    story = notified(0, listened=2.0)
+    if left is not None:
+        story.leave("client:a/3/3", t=left)
+        story.at(20.0).stimulus("end")
+    assert isinstance(verdict("MGC308", story), Inconclusive)
 
 
 def test_308_does_not_apply_where_it_is_not_declared():
@@ -120,11 +163,62 @@ def test_305_a_second_get_is_harmless(status, wanted):
     assert isinstance(verdict("MGC305", story), wanted)
 
 
+def test_305_the_first_stream_is_ended_where_the_second_is_refused():
+    story = connected()
+    get(story, t=1.0, length=1.05)
+    get(story, t=2.0, status=409)
+    story.listing(t=3.0)
+    assert isinstance(verdict("MGC305", story), Fail)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"length": 1.05}, {"status": 200}),  # the second takes its place
+        ({"length": 9.0}, {"status": 409}),  # its end has another cause
+        ({"length": 1.05, "how": "abandoned"}, {"status": 409}),
+        ({"status": 405}, {"status": 405}),
+    ],
+)
+def test_305_the_first_stream_may_end(first, second):
+    story = connected()
+    get(story, t=1.0, **first)
+    get(story, t=2.0, **second)
+    story.listing(t=3.0)
+    assert isinstance(verdict("MGC305", story), Pass)
+
+
+def test_305_the_first_stream_may_end_once_it_gave_an_event_id():
+    story = connected()
+    stream = get(story, t=1.0, length=1.05)
+    story.item(stream, CHANGED, t=1.5, id="1")
+    get(story, t=2.0, status=409)
+    story.listing(t=3.0)
+    assert isinstance(verdict("MGC305", story), Pass)
+
+
+@pytest.mark.parametrize("rule_id", ["MGC305", "MGC307"])
+def test_a_session_that_its_client_ended_is_not_lost(rule_id):
+    story = connected()
+    story.leave(get(story, t=1.0, how="abandoned"), t=2.0)
+    get(story, t=2.5, status=409)
+    story.listing(t=3.0)
+    story.exchange(method="DELETE", session="s-1", t=4.0)
+    story.listing(t=5.0, **REFUSED)
+    assert isinstance(verdict(rule_id, story), Pass)
+
+
 @pytest.mark.parametrize(("status", "wanted"), [(400, Pass), (200, Fail)])
 def test_306_get_without_a_session_is_refused(status, wanted):
     story = connected()
     get(story, session=None, status=status)
     assert isinstance(verdict("MGC306", story), wanted)
+
+
+def test_306_what_a_server_says_of_itself_belongs_to_no_session():
+    story = connected()
+    get(story, session=None, target="/.well-known/oauth-protected-resource")
+    assert isinstance(verdict("MGC306", story), NotExercised)
 
 
 def test_306_does_not_apply_where_no_session_is_issued():
@@ -159,6 +253,34 @@ def test_309_a_priming_event_is_fine():
     assert isinstance(verdict("MGC309", story), Pass)
 
 
+@pytest.mark.parametrize(
+    ("message", "wanted"),
+    [
+        ({"jsonrpc": "2.0"}, Fail),
+        ({"jsonrpc": "2.0", "id": 1}, Fail),
+        ({"jsonrpc": "2.0", "id": 1, "result": {}}, Pass),  # all that is kept of a large one
+        (error(None), Pass),
+        (CHANGED, Pass),
+    ],
+)
+@pytest.mark.parametrize("as_json", [False, True])
+def test_309_a_message_is_a_request_a_notification_or_a_response(message, wanted, as_json):
+    story = connected()
+    get(story, t=1.0, length=5.0)
+    story.listing(t=2.0)
+    story.listing(t=3.0, **({"sse": None, "response": message} if as_json else {"sse": [message, result(1)]}))
+    assert isinstance(verdict("MGC309", story), wanted)
+
+
+@pytest.mark.parametrize(("event", "wanted"), [("ping", Pass), ("message", Fail)])
+def test_309_a_type_without_data_is_handed_to_nobody_and_empty_data_is(event, wanted):
+    story = connected()
+    stream = get(story, t=1.0, length=5.0)
+    story.raw_event(stream, event, "", t=1.5)
+    story.listing(t=2.0)
+    assert isinstance(verdict("MGC309", story), wanted)
+
+
 @pytest.mark.parametrize(("status", "wanted"), [(404, Pass), (405, Pass), (400, Fail), (200, Fail)])
 def test_310_an_unknown_session_is_404(status, wanted):
     story = connected()
@@ -172,6 +294,23 @@ def test_311_the_gateways_get_accepts_streams(accept, wanted):
     story.connect(backend=True, session="b-1")
     story.exchange(backend=True, method="GET", session="b-1", sse=[], headers={"Accept": accept})
     assert isinstance(verdict("MGC311", story), wanted)
+
+
+@pytest.mark.parametrize(("target", "wanted"), [("/health", NotApplicable), ("/mcp?x=1", Fail)])
+def test_311_only_the_endpoint_is_asked_for_streams(target, wanted):
+    story = connected()
+    story.connect(backend=True, session="b-1")
+    story.exchange(backend=True, method="GET", target=target, status=200, headers={"Accept": "*/*"})
+    assert isinstance(verdict("MGC311", story), wanted)
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_312_a_list_of_which_no_tools_are_kept_decides_nothing(as_json):
+    story = connected()
+    story.stimulus("tool.listed-again", tool="added")
+    kept = result(1)
+    story.listing(**({"sse": None, "response": kept} if as_json else {"sse": [kept]}))
+    assert isinstance(verdict("MGC312", story), Inconclusive)
 
 
 @pytest.mark.parametrize(("tools", "wanted"), [(["x_added"], Pass), (["echo"], Fail)])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from conformance.evidence.events import Hop
+from conformance.evidence.events import Hop, Kind, Point
 from conformance.rules.verdicts import Fail, Inconclusive, NotApplicable, Pass
 from tests.evidence_builder import error, notification, request, result
 from tests.resumption_stories import ANSWER, back, call, connected, primed, verdict
@@ -158,6 +158,17 @@ def test_319_the_backends_own_beginning_is_charged_to_it():
 @pytest.mark.parametrize(("events", "wanted"), [([("4-1", ANSWER)], Pass), ([("4-0", None), ("4-1", ANSWER)], Fail)])
 def test_320_older_clients_get_data_in_every_event(events, wanted):
     assert isinstance(verdict("MGC320", answered(*events), revision=OLDER), wanted)
+
+
+@pytest.mark.parametrize(("members", "wanted"), [({"retry": 3000}, Pass), ({"retry": 3000, "id": "4-0"}, Fail)])
+def test_320_a_reconnection_time_alone_is_handed_to_nobody(members, wanted):
+    story = connected()
+    stream = story.exchange(session="s-1", request=request("tools/list"), sse=[], how=None, t=1.0)
+    place = {"tap": "client:a", "conn": int(stream.split("/")[1]), "exchange": stream}
+    story.add(Point.CLIENT_TAP, Kind.SSE_EVENT, 1.1, **place, body="", event="message", **members)
+    story.item(stream, ANSWER, t=1.2)
+    story.end(stream, t=1.3)
+    assert isinstance(verdict("MGC320", story, revision=OLDER), wanted)
 
 
 def several(*, conn_ids=("a-1", "b-1")):

@@ -64,24 +64,26 @@ def streams_are_primed(inputs: Inputs) -> Verdict:
 def older_clients_are_not_primed(inputs: Inputs) -> Verdict:
     """Judge the events on streams to clients that negotiated a revision before 2025-11-25.
 
-    What it checks: each event has data.
+    What it checks: each event that the client is handed has data.
     Why it matters: priming events came with 2025-11-25; older clients parse the data of each event as JSON.
     A failing exchange: session of 2025-06-18: POST → id: 4-0, data: (empty)
     A conforming exchange: session of 2025-06-18: POST → id: 4-1, data: {the answer}
-    Known gaps: the initialize stream, on which the revision is only being negotiated, is judged like the others.
+    Known gaps: the initialize stream, on which the revision is only being negotiated, is judged like the others. What
+    only names a reconnection time, or a type of its own, is taken to have no data line, so that no client is handed it;
+    what has an id is taken to have an empty one.
     """
     streams = [item for item in inputs.through.client() if item.is_stream]
     if not streams:
         return NotApplicable("nothing is answered with an event stream")
     for item in streams:
-        bare = _without_data(item)
+        bare = _handed_bare(item)
         if bare:
             return fail(
                 "data in every event",
                 f"an event without data, id {bare[0].id!r}, in the answer to {item.rpc_method or item.method}",
                 item,
                 events=(bare[0].seq,),
-                charged_to=charge(inputs, item, lambda other: bool(_without_data(other))),
+                charged_to=charge(inputs, item, lambda other: bool(_handed_bare(other))),
             )
     return Pass(f"every event on {len(streams)} stream(s) has data", streams[0].events)
 
@@ -132,6 +134,12 @@ def _events(exchange: Exchange) -> tuple[Beat, ...]:
 
 def _without_data(exchange: Exchange) -> tuple[Beat, ...]:
     return tuple(beat for beat in _events(exchange) if beat.message is None and not beat.text)
+
+
+def _handed_bare(exchange: Exchange) -> tuple[Beat, ...]:
+    """Return the events without data that are taken to have an empty data line, and are handed to the client."""
+    bare = _without_data(exchange)
+    return tuple(beat for beat in bare if beat.id is not None or (beat.retry is None and beat.event == "message"))
 
 
 def _first(exchange: Exchange) -> Beat:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from conformance import timing
 from conformance.evidence.transcript import Exchange, Message, Transcript
 from conformance.rules.answers import without_good_result
@@ -36,18 +38,19 @@ def gets_with(transcript: Transcript, *, unknown: bool) -> tuple[Exchange, ...]:
     found = []
     for item in transcript.client():
         sent = item.headers.get("mcp-session-id")
-        if item.method == "GET" and (sent is not None and sent not in ids if unknown else sent is None):
+        asked_for = sent is not None and sent not in ids if unknown else sent is None
+        if item.method == "GET" and not item.is_metadata and asked_for:
             found.append(item)
     return tuple(found)
 
 
 def later_answers(transcript: Transcript, after: Exchange, t: float) -> tuple[Exchange, ...]:
-    """Return the requests that the client of `after` posted in its session from time t on."""
-    return tuple(
-        item
-        for item in transcript.client()
-        if item.tap == after.tap and item.t >= t and item.rpc_method == "tools/list" and item.session == after.session
-    )
+    """Return the lists that the client of `after` asked for in its session from time t on, until it ended that."""
+    later = [
+        item for item in transcript.client() if item.tap == after.tap and item.t >= t and item.session == after.session
+    ]
+    ended = next((item.t for item in later if item.method == "DELETE"), inf)
+    return tuple(item for item in later if item.rpc_method == "tools/list" and item.t < ended)
 
 
 def _any(found: object) -> bool:
@@ -69,7 +72,7 @@ BESIDE = Precondition(
         _any(first_gets(transcript) and not open_streams(transcript))
         or any(
             item.t > stream.t and item.t < transcript.end_of(stream) and item.answer() is not None
-            for stream in first_gets(transcript)
+            for stream in session_gets(transcript)
             for item in transcript.client()
             if item.tap == stream.tap and item.method == "POST"
         )

@@ -124,11 +124,13 @@ def each_hears_its_own(inputs: Inputs) -> Verdict:
 def server_messages_come_on_the_stream(inputs: Inputs) -> Verdict:
     """Judge whether a notification that the backend sent comes down the stream of the client whose call caused it.
 
-    What it checks: list_changed in an event of type message, where the gateway declares tools.listChanged.
+    What it checks: list_changed within RELAY_PROMPT, in an event of type message, where the gateway declares
+    tools.listChanged.
     Why it matters: the stream is all there is; a gateway that writes only answers to it keeps everything else.
     A failing exchange: backend → gateway list_changed; the client's stream carries the answer to its call only
     A conforming exchange: backend → gateway list_changed; stream: event: message, data: {"method": … list_changed}
-    Known gaps: requests of the server and messages that belong to a call are not driven over this transport.
+    Known gaps: requests of the server and messages that belong to a call are not driven over this transport; one that
+    comes later, while the client still listens, passes.
     """
     session = next(item for item in old_sessions(inputs.through) if item.opened)
     if not declares_list_changed(session):
@@ -146,6 +148,8 @@ def server_messages_come_on_the_stream(inputs: Inputs) -> Verdict:
             symptom="nonconforming-sse-event",
         )
     seconds = watched(inputs.through, session, sent.t)
+    if seconds < timing.RELAY_PROMPT:
+        return Inconclusive(f"the stream was read for {seconds:.1f} s after the backend sent it")
     if inputs.through.lag(sent.t, sent.t + seconds) > seconds * timing.LAG_SHARE:
         return Inconclusive("the harness itself lagged while the notification was awaited")
     return fail(

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from conformance import timing
+from conformance.evidence.transcript import Exchange, Transcript
 from conformance.rules.answers import without_result
 from conformance.rules.base import Inputs, Level, Side, charge, fail, rule
 from conformance.rules.get_sse_evidence import (
@@ -26,6 +27,7 @@ from conformance.rules.get_sse_evidence import (
     open_streams,
     said,
 )
+from conformance.rules.keep_alive_evidence import cut_by_server, primed
 from conformance.rules.preconditions import session_gets
 from conformance.rules.session_reuse_evidence import charge_outside_sessions
 from conformance.rules.verdicts import Inconclusive, NotApplicable, Pass, Verdict
@@ -116,15 +118,25 @@ def get_headers_are_prompt(inputs: Inputs) -> Verdict:
 def second_get_is_harmless(inputs: Inputs) -> Verdict:
     """Judge the session after a second GET on it.
 
-    What it checks: requests in the session after a second GET are still answered with a result.
+    What it checks: requests in the session after a second GET are still answered with a result; where that is refused,
+    the server does not end the first stream on it (within PAUSE_NOTICED).
     Why it matters: clients reconnect their stream; a gateway that treats that as an error loses the whole session.
     A failing exchange: GET → 200, GET → 409, POST tools/list → 404
     A conforming exchange: GET → 200, GET → 409 (or 200, or 405), POST tools/list → 200
-    Known gaps: whether the first stream still delivers is judged only by its not being closed by the server.
+    Known gaps: whether the first stream still delivers is not judged; nor its end where the second takes its place, or
+    where it gave event ids to come back with.
     """
     judged = []
     for first in first_gets(inputs.through):
         again = [get for get in session_gets(inputs.through) if get.tap == first.tap][1:]
+        if again and _ended_by(inputs.through, first, again[0]):
+            return fail(
+                "the first stream goes on after a second GET was refused",
+                f"the second GET was answered {said(again[0])}, and the server ended the first stream ({first.how})",
+                first,
+                again[0],
+                charged_to=charge(inputs, first, lambda item: cut_by_server(inputs.through, item)),
+            )
         for item in later_answers(inputs.through, first, again[0].t) if again else ():
             judged.append(again[0])
             if without_result(item):
@@ -138,6 +150,18 @@ def second_get_is_harmless(inputs: Inputs) -> Verdict:
     if not judged:
         return Inconclusive("no request was made in the session after the second GET")
     return Pass(f"second GET was answered {said(judged[0])}; tools/list was answered after it", judged[0].events)
+
+
+def _ended_by(transcript: Transcript, first: Exchange, second: Exchange) -> bool:
+    """Whether the server ended the stream of a client's first GET on its second one, and gave it no other."""
+    if second.status is None or second.is_stream or not first.is_stream or primed(first) or first.t_end is None:
+        return False
+    deleted = any(
+        item.method == "DELETE" and item.session == first.session and item.t <= first.t_end
+        for item in transcript.client()
+    )
+    soon = 0 <= first.t_end - second.t < timing.PAUSE_NOTICED
+    return soon and not deleted and cut_by_server(transcript, first)
 
 
 @rule(
@@ -263,9 +287,11 @@ def backend_get_accepts_streams(inputs: Inputs) -> Verdict:
     Why it matters: servers answer 406 without it, and the gateway never hears of changes.
     A failing exchange: gateway → backend GET with Accept: application/json
     A conforming exchange: gateway → backend GET with Accept: text/event-stream
-    Known gaps: a media range such as */* is not accepted here; the specification asks for the type itself.
+    Known gaps: a media range such as */* is not accepted here; the specification asks for the type itself. A GET at a
+    path to which no initialize went, as of a health check, is not judged.
     """
-    gets = [item for item in inputs.through.backend if item.method == "GET" and not item.is_metadata]
+    endpoints = {(item.tap, _path(item)) for item in inputs.through.backend if item.rpc_method == "initialize"}
+    gets = [item for item in inputs.through.backend if item.method == "GET" and (item.tap, _path(item)) in endpoints]
     if not gets:
         return NotApplicable("the gateway opens no GET stream to its backend")
     for get in gets:
@@ -273,3 +299,7 @@ def backend_get_accepts_streams(inputs: Inputs) -> Verdict:
             said = get.headers.get("accept", "nothing")
             return fail("Accept: text/event-stream on the gateway's GET", f"its GET accepts {said}", get)
     return Pass(f"{len(gets)} GET(s) to the backend accept event streams", gets[0].events)
+
+
+def _path(exchange: Exchange) -> str:
+    return exchange.target.partition("?")[0]

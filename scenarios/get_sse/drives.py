@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import secrets
 
+from conformance import timing
 from conformance.stage.scenario import ScenarioKind, scenario
 from conformance.stage.stage import Stage
-from scenarios.get_sse import drives_http_sse, drives_resumption
+from scenarios.get_sse import awaiting, drives_http_sse, drives_resumption
 
 __all__ = ["drives_http_sse", "drives_resumption"]
 
@@ -60,7 +61,7 @@ async def get_with_wrong_session(stage: Stage) -> None:
     suite=SUITE,
     kind=ScenarioKind.EXCLUSIVE,
     brings=("server-notification", "tool-added"),
-    seconds=1.0,
+    seconds=timing.RELAY_PROMPT,
     needs_witness=True,
 )
 async def server_notification(stage: Stage) -> None:
@@ -72,8 +73,8 @@ async def server_notification(stage: Stage) -> None:
         stage.step("get.opened", status=stream.status)
         await stage.wait(0.5, "a gateway that opens its own stream to the backend has done so")
         stage.step("tool.add", tool=added)
-        await one.call(tool, {"nonce": stage.nonce(), "name": added})
-        await stage.wait(1.0, "the notification travels")
+        reply = await one.call(tool, {"nonce": stage.nonce(), "name": added})
+        await awaiting.list_changed(stage, stream, reply)
         stage.step("tool.listed-again", tool=added)
         await one.tools()
     for client in (one, other):

@@ -10,6 +10,7 @@ from conformance.spec.revisions import STREAMABLE_LEGACY
 from conformance.stage.scenario import ScenarioKind, scenario
 from conformance.stage.stage import Stage
 from conformance.wire.driver import McpClient
+from scenarios.get_sse import awaiting
 
 SUITE = "get_sse"
 OLD = ("2024-11-05",)
@@ -74,7 +75,7 @@ async def http_sse_two_clients(stage: Stage) -> None:
     suite=SUITE,
     kind=ScenarioKind.EXCLUSIVE,
     brings=("sse-server-message",),
-    seconds=1.0,
+    seconds=timing.RELAY_PROMPT,
     revisions=OLD,
     http_sse=True,
     needs_witness=True,
@@ -84,14 +85,14 @@ async def http_sse_server_message(stage: Stage) -> None:
     """Make the backend add a tool and say so while a client of HTTP+SSE listens."""
     client = await stage.sse_client()
     added = f"added_{secrets.token_hex(4)}"
-    async with client.open():
+    async with client.open() as stream:
         if not client.has_endpoint:
             return
         await client.connect()
         tool = await stage.tool("add_tool", client)
         stage.step("tool.add", tool=added)
-        await client.call(tool, {"nonce": stage.nonce(), "name": added})
-        await stage.wait(1.0, "the notification travels")
+        reply = await client.call(tool, {"nonce": stage.nonce(), "name": added})
+        await awaiting.list_changed(stage, stream, reply)
 
 
 @scenario(
