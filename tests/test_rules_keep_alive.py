@@ -115,6 +115,15 @@ def test_a_stream_that_its_client_held_for_a_moment_is_not_exercised(rule_id: st
     assert isinstance(verdict(rule_id, idle_get((), until=2.0)), NotExercised)
 
 
+def test_the_stream_that_a_client_got_in_the_end_is_judged() -> None:
+    story = Story()
+    story.connect()
+    story.exchange(method="GET", session="s-1", status=409, t=1.0)
+    get = story.exchange(method="GET", session="s-1", sse=[], how=None, t=2.0)
+    story.leave(get, t=40.0)
+    assert failure("MGC401", story)[0] is Hop.GATEWAY
+
+
 # MGC402 -------------------------------------------------------------------------------------------------------------
 
 
@@ -132,6 +141,17 @@ def test_beats_held_back_until_the_answer_are_buffering() -> None:
 
 def test_a_silent_backend_s_call_is_the_backend_s_silence() -> None:
     assert failure("MGC402", slow_call((), ())) == (Hop.BACKEND, "idle-stream-no-heartbeat")
+
+
+def test_a_stream_that_is_left_open_after_the_answer_owes_no_beat() -> None:
+    story = Story()
+    story.connect()
+    call = story.call(sse=[result(1, content=[])], how=None, t=1.0)
+    story.leave(call, t=30.0)
+    assert isinstance(verdict("MGC402", story), NotExercised)
+    story = slow_call(how=None)
+    story.leave("client:a/5/5", t=39.5)
+    assert isinstance(verdict("MGC402", story), Pass)
 
 
 def test_an_answer_in_json_cannot_beat() -> None:
@@ -177,6 +197,19 @@ def test_a_primed_stream_may_be_closed_for_polling() -> None:
     story.raw_event(get, "message", "", t=1.1, id="e-1")
     story.end(get, "complete", t=11.0)
     assert isinstance(verdict("MGC403", story), NotApplicable)
+
+
+def test_a_primed_stream_hides_no_other_that_was_cut() -> None:
+    story = Story()
+    for client in ("a", "b"):
+        story.connect(client, session=f"s-{client}")
+    for client in ("a", "b"):
+        get = story.exchange(client, method="GET", session=f"s-{client}", sse=[], how=None, t=1.0)
+        if client == "a":
+            story.raw_event(get, "message", "", t=1.1, id="e-1")
+        story.end(get, "complete", t=11.0)
+    story.stimulus("end", t=40.0)
+    assert failure("MGC403", story)[0] is Hop.GATEWAY
 
 
 def test_a_stream_may_end_with_its_session() -> None:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from conformance import timing
-from conformance.evidence.events import Hop, Kind
-from conformance.rules.verdicts import Inconclusive, NotApplicable, NotExercised, Pass
-from tests.evidence_builder import Story, error, request, result
+from conformance.evidence.events import Hop, Kind, Point
+from conformance.rules.verdicts import Fail, Inconclusive, NotApplicable, NotExercised, Pass
+from tests.evidence_builder import Story, error, notification, request, result
 from tests.keep_alive_stories import failure, place, point_of, slow_call, verdict
 
 
@@ -98,6 +98,16 @@ def test_a_request_lost_with_its_connection_says_nothing_about_the_session() -> 
     assert failure("MGC405", again)[0] is Hop.GATEWAY
 
 
+@pytest.mark.parametrize(("status", "wanted"), [(200, Pass), (404, Fail)])
+def test_a_notification_after_a_pause_leaves_it_to_the_next_request(status: int, wanted: type) -> None:
+    story = Story()
+    story.connect()
+    story.listing()
+    story.exchange(session="s-1", request=notification("notifications/roots/list_changed"), status=202, t=21.0)
+    story.listing(status=status, sse=[result(1, tools=[])] if status == 200 else None, t=22.0)
+    assert isinstance(verdict("MGC405", story), wanted)
+
+
 def test_an_open_stream_is_no_pause() -> None:
     story = Story()
     story.connect()
@@ -150,6 +160,14 @@ def test_a_longer_promise_than_kept_fails() -> None:
 
 def test_an_end_that_crosses_the_request_is_inconclusive() -> None:
     assert isinstance(verdict("MGC406", reused("fin", closed=7.5)), Inconclusive)
+
+
+def test_an_end_after_the_request_is_inconclusive_where_a_reset_shows_that_it_was_closed_before() -> None:
+    story = reused("fin")
+    closes(story, "client:a/50/4", 7.5205)
+    assert failure("MGC406", story) == (Hop.GATEWAY, "keepalive-socket-race")
+    story.add(Point.CLIENT_TAP, Kind.CONN_RST, 7.521, tap="client:a", conn=50, dir="down")
+    assert isinstance(verdict("MGC406", story), Inconclusive)
 
 
 def test_a_connection_reused_at_once_is_not_exercised() -> None:
@@ -212,6 +230,34 @@ def test_stdio_backends_are_judged_too() -> None:
     assert failure("MGC407", story) == (Hop.GATEWAY, "gateway-timeout-too-short")
 
 
+@pytest.mark.parametrize(
+    ("asked", "wanted"),
+    [
+        (None, Pass),  # it crashed
+        (Kind.STDIO_SIGNAL, Fail),
+        (Kind.STDIO_EOF, Fail),
+    ],
+)
+def test_a_process_that_ended_unasked_was_not_given_up(asked: Kind | None, wanted: type) -> None:
+    story = Story()
+    story.connect()
+    story.stdio_start(t=0.5)
+    story.call(sse=[error(1, -32000)], after=10.0, t=1.0)
+    story.stdio("up", request("tools/call", 9, name="echo", arguments={"nonce": "n-1"}), t=1.01)
+    if asked is not None:
+        story.add(Point.STDIO_TAP, asked, 10.9, tap="stdio:main", process="p-1", dir="up")
+    story.stdio_exit(code=139, t=10.95)
+    assert isinstance(verdict("MGC407", story), wanted)
+
+
+@pytest.mark.parametrize(("named", "wanted"), [(1, Pass), (2, Fail)])
+def test_a_call_that_its_client_cancelled_is_owed_no_answer(named: int, wanted: type) -> None:
+    story = slow_call((), (), answer="none", answered=5.0)
+    cancel = notification("notifications/cancelled", requestId=named)
+    story.exchange(session="s-1", request=cancel, status=202, t=5.9)
+    assert isinstance(verdict("MGC407", story), wanted)
+
+
 # MGC408 -------------------------------------------------------------------------------------------------------------
 
 
@@ -255,6 +301,23 @@ def test_a_fault_that_becomes_an_empty_stream_fails() -> None:
 def test_a_call_that_hangs_after_a_fault_fails(fault: dict[str, Any]) -> None:
     story = faulty(fault, {"sse": [], "how": "abandoned", "length": 13.0})
     assert failure("MGC408", story) == (Hop.GATEWAY, "hang-on-upstream-error")
+
+
+LATE = {"sse": [error(1)], "after": 14.0}
+
+
+@pytest.mark.parametrize(
+    ("client", "wanted"),
+    [(LATE, Fail), ({"sse": None, "status": 502, "after": 14.0}, Fail), (LATE | {"sse": [result(1)]}, Pass)],
+)
+def test_a_fault_that_is_passed_on_late_fails(client: dict[str, Any], wanted: type) -> None:
+    assert isinstance(verdict("MGC408", faulty(HTML_500, client)), wanted)
+
+
+def test_lag_of_the_harness_leaves_it_undecided_how_late_a_fault_was_passed_on() -> None:
+    story = faulty(HTML_500, LATE)
+    story.lag(3.0, t=10.0)
+    assert isinstance(verdict("MGC408", story), Inconclusive)
 
 
 def test_a_client_that_left_early_leaves_it_undecided() -> None:

@@ -142,6 +142,15 @@ def test_605_streams_with_the_answer() -> None:
     assert isinstance(verdict("MGC605", story), Pass)
 
 
+@pytest.mark.parametrize(("named", "wanted"), [(7, Pass), (8, Fail)])
+def test_605_a_call_that_its_client_cancelled_is_owed_no_answer(named: int, wanted: type) -> None:
+    story, asked = Story(), call()
+    story.exchange(backend=True, request=asked, sse=[text("𝄞")], t=0.05)
+    story.exchange(request=asked, sse=[], t=0.0, after=0.2, length=0.5)
+    story.exchange(request=notification("notifications/cancelled", requestId=named), status=202, t=0.5)
+    assert isinstance(verdict("MGC605", story), wanted)
+
+
 @pytest.mark.parametrize("more", [{"sse": None, "response": text("𝄞")}, {"sse": None, "status": 500}])
 def test_605_only_streams_are_judged(more: dict[str, Any]) -> None:
     story, asked = Story(), call()
@@ -242,6 +251,31 @@ def test_608_others_are_answered_beside_it() -> None:
 @pytest.mark.parametrize("answer", [None, error(7)])
 def test_608_others_wait_for_it(answer: Any) -> None:
     assert isinstance(verdict("MGC608", beside(answer, 5.0)), Fail)
+
+
+@pytest.mark.parametrize(
+    ("asked", "after", "wanted"),
+    [
+        (1.0, 5.5, Fail),  # in its own time, but too late
+        (3.0, 4.1, Fail),  # once the other read on
+        (6.995, 0.02, Inconclusive),
+    ],
+)
+def test_608_an_answer_that_comes_late_or_once_the_other_reads_on(asked: float, after: float, wanted: type) -> None:
+    story = Story()
+    story.exchange("unread", request=call(manner="sse-flood"), sse=[text("x")], t=0.0, length=8.0)
+    story.exchange("reader", request=call("n-2"), sse=[text("y")], t=asked, after=after)
+    story.stimulus("reads-again", t=7.0, client="unread")
+    assert isinstance(verdict("MGC608", story), wanted)
+
+
+def test_608_a_lag_of_the_harness_decides_nothing() -> None:
+    story = Story()
+    story.exchange("unread", request=call(manner="sse-flood"), sse=[text("x")], t=0.0, length=8.0)
+    story.exchange("reader", request=call("n-2"), sse=[text("y")], t=1.0, after=5.5)
+    story.lag(1.0, t=4.0)
+    story.stimulus("reads-again", t=7.0, client="unread")
+    assert isinstance(verdict("MGC608", story), Inconclusive)
 
 
 def test_608_nobody_was_beside_it() -> None:

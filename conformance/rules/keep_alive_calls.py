@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import inf
 from typing import Final
 
 from conformance import timing
-from conformance.evidence.events import Hop
+from conformance.evidence.events import Hop, Kind
 from conformance.evidence.links import Link
 from conformance.evidence.transcript import Exchange, Message, Transcript
 from conformance.rules.base import Inputs, Level, Precondition, Side, charge, fail, rule
 from conformance.rules.keep_alive_evidence import (
     SUITE,
     Silence,
+    answer_or_end,
     backend_answer,
     calls,
+    cancelled_calls,
     lagged,
     links_of,
     primed,
@@ -80,7 +83,7 @@ def ping_is_answered(inputs: Inputs) -> Verdict:
         trouble = _ping_trouble(through, ping)
         if not trouble:
             continue
-        late = Silence(ping.t, _answer_or_end(through, ping))
+        late = Silence(ping.t, answer_or_end(through, ping))
         if late.seconds > timing.PING_PROMPT and (unsure := lagged(through, late, timing.PING_PROMPT)):
             return unsure
         if not _wrong(ping) and (slow := _as_slow(through, ping)) is not None:
@@ -91,7 +94,7 @@ def ping_is_answered(inputs: Inputs) -> Verdict:
             ping,
             charged_to=charge(inputs, ping, lambda item: bool(_ping_trouble(through, item))),
         )
-    answered = [_answer_or_end(through, ping) - ping.t for ping in _pings(through)]
+    answered = [answer_or_end(through, ping) - ping.t for ping in _pings(through)]
     return Pass(f"{len(answered)} ping(s), the slowest answered after {max(answered):.3f} s", _pings(through)[0].events)
 
 
@@ -99,12 +102,12 @@ def _as_slow(transcript: Transcript, ping: Exchange) -> Exchange | None:
     """Return a handshake or a list of the same client that was answered as late as a ping must not be; None if none."""
     beside = (item for item in transcript.client() if item.tap == ping.tap and item.rpc_method in _AT_ONCE)
     slow = (item for item in beside if item.answer() is not None)
-    return next((item for item in slow if _answer_or_end(transcript, item) - item.t > timing.PING_PROMPT), None)
+    return next((item for item in slow if answer_or_end(transcript, item) - item.t > timing.PING_PROMPT), None)
 
 
 def _ping_trouble(transcript: Transcript, ping: Exchange) -> str:
     """Return what is wrong with the answer to a ping, or its coming, empty when nothing is."""
-    took = _answer_or_end(transcript, ping) - ping.t
+    took = answer_or_end(transcript, ping) - ping.t
     if ping.answer() is None:
         return f"no answer in {took:.1f} s, HTTP status {ping.status}"
     return _wrong(ping) or (f"it was answered after {took:.1f} s" if took > timing.PING_PROMPT else "")
@@ -138,15 +141,17 @@ def long_call_is_answered(inputs: Inputs) -> Verdict:
     Why it matters: a heartbeat is not progress; tools work for minutes, and a call given up runs on unseen.
     A failing exchange: POST tools/call → error after 10.0 s, while the backend answers at 18.5 s
     A conforming exchange: POST tools/call → `: keepalive` at 15 s, the result at 18.5 s
-    Known gaps: a limit above the call's length is not seen. What became of a backend's own fault is MGC408's.
+    Known gaps: a limit above the call's length is not seen. What became of a backend's own fault is MGC408's; one whose
+    process ended, unasked, is not judged, nor is a call that its client cancelled.
     """
     through = inputs.through
+    cancelled = cancelled_calls(through)
     for call in calls(through):
         responses = [message for message in call.messages() if message.is_response]
         if len(responses) > 1:
             events = tuple(message.seq for message in responses)
             return fail("one response to a call", f"{len(responses)} came", call, events=events)
-        if succeeded(call):
+        if succeeded(call) or call.id in cancelled:
             continue
         verdict = _unanswered(through, call)
         if verdict is not None:
@@ -168,6 +173,18 @@ def _ended_by_backend(transcript: Transcript, exchange: Exchange | None, by: flo
     return ended <= by and not given_up
 
 
+def _died(transcript: Transcript, link: Link, by: float) -> bool:
+    """Whether the backend's process ended before time `by`, and whoever started it had not asked it to."""
+    found = (item for item in transcript.processes if link.exchange is None and item.process == link.backend.session)
+    exits = [(item.process, item.t_exit) for item in found if item.t_exit is not None and item.t_exit <= by]
+    asked = {
+        event.data["process"]: event.t
+        for event in reversed(transcript.of(Kind.STDIO_EOF, Kind.STDIO_SIGNAL))
+        if event.data.get("dir") != "down"
+    }
+    return any(asked.get(process, inf) > t for process, t in exits)
+
+
 def _unanswered(transcript: Transcript, call: Exchange) -> Verdict | None:
     """Judge a call without a good result; None when that is its backend's own answer, or its backend's fault."""
     linked = links_of(transcript, call)
@@ -175,8 +192,8 @@ def _unanswered(transcript: Transcript, call: Exchange) -> Verdict | None:
         return Inconclusive("the call that failed was not seen at the backend, so whose failure it is cannot be told")
     link = linked[-1]
     answer = backend_answer(transcript, link)
-    over = _answer_or_end(transcript, call)
-    fault = _ended_by_backend(transcript, link.exchange, over)
+    over = answer_or_end(transcript, call)
+    fault = _ended_by_backend(transcript, link.exchange, over) or _died(transcript, link, over)
     if _own(answer) or (answer is None and fault):
         return None
     if answer is None and call.how == "abandoned" and call.answer() is None:
@@ -198,11 +215,6 @@ def _unanswered(transcript: Transcript, call: Exchange) -> Verdict | None:
 def _own(answer: Message | None) -> bool:
     """Whether the backend itself answered with an error."""
     return answer is not None and (answer.result is None or bool(answer.result.get("isError")))
-
-
-def _answer_or_end(transcript: Transcript, call: Exchange) -> float:
-    answer = call.answer()
-    return answer.t if answer is not None else transcript.over_for_client(call)
 
 
 def _got(call: Exchange) -> str:
@@ -229,7 +241,8 @@ def _got(call: Exchange) -> str:
 def fault_is_passed_on(inputs: Inputs) -> Verdict:
     """Judge what the client of a call hears after its backend answered with a fault.
 
-    What it checks: an answer, an HTTP error or the end of the response within HANG_OBSERVATION of the backend's end.
+    What it checks: an answer, an HTTP error or the end of the response within HANG_OBSERVATION of the backend's end. A
+    result may come later: the gateway then got it after all.
     Why it matters: a call that beats for ever and never ends looks alive; the client waits until its own limit.
     A failing exchange: backend → 500; client ← 200 text/event-stream, comments for ever
     A conforming exchange: backend → 500; client ← {"id": 3, "error": {…}} or an isError result
@@ -243,8 +256,16 @@ def fault_is_passed_on(inputs: Inputs) -> Verdict:
             continue
         heard = _heard(call)
         if heard and not (_is_empty(call) and not _is_empty(fault)):
-            took = _answer_or_end(through, call) - fault.t_end
-            seen.append(f"{heard} {max(took, 0):.2f} s after the backend's {_ended(fault)}")
+            told = Silence(fault.t_end, answer_or_end(through, call))
+            if told.seconds > timing.HANG_OBSERVATION and not succeeded(call):
+                return lagged(through, told, timing.HANG_OBSERVATION) or fail(
+                    f"an answer or an end within {timing.HANG_OBSERVATION:.0f} s of the backend's {_ended(fault)}",
+                    f"the client got {heard} {told.seconds:.1f} s after it",
+                    call,
+                    fault,
+                    symptom="hang-on-upstream-error",
+                )
+            seen.append(f"{heard} {max(told.seconds, 0):.2f} s after the backend's {_ended(fault)}")
             continue
         watched = Silence(fault.t_end, through.over_for_client(call))
         if not heard and watched.seconds < timing.HANG_OBSERVATION:

@@ -38,7 +38,8 @@ def session_survives_pause(inputs: Inputs) -> Verdict:
     Why it matters: people think between two calls; many clients do not initialize again when their session is gone.
     A failing exchange: POST tools/list → 200, 20 s, POST tools/list → 404
     A conforming exchange: POST tools/list → 200, 20 s, POST tools/list → 200
-    Known gaps: limits above the pause are not seen; a request lost with its TCP connection is MGC406's.
+    Known gaps: limits above the pause are not seen; a request lost with its TCP connection is MGC406's; a notification
+    is no request.
     """
     through = inputs.through
     judged = [(item, pause) for item, pause in after_pause(through, timing.KEEPALIVE_PERIOD) if item.status is not None]
@@ -77,21 +78,25 @@ def idle_connection_is_honest(inputs: Inputs) -> Verdict:
     Why it matters: a request that meets a reset may have been executed; clients cannot repeat a tools/call safely.
     A failing exchange: POST → 200, 6.5 s, POST on the same connection → FIN without an answer
     A conforming exchange: POST → 200, FIN after 5.0 s; or an answer; or Keep-Alive: timeout=5 beforehand
-    Known gaps: the race itself, a FIN that crosses the request, cannot be forced and is inconclusive when it happens.
+    Known gaps: the race itself, a FIN that crosses the request, cannot be forced and is inconclusive when it is seen to
+    happen: it came before the request, or a reset came after it.
     """
     through = inputs.through
     seen: list[str] = []
+    crossed: list[Reuse] = []
     for reuse in reuses(through):
         if reuse.after is None:
             seen.append(f"closed after {reuse.pause:.1f} s idle, before a reuse")
         elif reuse.after.status is not None:
             seen.append(f"answered after {reuse.pause:.1f} s idle")
-        elif reuse.closed_at is not None:
-            return Inconclusive(f"the connection's end crossed the request sent after {reuse.pause:.1f} s idle")
+        elif reuse.crossed:
+            crossed.append(reuse)
         elif announced(reuse.before, reuse.pause):
             seen.append(f"its end within {reuse.pause:.1f} s was announced")
         elif reuse.after.how in ("fin", "rst"):
             return _unannounced(through, reuse, reuse.after)
+    if crossed:
+        return Inconclusive(f"the connection's end crossed the request sent after {crossed[0].pause:.1f} s idle")
     if not seen:
         return Inconclusive("no request on a connection that had been idle was watched to its end")
     return Pass("; ".join(seen), tuple(seq for reuse in reuses(through) for seq in reuse.before.events))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from math import inf
 from typing import Final
 
 from conformance import timing
@@ -13,6 +14,7 @@ from conformance.evidence.exchanges import progress_token
 from conformance.evidence.links import Link, links, nonce_of
 from conformance.evidence.transcript import BackendSession, Exchange, Message, Transcript
 from conformance.rules.preconditions import session_gets
+from conformance.rules.transparency_cancellation_evidence import call_of, cancels
 from conformance.rules.verdicts import Inconclusive
 
 SUITE: Final = "keep_alive"
@@ -37,12 +39,12 @@ class Silence:
         return self.end - self.start
 
 
-def longest_silence(transcript: Transcript, exchange: Exchange, start: float) -> Silence:
-    """Return the longest time from `start` to the exchange's end in which no byte came down.
+def longest_silence(transcript: Transcript, exchange: Exchange, start: float, until: float = inf) -> Silence:
+    """Return the longest time from `start` to `until`, or the exchange's end, in which no byte came down.
 
     Bytes count, not events: what idle timers of clients and intermediaries see is bytes.
     """
-    end = transcript.over_for_client(exchange)
+    end = min(until, transcript.over_for_client(exchange))
     times = [
         event.t
         for event in transcript.of(Kind.CHUNK)
@@ -62,8 +64,12 @@ def first_gets(transcript: Transcript) -> tuple[Exchange, ...]:
 
 
 def get_streams(transcript: Transcript) -> tuple[Exchange, ...]:
-    """Return those of the first GETs that were answered with an event stream."""
-    return tuple(get for get in first_gets(transcript) if get.status == 200 and get.is_stream)
+    """Return each client's first GET in its session that was answered with an event stream and resumes none."""
+    first: dict[str, Exchange] = {}
+    for get in session_gets(transcript):
+        if get.status == 200 and get.is_stream and "last-event-id" not in get.headers:
+            first.setdefault(get.tap, get)
+    return tuple(first.values())
 
 
 def open_for(transcript: Transcript, exchange: Exchange) -> float:
@@ -124,6 +130,21 @@ def links_of(transcript: Transcript, exchange: Exchange) -> tuple[Link, ...]:
 def calls(transcript: Transcript) -> tuple[Exchange, ...]:
     """Return the clients' tools/call exchanges."""
     return tuple(item for item in transcript.client() if item.rpc_method == "tools/call")
+
+
+def cancelled_calls(transcript: Transcript) -> frozenset[str]:
+    """Return the ids of the requests that their client cancelled while they were under way; no answer is due to them.
+
+    Source: basic/utilities/cancellation, Behavior Requirements.
+    """
+    named = (call_of(transcript, cancel) for cancel in cancels(transcript))
+    return frozenset(call.id for call in named if call is not None)
+
+
+def answer_or_end(transcript: Transcript, exchange: Exchange) -> float:
+    """Return when a request was answered, else when it was over for its client, in seconds."""
+    answer = exchange.answer()
+    return answer.t if answer is not None else transcript.over_for_client(exchange)
 
 
 def waited(transcript: Transcript, exchange: Exchange) -> float:
@@ -193,7 +214,7 @@ def after_pause(transcript: Transcript, least: float) -> Iterator[tuple[Exchange
     """Yield (request, pause in seconds) for requests in a session that had nothing in flight for `least` seconds.
 
     Every request from the pause on is yielded until one had a response head: one that met a dead connection says
-    nothing about the session.
+    nothing about the session. Nor does a notification, which has no answer to be judged by.
     """
     sessions: dict[tuple[str, str | None], list[Exchange]] = {}
     for item in transcript.client():
@@ -203,7 +224,7 @@ def after_pause(transcript: Transcript, least: float) -> Iterator[tuple[Exchange
         for item in items:
             pause = max(pause, item.t - busy_until)
             busy_until = max(busy_until, transcript.over_for_client(item))
-            if pause >= least and item.rpc_method is not None:
+            if pause >= least and item.rpc_method is not None and "id" in item.request:
                 yield item, pause
                 if item.status is not None:
                     pause = 0.0
@@ -214,13 +235,14 @@ class Reuse:
     """What came of a connection after `pause` idle seconds following the exchange `before`.
 
     after: the request sent on it; None when the server closed it instead. closed_at: when its end came, if it did
-    before the request.
+    before the request. crossed: its end and the request were under way at once.
     """
 
     before: Exchange
     pause: float
     after: Exchange | None = None
     closed_at: float | None = None
+    crossed: bool = False
 
 
 def reuses(transcript: Transcript) -> tuple[Reuse, ...]:
@@ -243,7 +265,8 @@ def _reuses_of(transcript: Transcript, items: list[Exchange]) -> Iterator[Reuse]
     for before, after in pairwise(items):
         if before.t_end is not None and after.t - before.t_end >= timing.PAUSE_NOTICED:
             came = closed if closed is not None and closed <= after.t else None
-            yield Reuse(before, after.t - before.t_end, after, came)
+            crossed = after.status is None and (came is not None or _closed_before(transcript, after))
+            yield Reuse(before, after.t - before.t_end, after, came, crossed)
     last = items[-1]
     if last.how == "complete" and last.t_end is not None and closed is not None:
         left = transcript.left_at(last)
@@ -256,6 +279,20 @@ def _closed_by_server(transcript: Transcript, exchange: Exchange) -> float | Non
         if (event.data["tap"], event.data["conn"], event.data["dir"]) == (exchange.tap, exchange.conn, "down"):
             return event.t
     return None
+
+
+def _closed_before(transcript: Transcript, after: Exchange) -> bool:
+    """Whether the server had closed its socket before the request reached it, though its end came after that.
+
+    Whoever closes a socket sends FIN, and RST when data comes after that (RFC 9293 section 3.6.1). Whoever closes it
+    with a request unread sends RST alone, and with the request read FIN alone.
+    """
+    ends = [
+        event.kind
+        for event in transcript.of(Kind.CONN_FIN, Kind.CONN_RST)
+        if (event.data["tap"], event.data["conn"], event.data["dir"]) == (after.tap, after.conn, "down")
+    ]
+    return Kind.CONN_FIN in ends and (after.how == "rst" or Kind.CONN_RST in ends)
 
 
 def announced(before: Exchange, pause: float) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Final
 
 from conformance import timing
@@ -12,6 +13,7 @@ from conformance.rules.keep_alive_evidence import (
     LONGEST_SILENCE,
     SUITE,
     Silence,
+    answer_or_end,
     asked_progress,
     backend_progress,
     beats_in,
@@ -26,7 +28,6 @@ from conformance.rules.keep_alive_evidence import (
     open_for,
     primed,
     upstream_of,
-    waited,
 )
 from conformance.rules.verdicts import Inconclusive, NotApplicable, NotExercised, Pass, Verdict
 
@@ -34,8 +35,13 @@ _HEADERS: Final = ("cache-control", "x-accel-buffering")
 _NO_STREAM: Final = "no GET stream: GET was not answered with one"
 
 
+def _took(transcript: Transcript, call: Exchange) -> float:
+    """Return how long a call was under way: to its answer, or its end without one, in seconds."""
+    return answer_or_end(transcript, call) - call.asked_at
+
+
 def _long_calls(transcript: Transcript) -> tuple[Exchange, ...]:
-    return tuple(call for call in calls(transcript) if waited(transcript, call) > LONGEST_SILENCE)
+    return tuple(call for call in calls(transcript) if _took(transcript, call) > LONGEST_SILENCE)
 
 
 def _streams(transcript: Transcript) -> tuple[Exchange, ...]:
@@ -58,8 +64,9 @@ def _held_long_enough(transcript: Transcript, get: Exchange) -> bool:
 IDLE_GET = Precondition(
     "idle-get",
     "a GET stream that its client held open for longer than a keep-alive period",
-    lambda transcript: any(
-        get not in get_streams(transcript) or _held_long_enough(transcript, get) for get in first_gets(transcript)
+    lambda transcript: (
+        any(_held_long_enough(transcript, get) for get in get_streams(transcript))
+        or (bool(first_gets(transcript)) and not get_streams(transcript))
     ),
 )
 LONG_CALL = Precondition(
@@ -96,12 +103,12 @@ def _beats_behind(transcript: Transcript, exchange: Exchange) -> str:
     return f"; the backend's own stream carried {beats_in(behind, exchange.t, transcript.over_for_client(exchange))}"
 
 
-def _silent_too(transcript: Transcript, exchange: Exchange) -> Hop:
+def _silent_too(transcript: Transcript, exchange: Exchange, until: float = inf) -> Hop:
     """Return whose silence it is: the backend's only when the stream behind the client's was silent as well."""
     behind = upstream_of(transcript, exchange)
     if behind is None or not behind.is_stream:
         return Hop.GATEWAY
-    silence = longest_silence(transcript, behind, behind.answered_since)
+    silence = longest_silence(transcript, behind, behind.answered_since, until)
     return Hop.BACKEND if silence.seconds > LONGEST_SILENCE else Hop.GATEWAY
 
 
@@ -163,14 +170,16 @@ def long_call_beats(inputs: Inputs) -> Verdict:
     Why it matters: a tool may work for minutes; an intermediary ends the silent response and the answer is lost.
     A failing exchange: POST tools/call → 200 text/event-stream, and no byte until the answer at 18.5 s
     A conforming exchange: POST tools/call → 200 text/event-stream, `: keepalive` at 15 s, the answer at 18.5 s
-    Known gaps: an answer in application/json cannot beat, which is legal; only a stream is judged.
+    Known gaps: an answer in application/json cannot beat, which is legal; only a stream is judged. One that stays open
+    after the answer is MGC606's.
     """
     through = inputs.through
     streams = [call for call in _long_calls(through) if call.is_stream]
     if not streams:
         return NotApplicable(f"the call was answered {_said(_long_calls(through)[0])}: nothing can beat before that")
     for call in streams:
-        silence = longest_silence(through, call, call.asked_at)
+        until = answer_or_end(through, call)
+        silence = longest_silence(through, call, call.asked_at, until)
         if silence.seconds > LONGEST_SILENCE:
             late = _came_with_the_answer(call)
             return lagged(through, silence, LONGEST_SILENCE) or fail(
@@ -179,11 +188,11 @@ def long_call_beats(inputs: Inputs) -> Verdict:
                 + (f", then {late} beats together with the answer" if late else "")
                 + _beats_behind(through, call),
                 call,
-                charged_to=_silent_too(through, call),
+                charged_to=_silent_too(through, call, until),
                 symptom="proxy-buffers-sse" if late else "idle-stream-no-heartbeat",
             )
     beats = [beat for beat in streams[0].beats if beat.what == "comment"]
-    return Pass(f"{len(beats)} comments before the answer at {waited(through, streams[0]):.1f} s", streams[0].events)
+    return Pass(f"{len(beats)} comments before the answer at {_took(through, streams[0]):.1f} s", streams[0].events)
 
 
 def _came_with_the_answer(call: Exchange) -> int:
@@ -223,11 +232,10 @@ def idle_get_survives(inputs: Inputs) -> Verdict:
     streams = get_streams(through)
     if not streams:
         return NotApplicable(_NO_STREAM)
-    for get in streams:
-        if not cut_by_server(through, get) or _ended_by_delete(through, get):
-            continue
+    cut = [get for get in streams if cut_by_server(through, get) and not _ended_by_delete(through, get)]
+    for get in cut:
         if primed(get):
-            return NotApplicable("the stream gave event ids, so the server may close it and be polled")
+            continue
         behind = upstream_of(through, get)
         backend_first = behind is not None and cut_by_server(through, behind) and _before(behind, get)
         last = max((beat.t for beat in get.beats), default=get.t_response or get.t)
@@ -241,7 +249,10 @@ def idle_get_survives(inputs: Inputs) -> Verdict:
             charged_to=Hop.BACKEND if backend_first else Hop.GATEWAY,
             symptom="intermediary-idle-cut",
         )
-    return Pass(f"open for {open_for(through, streams[0]):.1f} s, until its client closed it", streams[0].events)
+    held = [get for get in streams if get not in cut]
+    if not held:
+        return NotApplicable("the stream gave event ids, so the server may close it and be polled")
+    return Pass(f"open for {open_for(through, held[0]):.1f} s, until its client closed it", held[0].events)
 
 
 def _before(behind: Exchange, get: Exchange) -> bool:

@@ -7,15 +7,16 @@ from statistics import median
 from typing import Final
 
 from conformance import timing
-from conformance.evidence.events import Kind
 from conformance.evidence.transcript import Exchange, Message, Transcript
 from conformance.rules.base import Inputs, Level, Precondition, Side, charge, fail, rule
 from conformance.rules.keep_alive_evidence import (
     Silence,
+    answer_or_end,
     asked_progress,
     backend_answer,
     backend_progress,
     calls,
+    cancelled_calls,
     client_progress,
     cut_by_server,
     lagged,
@@ -27,6 +28,7 @@ from conformance.rules.verdicts import Inconclusive, NotApplicable, NotExercised
 
 LATE_EVENT: Final = "sse-late-event"
 FLOOD: Final = "sse-flood"
+READS_AGAIN: Final = "reads-again"
 
 
 def spaced(transcript: Transcript) -> tuple[Exchange, ...]:
@@ -37,11 +39,11 @@ def spaced(transcript: Transcript) -> tuple[Exchange, ...]:
 def beside_unread(transcript: Transcript) -> tuple[Exchange, ...]:
     """Return the calls of other clients while one client read nothing of a stream: before it read again."""
     flooded = asked_in(transcript, FLOOD)
-    again = [e.t for e in transcript.of(Kind.STIMULUS) if e.data.get("name") == "reads-again"]
+    again = transcript.stimuli(READS_AGAIN)
     if not flooded or not again:
         return ()
     unread = flooded[0]
-    return tuple(call for call in calls(transcript) if call.tap != unread.tap and unread.t < call.t < again[0])
+    return tuple(call for call in calls(transcript) if call.tap != unread.tap and unread.t < call.t < again[0].t)
 
 
 def post_streams(transcript: Transcript) -> tuple[Exchange, ...]:
@@ -131,17 +133,18 @@ def streams_carry_the_answer(inputs: Inputs) -> Verdict:
     Why it matters: a client whose stream ends without an answer does not know whether the call was carried out.
     A failing exchange: POST tools/call → 200 text/event-stream, one notification, end; backend → the result
     A conforming exchange: POST tools/call → 200 text/event-stream, one notification, the result, end
-    Known gaps: a stream that neither ends nor carries the answer is not this rule's.
+    Known gaps: a stream that neither ends nor carries the answer is not this rule's. That of a call which its client
+    cancelled ends rightly.
     """
     through = inputs.through
-    judged = 0
+    judged, cancelled = 0, cancelled_calls(through)
     for call in calls(through):
         linked = links_of(through, call)
         sent = backend_answer(through, linked[-1]) if linked else None
         if sent is None or not call.is_stream:
             continue
         judged += 1
-        if call.answer() is not None or primed(call) or not cut_by_server(through, call):
+        if call.answer() is not None or primed(call) or not cut_by_server(through, call) or call.id in cancelled:
             continue
         came = sum(beat.what == "event" for beat in call.beats)
         return fail(
@@ -288,15 +291,20 @@ def unread_streams_hold_up_nobody(inputs: Inputs) -> Verdict:
     Known gaps: calls of the same session, and streams shorter than what sockets hold.
     """
     through = inputs.through
-    beside = beside_unread(through)
+    beside, again = beside_unread(through), through.stimuli(READS_AGAIN)[0].t
     for call in beside:
         answer = call.answer()
-        if answer is not None and answer.result is not None:
+        served = answer is not None and answer.result is not None
+        over = answer_or_end(through, call) if served else through.over_for_client(call)
+        waited = Silence(call.t, min(over, again))
+        if served and over <= again and waited.seconds <= timing.LOST_ANSWER:
             continue
-        waited = Silence(call.t, through.over_for_client(call))
-        said = "was not answered" if answer is None else f"was answered with the error {answer.error}"
-        return lagged(through, waited, timing.RELAY_PROMPT / 2) or fail(
-            "an answer while the other client reads nothing", f"it {said} in {waited.seconds:.1f} s", call
+        said = f"was answered with the error {answer.error}" if answer is not None and answer.error else "had no result"
+        limit = timing.LOST_ANSWER if served and over <= again else timing.RELAY_PROMPT / 2
+        return lagged(through, waited, limit) or fail(
+            f"a result while the other client reads nothing, within {timing.LOST_ANSWER:.0f} s",
+            f"it {said} in {waited.seconds:.1f} s",
+            call,
         )
     slowest = max((answer.t - call.t for call in beside if (answer := call.answer()) is not None), default=0.0)
     return Pass(f"{len(beside)} calls were answered beside it, the slowest after {slowest:.3f} s", beside[0].events)
