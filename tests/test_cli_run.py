@@ -45,8 +45,9 @@ def target_file(tmp_path):
 
 @pytest.fixture
 def listening(monkeypatch):
-    """The URL of a port that accepts and says nothing."""
+    """The URL of a port that accepts and says nothing, of which no initialize is asked."""
     monkeypatch.setattr(one_sided, "PROBE_SECONDS", 0.1)
+    monkeypatch.setattr(one_sided, "refuse_uninitialized", lambda *_: None)
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield f"http://127.0.0.1:{server.getsockname()[1]}/mcp"
 

@@ -39,6 +39,12 @@ _NAME_MISMATCHES: Final = (62, 64)
 _SIGN_IN: Final = (401, 407)
 """Statuses whose page asks for credentials; whoever gives them says nothing about what stands behind."""
 
+_NOT_REACHED: Final = (502, 503, 504)
+"""Statuses by which a proxy says that it does not reach what stands behind it (RFC 9110, section 15.6)."""
+
+_PROXIES: Final = ("squid", "haproxy", "varnish", "envoy", "cloudflare", "cloudfront", "awselb", "akamai", "zscaler")
+"""What the Server header of proxies names that serve no pages of their own; nginx and Caddy serve both."""
+
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
@@ -148,6 +154,12 @@ def _peer(facts: Facts) -> Hop:
 def is_page(facts: Facts) -> bool:
     """Whether a probe was answered with HTML that asks for no credentials."""
     return str(facts.get("content_type", "")).startswith("text/html") and facts.get("status") not in _SIGN_IN
+
+
+def shows_proxy(facts: Facts) -> bool:
+    """Whether what answered a probe over HTTP says itself that it stands in front of the server that was meant."""
+    server = str(facts.get("server", "")).lower()
+    return bool(facts.get("via")) or facts.get("status") in _NOT_REACHED or any(name in server for name in _PROXIES)
 
 
 def is_loopback(address: str) -> bool:
