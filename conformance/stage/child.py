@@ -82,7 +82,8 @@ class Child:
         except OSError as error:
             os.close(read_end)
             raise CannotJudgeError(
-                f"{argv[0]!r} cannot be started ({error.strerror}); install it, or correct the command of {name}."
+                f"{argv[0]!r} cannot be started ({error.strerror}); install it, or correct the command that starts the "
+                f"{name}: --command, or that in its manifest."
             ) from error
         finally:
             os.close(write_end)

@@ -210,7 +210,7 @@ class Engine:
         arrived = (seen for seen in await instance.collect(()) if seen.kind is Kind.CONN_OPEN)
         if not any(seen.point is Point.BACKEND_TAP for seen in arrived):
             return f"{trouble}nothing arrived at {witness}: point the gateway's upstream there."
-        return trouble and f"{trouble}the gateway does speak to {witness}: see what it makes of the tool echo there."
+        return trouble and f"{trouble}the gateway does speak to {witness}: see there what it makes of this."
 
     async def _trouble(self, cell: Cell, instance: Instance) -> str:
         """Return what is wrong with an instance between two cells; empty when it serves. No cell's evidence tells."""

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 
 from conformance import timing
 from conformance.errors import CannotJudgeError, NotExercisedError
-from conformance.evidence.events import JSON, Kind
+from conformance.evidence.events import JSON, Kind, Point
 from conformance.evidence.network import FRONT_LACKING
 from conformance.evidence.transcript import SENTINEL
 from conformance.stage import process_memory, sockets
+from conformance.stage.backend_seen import Asked, how_far
 from conformance.stage.engine_log import EngineLog
 from conformance.stage.engine_reach import reach
 from conformance.stage.engine_side import ENGINE_PATH
@@ -26,6 +28,7 @@ from conformance.stage.recorder import Recorder
 from conformance.stage.replicas import Replicas
 from conformance.stage.scenario import NetworkFault
 from conformance.wire.driver import McpClient, Reply
+from conformance.wire.refused import met_with
 from conformance.wire.sse_driver import SseClient
 from conformance.wire.toxics import Toxic
 
@@ -50,6 +53,7 @@ class Stage:
         self._host = host
         self._real: list[RealClient] = []
         self._tools: dict[str, str] = {}
+        self._asked = Asked("initialize")
 
     # clients --------------------------------------------------------------------------------------------------------
 
@@ -393,16 +397,21 @@ class Stage:
         target = self.instance.target
         old = target is not None and not target.endpoint.streamable
         client = await self.sse_client(SENTINEL) if old else await self.client(SENTINEL)
+        begun_ns = time.monotonic_ns()
         try:
             async with asyncio.timeout(self._patience), _in_session(client):
                 trouble = await self._sentinel(client, patience=self._patience * 0.8 if when == "before" else 0.0)
         except TimeoutError:
-            trouble = f"no complete exchange within {self._patience} s"
+            trouble = f"{self._asked.what} was not answered within {self._patience:g} s"
         finally:
             await client.close()
         self.step("sentinel", when=when, ok=not trouble, detail=trouble)
         if trouble:
-            raise CannotJudgeError(f"the sentinel exchange {when} the scenario failed: {trouble}")
+            if when == "before":  # evidence begins with its first stimulus: so this exchange is in it, as what failed
+                self.recorder.add(Point.DRIVER, Kind.STIMULUS, {"name": "sentinel.begin", "when": when}, begun_ns)
+            trouble += await how_far(self.instance, self._asked, begun_ns)
+            who = "the backend" if target is None and self.instance.attached is None else "the gateway"
+            raise CannotJudgeError(f"{who} did not pass the sentinel exchange {when} the scenario: {trouble}")
 
     @property
     def _patience(self) -> float:
@@ -417,14 +426,17 @@ class Stage:
         again.
         """
         give_up = asyncio.get_running_loop().time() + patience
+        self._asked = Asked("initialize")
         reply = await client.initialize()
         if reply.result(client.last_id) is None:
-            return f"initialize was not answered ({reply.trouble or reply.status})"
+            return f"initialize {met_with(reply)}"
+        self._asked = Asked("notifications/initialized")
         await client.initialized()
         if self.instance.backend is None:
+            self._asked = Asked("tools/list")
             listed = await client.request("tools/list", {})
             if listed.answer(client.last_id) is None:
-                return f"tools/list was not answered ({listed.trouble or listed.status})"
+                return f"tools/list {met_with(listed)}"
             await client.delete()
             return ""
         while trouble := await self.ask_backend(client, self.instance.backend.sentinel):
@@ -454,6 +466,7 @@ class Stage:
 
         A call carries a nonce where the tool returns one.
         """
+        self._asked = Asked("tools/list")
         if sentinel.method == "tools/list":
             listed = await client.tools()
             wanted = "" if self.instance.meta_tool else sentinel.tool  # such a gateway lists its own tools only
@@ -461,12 +474,14 @@ class Stage:
             return "" if found else f"tools/list lacks {sentinel.tool}"
         tool = await self.tool(sentinel.tool, client)
         arguments = dict(sentinel.arguments)
+        nonce = self.nonce() if sentinel.nonce_argument is not None else ""
         if sentinel.nonce_argument is not None:
-            arguments[sentinel.nonce_argument] = self.nonce()
+            arguments[sentinel.nonce_argument] = nonce
+        self._asked = Asked(f"tools/call {tool}", nonce)
         called = await client.call(tool, arguments)
         result = called.result(client.last_id)
         if result is None or result.get("isError"):
-            return f"tools/call {tool} gave no result ({called.trouble or called.status})"
+            return f"tools/call {tool} {met_with(called)}"
         return ""
 
     async def close(self) -> None:
