@@ -44,7 +44,21 @@ def test_without_a_terminal_lines_are_sparse():
         "0/2 cells, 20 results; longest wait left 18 s (gw long-call)",
         "0/2 cells, 30 results; longest wait left 18 s (gw long-call)",
         f"could not drive {LATER}: {shown(HOSTILE)}",
-        "every cell was driven",
+        "every cell was driven but 1, for the reason given above",
+    ]
+
+
+def test_why_cells_could_not_be_driven_is_said_once_and_of_how_many_it_holds_at_the_end():
+    stream = io.StringIO()
+    cells = [f"gw/process/witness/2025-11-25/2025-11-25/s{number}" for number in range(4)]
+    with LiveProgress(Console(file=stream, width=200), dict.fromkeys(cells, 0.0), Clock()) as progress:
+        for number, cell in enumerate(cells):
+            progress.engine({"t": 0, "what": "failed", "cell": cell, "error": "no such program" if number else "late"})
+        progress.engine({"t": 0, "what": "driven"})
+    assert [line[10:] for line in stream.getvalue().splitlines()] == [
+        f"could not drive {cells[0]}: late",
+        f"could not drive {cells[1]}: no such program",
+        "every cell was driven but 4, for the 2 reasons given above",
     ]
 
 

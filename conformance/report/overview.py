@@ -149,6 +149,11 @@ class Reason:
         """The rules, each once."""
         return tuple(dict.fromkeys(result.rule for result in self.results))
 
+    @property
+    def cells(self) -> int:
+        """In how many cells."""
+        return len({result.cell for result in self.results})
+
 
 @dataclass(frozen=True, slots=True)
 class TargetOverview:

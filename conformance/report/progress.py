@@ -66,6 +66,7 @@ class LiveProgress:
         self._driving: dict[str, _Driving] = {}
         self._ended = 0
         self._verdicts: Counter[str] = Counter()
+        self._undriven: Counter[str] = Counter()
         self._doing = "starting"
         self._begun = self._printed = clock()
         self._live: Live | None = None
@@ -123,12 +124,14 @@ class LiveProgress:
                 self._end(cell)
             case "failed":
                 self._end(cell)
-                return f"could not drive {cell}: {line.get('error', '')}"
+                why = str(line.get("error", ""))
+                self._undriven[why] += 1
+                return f"could not drive {cell}: {why}" if self._undriven[why] == 1 else ""
             case "kept":
                 return f"kept up: {line['target']} before {line['backend']}: {line['url']} (log: {line['log']})"
             case "driven":
                 self._doing = "judging what is left"
-                return "every cell was driven"
+                return f"every cell was driven{self._but()}"
         return ""
 
     def _end(self, cell: str) -> None:
@@ -136,6 +139,12 @@ class LiveProgress:
         self._waiting.pop(cell, None)  # a cell whose instance did not start was never driven
         self._work.pop(cell, None)
         self._ended += 1
+
+    def _but(self) -> str:
+        """Say how many cells were not driven: why, was said with the first of each reason."""
+        cells, reasons = self._undriven.total(), len(self._undriven)
+        given = "the reason given above" if reasons == 1 else f"the {reasons} reasons given above"
+        return f" but {cells}, for {given}" if cells else ""
 
     def _say(self, text: str) -> None:
         """Print a line that does not wait."""

@@ -88,7 +88,7 @@ class _Printer:
         self.known(item.known)
         self.causes("charged to others than the target", item.elsewhere)
         self.causes("below --fail-on", item.below_threshold)
-        self.reasons("harness errors", item.harness_errors, "magenta")
+        self.reasons("harness errors", item.harness_errors, "magenta", in_cells=True)
         self.reasons("inconclusive", item.inconclusive, "")
         self.reasons("not exercised", item.not_exercised, "")
         self.entries("baseline entries that this run did not check", item.unchecked, "")
@@ -155,12 +155,13 @@ class _Printer:
             self.console.print(Text(f"  {heading}"))
         self.rows([(item.failure_class, f"{item.hop}: {item.results[0].observed}") for item in found])
 
-    def reasons(self, heading: str, reasons: tuple[Reason, ...], style: str) -> None:
-        """Print why rules were not judged, a line for each reason."""
+    def reasons(self, heading: str, reasons: tuple[Reason, ...], style: str, *, in_cells: bool = False) -> None:
+        """Print why rules were not judged, a line for each reason. in_cells: with the number of cells it holds for."""
         if not reasons:
             return
         self.console.print(Text(f"  {heading}", style))
-        self.rows([(_list(reason.rules), reason.text) for reason in reasons[:_REASONS]])
+        told = ((item, _cells(item) if in_cells else "") for item in reasons[:_REASONS])
+        self.rows([(_list(item.rules), f"{cells}{item.text}") for item, cells in told])
         if len(reasons) > _REASONS:
             self.console.print(Text(f"    and {len(reasons) - _REASONS} other reasons in report.jsonl"))
 
@@ -189,6 +190,10 @@ class _Printer:
 
 def _results(cause: Cause) -> str:
     return f"{len(cause.results)} result{'s' if len(cause.results) > 1 else ''}"
+
+
+def _cells(reason: Reason) -> str:
+    return f"{reason.cells} cells: " if reason.cells > 1 else ""
 
 
 def _confidence(cause: Cause) -> str:
