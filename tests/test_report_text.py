@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 import re
+import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
-from report_sample import HOSTILE, diagnosis, report, result
+from report_sample import HEADER, HOSTILE, diagnosis, report, result
 from rich.console import Console
 
 from conformance.errors import UsageError
+from conformance.program import typed_again
 from conformance.report import escape, files, github, summary, terminal
 from conformance.report.badge import Badge, NoBadge
 from conformance.report.classes import class_reports, render_html, render_markdown
@@ -115,7 +118,7 @@ def test_the_summary_says_what_where_why_and_how_to_see_it_again(tmp_path):
         "GET was answered 400",
         "2 results of GET-R01, GET-R02",
         f"{tmp_path}/classes/get-sse-wrong-status.md",
-        f"mcp-gateway-conformance replay {tmp_path}/evidence/gw.jsonl --rule GET-R01\n",
+        f"{sys.executable} -m conformance replay {tmp_path}/evidence/gw.jsonl --rule GET-R01\n",
         "a/b#12",
         "remove that entry",
         "the control run",
@@ -125,6 +128,21 @@ def test_the_summary_says_what_where_why_and_how_to_see_it_again(tmp_path):
     ):
         assert said in text
     assert text.index("✗") < text.index("known failures\n")
+
+
+@pytest.mark.parametrize(
+    ("started", "found", "said"),
+    [
+        ("/opt/bin/mcp-gateway-conformance", "/opt/bin/mcp-gateway-conformance", "mcp-gateway-conformance"),
+        ("/opt/bin/mcp-gateway-conformance", None, "'/a folder/python' -m conformance"),
+        ("/src/conformance/__main__.py", "/nox/bin/mcp-gateway-conformance", "'/a folder/python' -m conformance"),
+    ],
+)
+def test_a_command_to_copy_begins_with_what_was_typed_or_with_this_interpreter(monkeypatch, started, found, said):
+    monkeypatch.setattr("sys.argv", [started, "run"])
+    monkeypatch.setattr("sys.executable", "/a folder/python")
+    monkeypatch.setattr("shutil.which", lambda _: found)
+    assert typed_again() == said
 
 
 UNMET = tuple(
@@ -150,6 +168,11 @@ def test_without_a_badge_it_says_why(tmp_path):
     assert "no badge: a --quick run" in text
 
 
+def test_a_run_that_can_have_no_badge_says_so(tmp_path):
+    text = shown_on_terminal(report(tmp_path, result(), header=replace(HEADER, profile=None)), tmp_path, width=80)
+    assert "no badge: " in text
+
+
 def test_a_cut_off_report_says_so(tmp_path):
     text = shown_on_terminal(report(tmp_path, result(), complete=False, exit_code=2), tmp_path, width=80)
     assert "not complete" in text
@@ -158,7 +181,7 @@ def test_a_cut_off_report_says_so(tmp_path):
 
 def test_narrow_terminals_fold_words_but_never_commands(tmp_path):
     text = shown_on_terminal(report(tmp_path, *EVERYTHING), tmp_path, width=40)
-    assert f"mcp-gateway-conformance replay {tmp_path}/evidence/gw.jsonl --rule GET-R01\n" in text
+    assert f"{sys.executable} -m conformance replay {tmp_path}/evidence/gw.jsonl --rule GET-R01\n" in text
     assert "…" not in text
 
 

@@ -11,6 +11,7 @@ from conformance.commands import teaching
 from conformance.commands.console import print_line
 from conformance.errors import ExitCode, UsageError
 from conformance.paths import ROOT, SCHEMAS
+from conformance.program import typed_again
 
 EPILOG = teaching.epilog(
     ("init", "write gateway.toml here"),
@@ -102,5 +103,5 @@ def init(
     except OSError as error:
         raise UsageError(f"{file} cannot be written ({error.strerror}); choose a folder that is there.") from error
     print_line(f"wrote {file}; its schema is {schema}")
-    print_line(f"next: fill in [start], then {teaching.PROGRAM} run --target {file}")
+    print_line(f"next: fill in [start], then {typed_again()} run --target {file}")
     return ExitCode.OK

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
@@ -17,6 +18,7 @@ from conformance.commands.run import FailOn, Runtime
 from conformance.commands.runtime_choice import choose_runtime
 from conformance.errors import ExitCode, UsageError
 from conformance.evidence.events import JSON
+from conformance.program import PROGRAM, typed_again
 from conformance.progress import Record
 from conformance.report.files import usable_folder
 from conformance.search.child import LIFECYCLE, OUTCOME, REGISTRATION, Asked
@@ -163,8 +165,9 @@ def _print(outcome: dict[str, JSON], out: Path) -> None:
         print_section("expected", item["expected"])
         print_section("observed", item["observed"])
         evidence = out / item["evidence"]
-        judged_again = f"mcp-gateway-conformance replay {evidence}  # what the rules say of it"
-        print_section("to see it again", "\n".join([*item["reproduction"], judged_again]))
+        judged_again = f"{PROGRAM} replay {shlex.quote(str(evidence))}  # what the rules say of it"
+        commands = [_typed(line) for line in (*item["reproduction"], judged_again)]
+        print_section("to see it again", "\n".join(commands))
         print_line("")
     for item in outcome["unrepeated"]:
         print_line(f"did not come again on a fresh instance: {', '.join(item['kinds'])}")
@@ -175,3 +178,8 @@ def _print(outcome: dict[str, JSON], out: Path) -> None:
         f"{outcome['examined']} different sequences in {outcome['seconds']} s{late}; "
         f"{len(outcome['found'])} kind(s) of departure; seed {outcome['seed']}; {out / OUTCOME}"
     )
+
+
+def _typed(command: str) -> str:
+    """Return a command of the outcome, which is independent of this machine, as it can be typed here."""
+    return command.replace(f"{PROGRAM} ", f"{typed_again()} ", 1) if command.startswith(PROGRAM) else command

@@ -8,7 +8,7 @@ from typing import Final
 
 from rich.markup import escape
 
-PROGRAM: Final = "mcp-gateway-conformance"
+from conformance.program import PROGRAM
 
 _EXIT_CODES: Final = {
     0: "as expected",

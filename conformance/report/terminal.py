@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from conformance.expectations import Unmet
+from conformance.program import typed_again
 from conformance.report.badge import Badge, NoBadge
 from conformance.report.escape import shown
 from conformance.report.overview import (
@@ -29,7 +30,6 @@ from conformance.report.overview import (
 )
 from conformance.report.records import Report, Result
 
-PROGRAM: Final = "mcp-gateway-conformance"
 _REASONS: Final = 8
 _STYLES: Final = {
     Meaning.PASS: "green",
@@ -97,6 +97,8 @@ class _Printer:
                 self.console.print(Text(f"  {badge.message} · {badge.revision}", "green" if badge.whole else "red"))
             case NoBadge(_, why):
                 self.console.print(Text(f"  no badge: {shown(why)}", "dim"))
+            case None if report.header.profile is None:
+                self.console.print(Text("  no badge: only a run of one revision with a frozen profile gets one", "dim"))
             case None:
                 pass
         self.console.print()
@@ -132,7 +134,7 @@ class _Printer:
         if cause.diagnosis:
             self.command("look", str(self.out / cause.page))
         self.command("look", evidence)
-        self.command("again", f"{PROGRAM} replay {shlex.quote(evidence)} --rule {first.rule}")
+        self.command("again", f"{typed_again()} replay {shlex.quote(evidence)} --rule {first.rule}")
 
     def passes(self, passes: tuple[Result, ...]) -> None:
         """Print what passes although the baseline lists it."""
