@@ -5,14 +5,18 @@ A HarnessError becomes one sentence and its exit code; anything else is a bug of
 
 from __future__ import annotations
 
+import errno
+import inspect
+import os
 import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Annotated, Final
 
 import typer
+from rich.markup import escape
 from typer.exceptions import Abort, TyperException
 
 from conformance import __version__
@@ -37,12 +41,22 @@ from conformance.commands import (
 )
 from conformance.commands.console import say
 from conformance.errors import ExitCode, HarnessError
+from conformance.program import PROGRAM
 
 _INTERRUPTED_STATUS: Final = 130
 """What typer makes of Ctrl-C."""
+_UNREAD_STATUS: Final = 128 + signal.SIGPIPE
+"""What a shell makes of a program whose output nobody reads any more."""
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+_PATIENT: Final = 2
+"""Which signal of several is taken for impatience with an end that is under way."""
+_TOLD: Final = {
+    _PATIENT: b"interrupted already, and ending in order; one more signal ends at once\n",
+    _PATIENT + 1: b"ended at once: reports may be missing, and what was started may be left\n",
+}
 
 app = typer.Typer(
-    name=teaching.PROGRAM,
+    name=PROGRAM,
     help="Judge MCP gateways: start them before MCP servers, watch both sides, say what is broken, where and why.",
     epilog=teaching.epilog(
         ("run", "judge the three pinned gateways"),
@@ -56,7 +70,7 @@ app = typer.Typer(
 
 def _show_version(asked: bool) -> None:
     if asked:
-        print(f"{teaching.PROGRAM} {__version__}")
+        print(f"{PROGRAM} {__version__}")
         raise typer.Exit
 
 
@@ -91,42 +105,71 @@ COMMANDS: Final[Mapping[str, tuple[Callable[..., ExitCode], str]]] = {
 """Function and closing text of each command, in the order of the help page."""
 
 for _name, (_function, _epilog) in COMMANDS.items():
-    app.command(_name, epilog=_epilog)(_function)
+    # A docstring is plain text: what stands in brackets there is no markup.
+    app.command(_name, help=escape(inspect.getdoc(_function) or ""), epilog=_epilog)(_function)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; argv: arguments after the program's name."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        with _terminated_like_interrupted():
-            status = app(args=arguments or ["--help"], prog_name=teaching.PROGRAM, standalone_mode=False)
+        with _interrupted_once():
+            status = app(args=arguments or ["--help"], prog_name=PROGRAM, standalone_mode=False)
+            sys.stdout.flush()
     except HarnessError as error:
         say_error(str(error))
         return error.exit_code
     except TyperException as error:
         said = " ".join(error.format_message().split()).rstrip(".")
-        say_error(f"{said}; see `{teaching.PROGRAM} {_command_in(arguments)}--help`.")
+        say_error(f"{said}; see `{PROGRAM} {_command_in(arguments)}--help`.")
         return ExitCode.USAGE
     except (KeyboardInterrupt, Abort):
         return ExitCode.INTERRUPTED
-    except Exception:  # noqa: BLE001 - the last line before the user: whatever else happens is our bug
+    except (BrokenPipeError, SystemExit):  # the latter is what typer and rich make of the former
+        _write_no_more()
+        return _UNREAD_STATUS
+    except Exception as error:  # noqa: BLE001 - the last line before the user: whatever else happens is our bug
+        if isinstance(error, OSError) and error.errno in _FULL:
+            _write_no_more()
+            say_error(f"{error.filename or 'The output'} cannot be written ({error.strerror}); make room for it.")
+            return ExitCode.CANNOT_JUDGE
         traceback.print_exc()
         say("error: this is a bug in the harness, not a finding; please report it with the lines above")
         return ExitCode.CANNOT_JUDGE
     return ExitCode.INTERRUPTED if status == _INTERRUPTED_STATUS else ExitCode(status or 0)
 
 
+def _write_no_more() -> None:
+    """Let what is still to be written to standard output go nowhere: the interpreter would fail on it as it ends."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 @contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
+def _interrupted_once() -> Iterator[None]:
     """Within, SIGTERM ends a command as Ctrl-C does: in order, with nothing left of what it had started.
 
-    Also where SIGINT itself is ignored, as a shell without job control has it for what it starts with `&`.
+    Also where SIGINT itself is ignored, as a shell without job control has it for what it starts with `&`. Who sends
+    one signal soon sends another (nox, a CI's runner): the second leaves that end its time, a third does not.
     """
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    came = 0
+
+    def interrupt(_number: int, _frame: object) -> None:
+        nonlocal came
+        came += 1
+        if came in _TOLD:
+            os.write(2, _TOLD[came])  # printing is not for handlers of signals
+        if came != _PATIENT:
+            raise KeyboardInterrupt
+
+    before = {signal.SIGTERM: signal.signal(signal.SIGTERM, interrupt)}
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        before[signal.SIGINT] = signal.signal(signal.SIGINT, interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _command_in(arguments: Sequence[str]) -> str:

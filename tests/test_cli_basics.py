@@ -3,15 +3,20 @@
 import json
 import re
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from cli_setup import cli, program
+from typer.main import get_command
 
 from conformance import __version__
-from conformance.cli import COMMANDS, main
+from conformance.cli import COMMANDS, app, main
 from conformance.commands import explain
 from conformance.commands.console import print_json
 from conformance.errors import ExitCode
+from conformance.paths import ROOT
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -21,6 +26,19 @@ def test_help_teaches(capsys, command):
     examples = re.findall(r"^ *mcp-gateway-conformance \S", shown.out, re.MULTILINE)
     assert len(examples) >= 2
     assert "Exit codes" in shown.out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_word_in_brackets_is_lost_from_a_help_text(capsys, command):
+    declared = get_command(app).commands[command]
+    options = " ".join(item.help or "" for item in declared.params)
+    written = re.findall(r"\[[a-z/][^\]]*\]", f"{COMMANDS[command][0].__doc__} {options}")
+    shown = re.sub(r"[│\s]+", " ", cli(capsys, command, "--help").out)
+    assert [word for word in written if word not in shown] == []
+
+
+def test_search_names_the_table_of_the_manifest(capsys):
+    assert "[registry]" in cli(capsys, "search", "--help").out
 
 
 @pytest.mark.parametrize("arguments", [(), ("--help",), ("run", "--help"), ("list", "rules"), ("explain", "MGC301")])
@@ -80,6 +98,44 @@ def interrupts(request):
     before = signal.signal(signal.SIGINT, request.param)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+def test_a_second_signal_leaves_the_end_its_time_and_a_third_does_not(monkeypatch, capfd):
+    ended = []
+
+    def interrupted():
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            signal.raise_signal(signal.SIGTERM)
+            ended.append("in order")
+            signal.raise_signal(signal.SIGTERM)
+            ended.append("never")
+
+    monkeypatch.setattr(explain, "requirements", interrupted)
+    assert main(["explain", "MGC301"]) == ExitCode.INTERRUPTED
+    assert ended == ["in order"]
+    assert [line.partition(" ")[0] for line in capfd.readouterr().err.splitlines()] == ["interrupted", "ended"]
+
+
+@pytest.mark.parametrize("arguments", ["list rules --json", "--version", "explain initialize-hang"])
+def test_a_full_disk_is_one_sentence(arguments):
+    typed = [sys.executable, "-m", "conformance", *arguments.split()]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(typed, stdout=full, stderr=subprocess.PIPE, text=True, check=False, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (
+        ExitCode.CANNOT_JUDGE,
+        "error: The output cannot be written (No space left on device); make room for it.\n",
+    )
+
+
+@pytest.mark.parametrize("arguments", ["list rules --json", "--version", "explain initialize-hang"])
+def test_output_that_nobody_reads_ends_quietly(arguments):
+    typed = [sys.executable, "-m", "conformance", *arguments.split()]
+    with subprocess.Popen(typed, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as started:
+        started.stdout.close()
+        assert started.stderr.read() == b""
+    assert started.returncode == 128 + signal.SIGPIPE
 
 
 def test_interrupted(monkeypatch):
