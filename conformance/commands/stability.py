@@ -33,7 +33,7 @@ EPILOG = teaching.epilog(
 
 def stability_command(
     target: Annotated[
-        list[str] | None, typer.Option(metavar="NAME|FILE", help="repeatable [default: terminating]")
+        list[str] | None, typer.Option(metavar="NAME|FILE", help="repeatable; default: terminating")
     ] = None,
     suite: Annotated[list[str] | None, typer.Option(metavar="SUITE", help="repeatable; all but spin_up")] = None,
     times: Annotated[int, typer.Option(min=1, help="runs under each condition")] = TIMES,
