@@ -84,8 +84,8 @@ def test_303_no_response_on_a_get_stream(messages, wanted):
 def test_303_no_response_on_a_stream_that_was_opened_again():
     story = connected()
     get(story, t=1.0, length=0.5)
+    story.listing(t=1.2)
     stream = get(story, t=2.0, length=3.0)
-    story.listing(t=2.5)
     assert isinstance(verdict("MGC303", story), Pass)
     story.item(stream, result(1), t=3.0)
     assert isinstance(verdict("MGC303", story), Fail)

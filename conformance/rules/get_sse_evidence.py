@@ -72,7 +72,7 @@ BESIDE = Precondition(
         _any(first_gets(transcript) and not open_streams(transcript))
         or any(
             item.t > stream.t and item.t < transcript.end_of(stream) and item.answer() is not None
-            for stream in session_gets(transcript)
+            for stream in first_gets(transcript)
             for item in transcript.client()
             if item.tap == stream.tap and item.method == "POST"
         )
