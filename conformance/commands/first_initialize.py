@@ -19,7 +19,7 @@ from conformance.evidence.redact import Redactor
 from conformance.report.escape import shown
 from conformance.stage.attached import parse_url
 from conformance.stage.plan import UrlTarget
-from conformance.wire.driver import ACCEPT_BOTH, Reply, json_messages
+from conformance.wire.driver import ACCEPT_BOTH, CLIENT_INFO, Reply, json_messages
 from conformance.wire.http_client import as_sent, http_client, said_of
 from conformance.wire.refused import error_of, met_with
 from conformance.wire.sse import SseEvent, SseParser
@@ -53,11 +53,7 @@ def refuse_uninitialized(target: UrlTarget, revisions: Iterable[str]) -> None:
 
 async def _initialize(target: UrlTarget, revision: str) -> Reply:
     """Ask, and end the session that the answer began; return the answer, as much of it as came."""
-    asked = {
-        "protocolVersion": revision,
-        "capabilities": {},
-        "clientInfo": {"name": "mcp-gateway-conformance", "version": __version__},
-    }
+    asked = {"protocolVersion": revision, "capabilities": {}, "clientInfo": CLIENT_INFO}
     message = {"jsonrpc": "2.0", "id": _ID, "method": "initialize", "params": asked}
     agent = {"Accept-Encoding": "identity", "User-Agent": f"mcp-gateway-conformance/{__version__}"}
     # The machine's own authorities, as the taps of the drives have them.

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from conformance.diagnosis import facts_behind as behind
 from conformance.diagnosis.failure import Failure
+from conformance.evidence.exchanges import each
 from conformance.rules.get_sse_resumption_evidence import LAST_EVENT_ID, unfinished
 
 
@@ -26,8 +27,7 @@ def get_was_refused_as_second(failure: Failure) -> bool | None:
 def response_came_uninterrupted(failure: Failure) -> bool | None:
     """A response came on a stream that neither asked for it nor was resumed."""
     for item in failure.through.client():
-        posted = item.request if isinstance(item.request, list) else [item.request]
-        asked = [message.get("id") for message in posted if isinstance(message, Mapping)]
+        asked = [message.get("id") for message in each(item.request) if isinstance(message, Mapping)]
         foreign = [m for m in item.messages() if m.is_response and m.id is not None and m.id not in asked]
         if foreign and LAST_EVENT_ID not in item.headers:
             return True

@@ -150,6 +150,11 @@ class Exchange:
         return self.response_headers.get("content-type", "").partition(";")[0].strip().lower()
 
     @property
+    def path(self) -> str:
+        """The path that was asked for, without the query."""
+        return self.target.partition("?")[0]
+
+    @property
     def is_metadata(self) -> bool:
         """Whether it asks what the server says of itself (RFC 8615), as clients do that look for a sign-in: not MCP."""
         return "/.well-known/" in self.target
@@ -176,13 +181,13 @@ class Exchange:
             Message(beat.seq, beat.t, "down", item, "sse", self.tap, self.session, self.id)
             for beat in self.beats
             if beat.what == "event" and beat.message is not None
-            for item in _each(beat.message)
+            for item in each(beat.message)
         ]
         if self.body is not None and self.seq_response is not None and self.t_response is not None:
             t = self.t_end if self.t_end is not None else self.t_response
             found += [
                 Message(self.seq_response, t, "down", item, "body", self.tap, self.session, self.id)
-                for item in _each(self.body)
+                for item in each(self.body)
             ]
         return tuple(found)
 
@@ -195,8 +200,15 @@ class Exchange:
         return None
 
 
-def _each(payload: JSON) -> list[JSON]:
+def each(payload: JSON) -> list[JSON]:
+    """Return what a payload consists of: one message, or those of a batch (2025-03-26)."""
     return payload if isinstance(payload, list) else [payload]
+
+
+def is_outline(exchange: Exchange) -> bool:
+    """Whether the evidence has an empty result: that is all it keeps of one of more than 64 KiB, as a long list is."""
+    answer = exchange.answer()
+    return answer is not None and answer.result == {}
 
 
 def progress_token(request: JSON) -> JSON:

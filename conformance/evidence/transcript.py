@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from conformance.evidence.events import JSON, Event, Kind, Point
-from conformance.evidence.exchanges import BackendSession, Beat, Exchange, Message, StdioProcess
+from conformance.evidence.exchanges import BackendSession, Beat, Exchange, Message, StdioProcess, each
 from conformance.evidence.log import read_evidence
 from conformance.evidence.meta_tools import MetaTool
 from conformance.evidence.tool_names import ToolNames
@@ -255,10 +255,10 @@ def _beat(event: Event) -> Beat:
 def _posted(exchange: Exchange) -> list[Message]:
     if exchange.request is None:
         return []
-    bodies = exchange.request if isinstance(exchange.request, list) else [exchange.request]
     t = exchange.asked_at
     return [
-        Message(exchange.seq, t, "up", item, "post", exchange.tap, exchange.session, exchange.id) for item in bodies
+        Message(exchange.seq, t, "up", item, "post", exchange.tap, exchange.session, exchange.id)
+        for item in each(exchange.request)
     ]
 
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from conformance import timing
 from conformance.evidence.events import Hop
-from conformance.evidence.exchanges import progress_token
+from conformance.evidence.exchanges import is_outline, progress_token
 from conformance.evidence.transcript import Exchange, Message, Transcript
 from conformance.rules.base import Inputs, Level, Side, fail, rule
 from conformance.rules.clients_connecting import HANG, ONE_BAD, OTHER_SPELLING, OTHER_TRANSPORT, cause
@@ -27,7 +27,7 @@ from conformance.rules.clients_evidence import (
     holds,
     steps,
 )
-from conformance.rules.initialize_ordering_evidence import asked_of_backends, is_outline
+from conformance.rules.initialize_ordering_evidence import asked_of_backends
 from conformance.rules.verdicts import Fail, Inconclusive, NotExercised, Pass, Verdict
 
 TURNED_AWAY: Final = "client-turned-away"

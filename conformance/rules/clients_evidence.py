@@ -15,9 +15,10 @@ from typing import Final
 
 from conformance import timing
 from conformance.evidence.events import JSON, Event, Hop
+from conformance.evidence.exchanges import is_outline
 from conformance.evidence.transcript import Exchange, Message, Transcript
 from conformance.rules.base import Inputs, Precondition
-from conformance.rules.initialize_ordering_evidence import DISCOVER, asked_of_backends, is_outline, result_fault, said
+from conformance.rules.initialize_ordering_evidence import DISCOVER, asked_of_backends, result_fault, said
 from conformance.rules.preconditions import initializes
 from conformance.rules.transparency_calls_evidence import capabilities_of, has
 from conformance.rules.transparency_negotiation import OFFER_OF

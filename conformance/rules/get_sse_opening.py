@@ -290,8 +290,8 @@ def backend_get_accepts_streams(inputs: Inputs) -> Verdict:
     Known gaps: a media range such as */* is not accepted here; the specification asks for the type itself. A GET at a
     path to which no initialize went, as of a health check, is not judged.
     """
-    endpoints = {(item.tap, _path(item)) for item in inputs.through.backend if item.rpc_method == "initialize"}
-    gets = [item for item in inputs.through.backend if item.method == "GET" and (item.tap, _path(item)) in endpoints]
+    endpoints = {(item.tap, item.path) for item in inputs.through.backend if item.rpc_method == "initialize"}
+    gets = [item for item in inputs.through.backend if item.method == "GET" and (item.tap, item.path) in endpoints]
     if not gets:
         return NotApplicable("the gateway opens no GET stream to its backend")
     for get in gets:
@@ -299,7 +299,3 @@ def backend_get_accepts_streams(inputs: Inputs) -> Verdict:
             said = get.headers.get("accept", "nothing")
             return fail("Accept: text/event-stream on the gateway's GET", f"its GET accepts {said}", get)
     return Pass(f"{len(gets)} GET(s) to the backend accept event streams", gets[0].events)
-
-
-def _path(exchange: Exchange) -> str:
-    return exchange.target.partition("?")[0]

@@ -17,7 +17,6 @@ from conformance.rules.initialize_ordering_evidence import (
     clients_message,
     handshakes,
     initialize_fault,
-    path,
     posted,
     settled_at,
 )
@@ -310,7 +309,7 @@ def _owes_version(transcript: Transcript, exchange: Exchange) -> bool:
         answer.result.get("protocolVersion")
         for item in transcript.backend
         if item.rpc_method == "initialize" and item.tap == exchange.tap and item.session == exchange.session
-        if exchange.session is not None or path(item) == path(exchange)
+        if exchange.session is not None or item.path == exchange.path
         if (answer := item.answer()) is not None and answer.result is not None and answer.seq < exchange.seq
     ]
     return bool(agreed) and all(str(version) >= STREAMABLE_LEGACY[1] for version in agreed)

@@ -8,7 +8,7 @@ from typing import Final
 
 from conformance.evidence.transcript import Exchange, Transcript
 from conformance.rules.base import Inputs, Level, Precondition, Side, fail, rule
-from conformance.rules.initialize_ordering_evidence import BACKEND_HANDSHAKE, SUITE, path, posted, said, settled_at
+from conformance.rules.initialize_ordering_evidence import BACKEND_HANDSHAKE, SUITE, posted, said, settled_at
 from conformance.rules.verdicts import NotApplicable, Pass, Verdict
 
 SESSION_HEADER: Final = "mcp-session-id"
@@ -133,7 +133,7 @@ def _is_too_early(transcript: Transcript, get: Exchange) -> bool:
     """Whether a GET without a session id was refused, no initialize came before it, and no client sent one like it."""
     greetings = [i for i in transcript.backend if i.rpc_method == "initialize" and i.tap == get.tap]
     greeted = any(i.t < get.t for i in greetings)
-    elsewhere = bool(greetings) and path(get) not in map(path, greetings)
+    elsewhere = bool(greetings) and get.path not in (greeting.path for greeting in greetings)
     passed_on = any(i.method == "GET" and SESSION_HEADER not in i.headers for i in transcript.client())
     refused = get.status is not None and get.status >= BAD_REQUEST and get.status not in NOT_OFFERED
     return refused and not (greeted or elsewhere or passed_on) and transcript.header.get("backend_face") != "sse"

@@ -98,12 +98,6 @@ def listed(exchange: Exchange, key: str) -> tuple[str, ...] | None:
     return tuple(str(item.get("name")) for item in items if isinstance(item, Mapping))
 
 
-def is_outline(exchange: Exchange) -> bool:
-    """Whether the evidence has an empty result: that is all it keeps of one of more than 64 KiB, as a long list is."""
-    answer = exchange.answer()
-    return answer is not None and answer.result == {}
-
-
 def said(exchange: Exchange) -> str:
     """Return in words how an exchange was answered."""
     if exchange.status is None:
@@ -117,11 +111,6 @@ def said(exchange: Exchange) -> str:
         error = answer.error or {}
         what = f"error {error.get('code')} {str(error.get('message'))[:100]!r}"
     return f"{exchange.status} with {what}"
-
-
-def path(exchange: Exchange) -> str:
-    """Return the path that was asked for, without the query."""
-    return exchange.target.partition("?")[0]
 
 
 def settled_at(transcript: Transcript, exchange: Exchange) -> float:

@@ -7,10 +7,11 @@ from typing import Final
 
 from conformance import timing
 from conformance.evidence.events import Kind, Point
+from conformance.evidence.exchanges import is_outline
 from conformance.evidence.transcript import Exchange, Transcript
 from conformance.rules.answers import without_result
 from conformance.rules.base import Inputs, Level, Precondition, Side, fail, rule
-from conformance.rules.initialize_ordering_evidence import SUITE, is_outline, lagged, listed, posted, said
+from conformance.rules.initialize_ordering_evidence import SUITE, lagged, listed, posted, said
 from conformance.rules.two_backends_evidence import (
     FIRST,
     READY,

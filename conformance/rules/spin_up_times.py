@@ -64,7 +64,7 @@ def spun_up(transcript: Transcript) -> tuple[SpunUp, ...]:
 
 def engine_requests(transcript: Transcript, path: str = "") -> Iterator[Exchange]:
     """Yield what was asked of the engine through the gateway's own tap, by the end of its path."""
-    yield from (item for item in transcript.engine if item.target.partition("?")[0].endswith(path))
+    yield from (item for item in transcript.engine if item.path.endswith(path))
 
 
 def _created_id(exchange: Exchange) -> str | None:

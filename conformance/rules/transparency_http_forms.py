@@ -30,10 +30,8 @@ def wanted_ids(batch: Exchange) -> tuple[JSON, ...]:
 
 
 def answered_ids(batch: Exchange) -> tuple[JSON, ...]:
-    """Return the ids of the responses that came; on a stream they may be arrays themselves (2025-03-26, Batching)."""
-    bodies = [message.payload for message in batch.messages()]
-    each = [item for body in bodies for item in (body if isinstance(body, list) else [body])]
-    return tuple(item.get("id") for item in each if isinstance(item, dict) and ("result" in item or "error" in item))
+    """Return the ids of the responses that came."""
+    return tuple(message.id for message in batch.messages() if message.is_response)
 
 
 def _all_answered(batch: Exchange) -> bool:

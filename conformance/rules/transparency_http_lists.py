@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from conformance.evidence.exchanges import is_outline
 from conformance.evidence.tool_names import ToolNames
 from conformance.evidence.transcript import Exchange
 from conformance.rules.base import OWN_TOOLS, Inputs, Level, Side, charge, fail, rule
@@ -23,7 +24,6 @@ from conformance.rules.transparency_http_pages import (
     names_in,
     never_issued,
     next_cursor,
-    outlined,
     walks,
 )
 from conformance.rules.verdicts import Inconclusive, NotApplicable, Pass, Verdict
@@ -57,7 +57,7 @@ def list_is_whole(inputs: Inputs) -> Verdict:
     for walk in walks(inputs.through):
         if own and walk.method == "tools/list":
             continue
-        if any(map(outlined, walk.pages)):
+        if any(map(is_outline, walk.pages)):
             unkept.append(f"{walk.method}: too long to be kept whole in the evidence")
             continue
         names = names_in(walk)

@@ -78,12 +78,6 @@ def walks(transcript: Transcript) -> tuple[Walk, ...]:
     return tuple(found)
 
 
-def outlined(exchange: Exchange) -> bool:
-    """Whether a list was too long to be kept in the evidence, which then holds an empty result in its place."""
-    answer = exchange.answer()
-    return answer is not None and answer.result is not None and not answer.result
-
-
 def names_in(walk: Walk) -> tuple[str, ...]:
     """Return what identifies the items of all pages, in order, repetitions included."""
     key, member = ITEMS[walk.method]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from conformance.evidence.events import JSON
+from conformance.evidence.exchanges import each
 from conformance.evidence.transcript import Exchange, Transcript
 from conformance.rules.base import Inputs, Level, Precondition, Side, fail, rule
 from conformance.rules.verdicts import Pass, Verdict
@@ -18,7 +19,7 @@ _BOTH: Final = ("application/json", "text/event-stream")
 
 def is_rpc(body: JSON) -> bool:
     """Whether a body is JSON-RPC, be it a message or an array of them: what OAuth posts (RFC 6749, RFC 7591) is not."""
-    return any(isinstance(item, dict) and "jsonrpc" in item for item in (body if isinstance(body, list) else [body]))
+    return any(isinstance(item, dict) and "jsonrpc" in item for item in each(body))
 
 
 def _sent(transcript: Transcript) -> tuple[Exchange, ...]:
@@ -26,17 +27,13 @@ def _sent(transcript: Transcript) -> tuple[Exchange, ...]:
 
     JSON-RPC is judged wherever it went, anything else only where initialize was sent to.
     """
-    endpoints = {(item.tap, _path(item)) for item in transcript.backend if item.rpc_method == "initialize"}
+    endpoints = {(item.tap, item.path) for item in transcript.backend if item.rpc_method == "initialize"}
     return tuple(
         item
         for item in transcript.backend
         if item.t_sent is not None and (item.request is not None or item.request_body.strip())
-        if is_rpc(item.request) or (item.tap, _path(item)) in endpoints
+        if is_rpc(item.request) or (item.tap, item.path) in endpoints
     )
-
-
-def _path(exchange: Exchange) -> str:
-    return exchange.target.partition("?")[0]
 
 
 def _posts(transcript: Transcript) -> tuple[Exchange, ...]:
@@ -73,7 +70,7 @@ def messages_are_posted_to_one_endpoint(inputs: Inputs) -> Verdict:
     redirecting = {item.tap for item in through.backend if item.status is not None and 300 <= item.status < 400}
     endpoint: dict[str, str] = {}
     for item in sent:
-        path = _path(item)
+        path = item.path
         first = endpoint.setdefault(item.tap, path)
         if item.method != "POST" or (path != first and item.tap not in redirecting):
             return fail(f"POST {first}", f"{item.rpc_method or 'a message'} was sent by {item.method} {path}", item)

@@ -19,7 +19,6 @@ from typing import Final, Generic
 
 from conformance.errors import HarnessError
 from conformance.evidence.events import JSON, Hop
-from conformance.evidence.redact import Redactor
 from conformance.evidence.transcript import Transcript
 from conformance.search.departure import Departure
 from conformance.search.experiment import Experiment, Step
@@ -29,9 +28,8 @@ from conformance.search.registration import Registrations
 from conformance.search.subject import Subject
 from conformance.stage.manifest import load_backend, target_of
 from conformance.stage.plan import Plan
+from conformance.stage.redaction import redactor_for
 from conformance.stage.runtimes import make_runtime
-from conformance.stage.supplied import supplied_by
-from conformance.wire.driver import CLIENT_INFO
 from conformance.wire.tap import TapProcess
 
 LIFECYCLE: Final = "lifecycle"
@@ -136,14 +134,9 @@ class Search(Generic[Step]):
         }
 
 
-def _redactor(plan: Plan) -> Redactor:
-    own = frozenset(CLIENT_INFO.values())
-    return Redactor(supplied=supplied_by(plan), foreign=plan.url is not None, own=own)
-
-
 async def search(plan: Plan, asked: Asked, experiment: Experiment[Step], say: Callable[..., None]) -> dict[str, JSON]:
     """Search and return the outcome as JSON. Raises HarnessError when the gateway cannot be driven at all."""
-    redactor = _redactor(plan)
+    redactor = redactor_for(plan)
     cell = plan.cells[0]
     target = target_of(plan.targets[cell.target], plan.folders.get(cell.target)) if plan.url is None else None
     backend = load_backend(cell.backend) if plan.url is None else None
@@ -203,7 +196,7 @@ def main() -> None:
     try:
         outcome = asyncio.run(_searched(plan, asked, say))
     except HarnessError as error:
-        outcome = {"error": _redactor(plan).text(str(error)), "exit_code": int(error.exit_code)}
+        outcome = {"error": redactor_for(plan).text(str(error)), "exit_code": int(error.exit_code)}
     partial = Path(plan.out) / f"{OUTCOME}.partial"
     partial.write_text(json.dumps(outcome, indent=2) + "\n", encoding="utf-8")
     partial.rename(Path(plan.out) / OUTCOME)

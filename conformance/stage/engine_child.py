@@ -41,12 +41,11 @@ from conformance.stage.memory import BACKEND_MB, FRUGAL_MB, SPUN_UP_MB, MemoryBu
 from conformance.stage.plan import DIRECT, Cell, Plan
 from conformance.stage.real_client import ClientHost
 from conformance.stage.recorder import Recorder
+from conformance.stage.redaction import redactor_for
 from conformance.stage.runtime import Runtime
 from conformance.stage.runtimes import make_runtime
 from conformance.stage.scenario import Scenario, ScenarioKind, SecondBackend, SpinUp, deployed, scenarios
 from conformance.stage.stage import Stage
-from conformance.stage.supplied import supplied_by
-from conformance.wire.driver import CLIENT_INFO
 from conformance.wire.tap import TapProcess
 
 STARTING_INSTANCES: Final = 3
@@ -442,12 +441,7 @@ class Engine:
 
 async def drive(plan: Plan) -> None:
     """Drive a plan: start the tap process, make the runtime, run, stop. Cells that trouble left undriven say so."""
-    redactor = Redactor(
-        supplied=supplied_by(plan),
-        foreign=plan.url is not None,
-        own_conversation=plan.url is not None and bool(plan.url.witness),
-        own=frozenset(CLIENT_INFO.values()),
-    )
+    redactor = redactor_for(plan)
     targets = {name: target_of(data, plan.folders.get(name)) for name, data in plan.targets.items()}
     spool = Path(plan.work) / "spool"
     spool.mkdir(mode=0o700, parents=True, exist_ok=True)
