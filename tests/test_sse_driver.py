@@ -11,6 +11,8 @@ from urllib.parse import urljoin
 
 import pytest
 
+from conformance.wire.driver import Listening
+from conformance.wire.sse import SseEvent
 from conformance.wire.sse_driver import SseClient
 from tests.witness_process import http_witness
 
@@ -155,5 +157,17 @@ def test_an_answer_that_never_comes_is_given_up() -> None:
                 assert reply.trouble == "no answer on the stream within 0.2 s"
             await client.close()
         assert steps == ["gave-up"]
+
+    asyncio.run(drive())
+
+
+def test_an_object_for_an_id_or_a_list_for_a_method_ends_nothing() -> None:
+    async def drive() -> None:
+        client, listening = client_of("http://127.0.0.1:9/sse", Steps()), Listening()
+        for odd in ('{"jsonrpc": "2.0", "id": {}, "result": {}}', '{"jsonrpc": "2.0", "id": 7, "method": ["ping"]}'):
+            await client._take(SseEvent("message", odd), listening)
+        await asyncio.gather(*client._tasks)
+        assert [message["id"] for message in listening.messages] == [{}, 7]
+        await client.close()
 
     asyncio.run(drive())

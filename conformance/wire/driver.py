@@ -210,7 +210,8 @@ class McpClient:
         """Answer one request of the server's: a ping always (basic/utilities/ping), others as `replies` says."""
         replies = {"ping": {}, **self.replies}
         method = message["method"]
-        answer = {"result": replies[method]} if method in replies else {"error": _not_taken(method)}
+        taken = isinstance(method, str) and method in replies
+        answer = {"result": replies[method]} if taken else {"error": _not_taken(method)}
         await self.post({"jsonrpc": "2.0", "id": message["id"], **answer})
 
     # the lifecycle --------------------------------------------------------------------------------------------------
@@ -313,7 +314,7 @@ class McpClient:
         sent = {**self.headers(headers)}
         if not any(name.lower() == "accept" for name in headers or {}):
             sent["Accept"] = "text/event-stream"
-        task = asyncio.create_task(self._listen(sent, listening))
+        task = asyncio.create_task(self._read(self.url, sent, listening))
         try:
             try:
                 async with asyncio.timeout(deadline):
@@ -326,9 +327,10 @@ class McpClient:
             with suppress(asyncio.CancelledError):
                 await task
 
-    async def _listen(self, headers: dict[str, str], listening: Listening) -> None:
+    async def _read(self, url: str, headers: Mapping[str, str], listening: Listening) -> None:
+        """GET a stream and take each of its events until it ends."""
         try:
-            async with self._http.stream("GET", self.url, headers=as_sent(headers)) as response:
+            async with self._http.stream("GET", url, headers=as_sent(headers)) as response:
                 listening.status = response.status_code
                 listening.is_stream = response.headers.get("content-type", "").startswith("text/event-stream")
                 listening.opened.set()
@@ -339,14 +341,19 @@ class McpClient:
                 async for chunk in response.aiter_bytes():
                     for item in parser.feed(chunk):
                         if isinstance(item, SseEvent):
-                            arrived = json_messages(item.data.encode())
-                            listening.add(arrived)
-                            await self._react(arrived)
+                            await self._take(item, listening)
         except httpx.HTTPError as error:
             self._record("disconnected", client=self.name, what="GET", error=type(error).__name__)
         finally:
             listening.opened.set()
             listening.closed.set()
+
+    async def _take(self, event: SseEvent, listening: Listening) -> tuple[Mapping[str, JSON], ...]:
+        """Keep the messages of one event of a GET stream, answer the server's requests, and return them all."""
+        arrived = json_messages(event.data.encode())
+        listening.add(arrived)
+        await self._react(arrived)
+        return arrived
 
     async def close(self) -> None:
         """Close every connection; open streams end."""

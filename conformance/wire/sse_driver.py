@@ -7,7 +7,7 @@ drivers it only drives; what happened is read from the client's tap.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Hashable, Mapping
 from contextlib import asynccontextmanager, suppress
 from urllib.parse import urljoin, urlsplit
 
@@ -16,9 +16,8 @@ import httpx
 from conformance import timing
 from conformance.evidence.events import JSON
 from conformance.evidence.meta_tools import MetaTool
-from conformance.wire.driver import Listening, McpClient, Record, Reply, json_messages
-from conformance.wire.http_client import as_sent
-from conformance.wire.sse import SseEvent, SseParser
+from conformance.wire.driver import Listening, McpClient, Record, Reply
+from conformance.wire.sse import SseEvent
 
 
 class SseClient(McpClient):
@@ -58,7 +57,8 @@ class SseClient(McpClient):
         """
         self._endpoint.clear()
         listening = Listening()
-        task = asyncio.create_task(self._read(listening))
+        headers = {**self.headers(), "Accept": "text/event-stream"}
+        task = asyncio.create_task(self._read(self._stream_url, headers, listening))
         named = asyncio.create_task(self._endpoint.wait())
         try:
             done, _ = await asyncio.wait({task, named}, timeout=deadline, return_when=asyncio.FIRST_COMPLETED)
@@ -72,38 +72,19 @@ class SseClient(McpClient):
                 with suppress(asyncio.CancelledError):
                     await each
 
-    async def _read(self, listening: Listening) -> None:
-        headers = {**self.headers(), "Accept": "text/event-stream"}
-        try:
-            async with self._http.stream("GET", self._stream_url, headers=as_sent(headers)) as response:
-                listening.status = response.status_code
-                listening.is_stream = response.headers.get("content-type", "").startswith("text/event-stream")
-                listening.opened.set()
-                if not listening.is_stream:
-                    await response.aread()
-                    return
-                parser = SseParser()
-                async for chunk in response.aiter_raw():
-                    for item in parser.feed(chunk):
-                        if isinstance(item, SseEvent):
-                            await self._take(item, listening)
-        except httpx.HTTPError as error:
-            self._record("disconnected", client=self.name, what="GET", error=type(error).__name__)
-        finally:
-            listening.opened.set()
-            listening.closed.set()
-
-    async def _take(self, event: SseEvent, listening: Listening) -> None:
+    async def _take(self, event: SseEvent, listening: Listening) -> tuple[Mapping[str, JSON], ...]:
         if event.event == "endpoint":
             self._follow(event.data)
-            return
-        arrived = json_messages(event.data.encode())
-        listening.add(arrived)
-        await self._react(arrived)
+            return ()
+        arrived = await super()._take(event, listening)
         for message in arrived:
-            waiting = self._waiting.pop(message.get("id"), None) if "method" not in message else None
+            answered = message.get("id")
+            # A server may send an object as an id, which no dictionary takes as a key.
+            known = "method" not in message and isinstance(answered, Hashable)
+            waiting = self._waiting.pop(answered, None) if known else None
             if waiting is not None and not waiting.done():
                 waiting.set_result(message)
+        return arrived
 
     def _follow(self, uri: str) -> None:
         try:
