@@ -188,13 +188,12 @@ class McpClient:
             parser = SseParser()
             chunks = response.aiter_bytes()
             async for chunk in chunks:
-                for item in parser.feed(chunk):
-                    if isinstance(item, SseEvent):
-                        arrived = json_messages(item.data.encode())
-                        messages += arrived
-                        await self._react(arrived)
+                events = [item for item in parser.feed(chunk) if isinstance(item, SseEvent)]
+                arrived = tuple(message for event in events for message in json_messages(event.data.encode()))
+                await self._react(arrived)
+                messages += arrived
                 yield Reply(response.status_code, kept, messages)
-                if wanted is not None and any(m.get("id") == wanted and "method" not in m for m in messages):
+                if wanted is not None and any(m.get("id") == wanted and "method" not in m for m in arrived):
                     await _drain(chunks)
                     return
 

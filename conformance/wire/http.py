@@ -45,7 +45,8 @@ def body_record(raw: bytes, redactor: Redactor) -> dict[str, JSON]:
     if raw[:64].lstrip()[:1] in (b"{", b"["):
         try:
             message = json.loads(raw)
-            parsed = not _is_deep(message)
+            # So few brackets cannot nest deeper, and most bodies have no more.
+            parsed = raw.count(b"{") + raw.count(b"[") <= _DEEPEST or not _is_deep(message)
         except (ValueError, RecursionError):
             parsed = False
     if len(raw) > _KEPT_BODY:

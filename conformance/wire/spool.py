@@ -222,12 +222,14 @@ def read_spool(path: Path, start: int = 0, end: int | None = None) -> Iterator[S
 
 
 def _records(file: BinaryIO, path: Path, end: int | None) -> Iterator[SpoolRecord]:
-    while end is None or file.tell() < end:
+    at = file.tell()
+    while end is None or at < end:
         head = file.read(_HEADER.size)
         if len(head) < _HEADER.size:
-            raise EvidenceError(f"The spool {path} is truncated at byte {file.tell()}; what was seen after it is lost.")
+            raise EvidenceError(f"The spool {path} is truncated at byte {at}; what was seen after it is lost.")
         t_ns, conn, direction, kind, length = _HEADER.unpack(head)
         payload = file.read(length)
+        at += _HEADER.size + length
         if len(payload) < length:
             raise EvidenceError(f"The spool {path} is truncated inside a record; what was seen after it is lost.")
         if kind == RecordKind.END:
