@@ -65,7 +65,9 @@ def test_a_coded_body_is_read(connection, coding, code):
     assert found.data["message"] == json.loads(ANSWER)
 
 
-@pytest.mark.parametrize(("coding", "body"), [("gzip", ANSWER), ("br", ANSWER), ("gzip", gzip.compress(ANSWER)[:-20])])
+@pytest.mark.parametrize(
+    ("coding", "body"), [("gzip", ANSWER), ("br", ANSWER), ("gzip", gzip.compress(ANSWER, mtime=0)[:-20])]
+)
 def test_a_body_that_is_not_of_its_coding_is_kept_as_it_came(connection, coding, body):
     seen = [*connection.up(1, REQUEST), *connection.down(2, head("application/json", coding, len(body)) + body)]
     assert [item for item in seen if item.kind is Kind.HTTP_RESPONSE_BODY]

@@ -358,7 +358,7 @@ def test_the_package_needs_nothing_but_h11() -> None:
 
 
 @pytest.mark.parametrize(
-    ("session", "named"), [(Session(id="s-1"), "s-1"), (Session(id=None), f"process {os.getpid()}")]
+    ("session", "named"), [(Session(id="s-1"), "s-1"), (Session(id=None), f"process {os.getpid()}")], ids=["id", "none"]
 )
 def test_what_comes_in_is_printed_where_that_is_wanted(
     session: Session, named: str, capsys: pytest.CaptureFixture[str]
