@@ -289,6 +289,13 @@ def test_505_a_backend_that_never_listed_leaves_it_open() -> None:
     assert isinstance(verdict("MGC505", used(story, listed=())), Inconclusive)
 
 
+def test_505_an_answer_under_an_object_is_nobodys_list() -> None:
+    story = gateway()
+    container(story)
+    story.stdio("down", {"jsonrpc": "2.0", "id": [1], "result": {"tools": [{"name": "another"}]}}, "process of c-1")
+    assert isinstance(verdict("MGC505", used(story)), Pass)
+
+
 def crowded(*, overlapping: bool) -> Story:
     story = gateway()
     for number in range(3):

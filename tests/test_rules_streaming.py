@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -192,7 +193,9 @@ def spaced(*came: float, lag: float = 0.0) -> Story:
     return story
 
 
-def also_spaced(story: Story, *came: float, nonce: str = "n-1", **front: Any) -> None:
+def also_spaced(
+    story: Story, *came: float, nonce: str = "n-1", reported: Callable[[int], Any] = int, **front: Any
+) -> None:
     given: dict[str, Any] = {"sse": [], "how": None}
     asked = [call(nonce, meta={"progressToken": f"{side}-{nonce}"}) for side in "bc"]
     behind = story.exchange(backend=True, request=asked[0], t=0.05, after=0.05, **given)
@@ -200,7 +203,8 @@ def also_spaced(story: Story, *came: float, nonce: str = "n-1", **front: Any) ->
     for exchange, side, times in ((behind, "b", SENT), (before, "c", came)):
         for number, t in enumerate(times):
             token = f"{side}-{nonce}"
-            story.item(exchange, notification("notifications/progress", progressToken=token, progress=number), t=t)
+            progress = notification("notifications/progress", progressToken=token, progress=reported(number))
+            story.item(exchange, progress, t=t)
     story.item(behind, text("𝄞"), t=1.5)
     story.item(before, text("𝄞"), t=1.6)
     story.end(behind, t=1.55)
@@ -230,6 +234,12 @@ def test_607_the_harness_lagged() -> None:
 
 def test_607_no_progress_at_all_is_another_rules() -> None:
     assert isinstance(verdict("MGC607", spaced(), spaced(*SENT)), NotApplicable)
+
+
+def test_607_what_is_reported_as_progress_may_be_no_number() -> None:
+    story = Story()
+    also_spaced(story, *SENT, reported=lambda number: {"of": number})
+    assert isinstance(verdict("MGC607", story, spaced(*SENT)), NotApplicable)
 
 
 # MGC608 ---------------------------------------------------------------------------------------------------------------

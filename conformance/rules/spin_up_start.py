@@ -313,7 +313,7 @@ def _backend_tools(transcript: Transcript) -> tuple[str, ...]:
     """Return the names in the backend's own answers to tools/list."""
     found: dict[str, None] = {}
     for session in transcript.backend_sessions:
-        asked = {message.id for message in session.messages if message.method == "tools/list"}
+        asked = [message.id for message in session.messages if message.method == "tools/list"]
         for message in session.messages:
             if message.is_response and message.id in asked:
                 found.update(dict.fromkeys(_names(message.result)))

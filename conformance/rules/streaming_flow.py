@@ -236,6 +236,8 @@ def _not_held(inputs: Inputs, call: Exchange) -> Verdict:
     if not got:
         return NotApplicable("no progress reaches the client at all")
     pairs = _paired(sent, got)
+    if not pairs:
+        return NotApplicable("no progress that reaches the client bears a number that the backend reported")
     for (left, came), (following, _) in pairwise(pairs):
         held = Silence(left.t, came.t)
         if came.t > following.t:
@@ -259,8 +261,14 @@ def _coding(call: Exchange) -> str:
 
 def _paired(sent: tuple[Message, ...], got: tuple[Message, ...]) -> list[tuple[Message, Message]]:
     """Pair departures with arrivals by the progress they report."""
-    arrived = {message.params.get("progress"): message for message in reversed(got)}
-    return [(m, arrived[m.params.get("progress")]) for m in sent if m.params.get("progress") in arrived]
+    arrived = {value: message for message in reversed(got) if (value := _reported(message)) is not None}
+    return [(message, arrived[value]) for message in sent if (value := _reported(message)) in arrived]
+
+
+def _reported(message: Message) -> float | None:
+    """Return the progress that a notification reports; None where it is no number."""
+    value = message.params.get("progress")
+    return value if isinstance(value, int | float) else None
 
 
 def _first_bytes(inputs: Inputs, call: Exchange) -> str:
