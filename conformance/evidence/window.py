@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from conformance.evidence.events import Kind, Point
 from conformance.evidence.log import Observation
+
+_KEPT_ALWAYS: Final = frozenset(
+    (
+        *(Kind.PROCESS_START, Kind.READINESS, Kind.PROCESS_EXIT, Kind.STDIO_START, Kind.STDIO_EXIT),
+        *(Kind.CONTAINER_INSPECT, Kind.CONTAINER_LOG),
+    )
+)
 
 
 def within(observations: Iterable[Observation], begin_ns: int) -> list[Observation]:
@@ -18,20 +26,17 @@ def within(observations: Iterable[Observation], begin_ns: int) -> list[Observati
     """
     seen = sorted(observations, key=lambda item: item.t_ns)
     sessions = _sessions(seen)
-    used = {key for item in seen if item.t_ns >= begin_ns for key in _keys(item, sessions)}
-    kept_always = {
-        *(Kind.PROCESS_START, Kind.READINESS, Kind.PROCESS_EXIT, Kind.STDIO_START, Kind.STDIO_EXIT),
-        *(Kind.CONTAINER_INSPECT, Kind.CONTAINER_LOG),
-    }
+    owned = [(item, _keys(item, sessions)) for item in seen]
+    used = {key for item, keys in owned if item.t_ns >= begin_ns for key in keys}
     ready_ns = max((item.t_ns for item in seen if item.kind is Kind.READINESS), default=0)
     return [
         item
-        for item in seen
+        for item, keys in owned
         if item.t_ns >= begin_ns
-        or item.kind in kept_always
+        or not used.isdisjoint(keys)
+        or item.kind in _KEPT_ALWAYS
         or (item.kind is Kind.LOG and item.t_ns <= ready_ns)
         or item.point in (Point.ENGINE, Point.ENGINE_TAP)
-        or any(key in used for key in _keys(item, sessions))
     ]
 
 

@@ -58,15 +58,17 @@ class SseParser:
             text = text.removeprefix("\n")  # the second half of a CRLF; the CR has ended the line already
             self._after_cr = False
         items: list[SseItem] = []
-        while match := _LINE_END.search(text):  # only in what is new: a line of 16 MB comes in hundreds of chunks
+        at = 0
+        while match := _LINE_END.search(text, at):  # only in what is new: a line of 16 MB comes in hundreds of chunks
             self._after_cr = match.group() == "\r" and match.end() == len(text)
-            line, text = "".join([*self._pending, text[: match.start()]]), text[match.end() :]
+            line = "".join([*self._pending, text[at : match.start()]])
+            at = match.end()
             self._pending.clear()
             item = self._line(line)
             if item is not None:
                 items.append(item)
-        if text:
-            self._pending.append(text)
+        if at < len(text):
+            self._pending.append(text[at:])
         return items
 
     @property
