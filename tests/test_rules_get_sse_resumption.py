@@ -352,6 +352,16 @@ def test_328_an_unknown_id_is_harmless(story, wanted):
     assert isinstance(verdict("MGC328", story), wanted)
 
 
+@pytest.mark.parametrize(("before", "wanted"), [(True, Fail), (False, Pass)])
+def test_328_progress_that_comes_late_does_not_come_again(before, wanted):
+    story, progress = connected(), notification("notifications/progress", progressToken="t", progress=1)
+    asked = request("tools/call", 4, name="slow", _meta={"progressToken": "t"})
+    story.exchange(session="s-1", request=asked, sse=[*([progress] if before else []), result(4)], t=1.0)
+    story.item(back(story, 2.0, "never-given", sse=[], how=None), progress, t=2.1)
+    story.listing(t=3.0)
+    assert isinstance(verdict("MGC328", story), wanted)
+
+
 def test_328_it_is_answered():
     story = connected()
     back(story, 2.0, "never-given", status=None, how="abandoned", after=0.0, length=6.0, sse=None)

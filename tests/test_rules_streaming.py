@@ -194,21 +194,28 @@ def spaced(*came: float, lag: float = 0.0) -> Story:
 
 
 def also_spaced(
-    story: Story, *came: float, nonce: str = "n-1", reported: Callable[[int], Any] = int, **front: Any
+    story: Story,
+    *came: float,
+    nonce: str = "n-1",
+    reported: Callable[[int], Any] = int,
+    begin: float = 0.0,
+    backend_token: str = "",
+    **front: Any,
 ) -> None:
+    """Add such a call that begins later; backend_token: under which the gateway asks for its progress."""
     given: dict[str, Any] = {"sse": [], "how": None}
-    asked = [call(nonce, meta={"progressToken": f"{side}-{nonce}"}) for side in "bc"]
-    behind = story.exchange(backend=True, request=asked[0], t=0.05, after=0.05, **given)
-    before = story.exchange(request=asked[1], t=0.0, after=0.1, **given, **front)
-    for exchange, side, times in ((behind, "b", SENT), (before, "c", came)):
+    tokens = backend_token or f"b-{nonce}", f"c-{nonce}"
+    asked = [call(nonce, meta={"progressToken": token}) for token in tokens]
+    behind = story.exchange(backend=True, session="b", request=asked[0], t=begin + 0.05, after=0.05, **given)
+    before = story.exchange(request=asked[1], t=begin, after=0.1, **given, **front)
+    for exchange, token, times in zip((behind, before), tokens, (SENT, came), strict=True):
         for number, t in enumerate(times):
-            token = f"{side}-{nonce}"
             progress = notification("notifications/progress", progressToken=token, progress=reported(number))
-            story.item(exchange, progress, t=t)
-    story.item(behind, text("𝄞"), t=1.5)
-    story.item(before, text("𝄞"), t=1.6)
-    story.end(behind, t=1.55)
-    story.end(before, t=1.65)
+            story.item(exchange, progress, t=begin + t)
+    story.item(behind, text("𝄞"), t=begin + 1.5)
+    story.item(before, text("𝄞"), t=begin + 1.6)
+    story.end(behind, t=begin + 1.55)
+    story.end(before, t=begin + 1.65)
 
 
 def test_607_each_event_comes_in_time() -> None:
@@ -234,6 +241,13 @@ def test_607_the_harness_lagged() -> None:
 
 def test_607_no_progress_at_all_is_another_rules() -> None:
     assert isinstance(verdict("MGC607", spaced(), spaced(*SENT)), NotApplicable)
+
+
+def test_607_two_calls_may_share_a_token_at_the_backend() -> None:
+    story = Story()
+    for number, nonce in enumerate(("n-1", "n-2")):
+        also_spaced(story, *(t + 0.01 for t in SENT), nonce=nonce, begin=2.0 * number, backend_token="one")
+    assert isinstance(verdict("MGC607", story, spaced(*SENT)), Pass)
 
 
 def test_607_what_is_reported_as_progress_may_be_no_number() -> None:

@@ -223,7 +223,7 @@ def unknown_event_id_is_harmless(inputs: Inputs) -> Verdict:
         if get.status is None and headers_waited(inputs.through, get) > timing.HEADERS_PROMPT:
             return fail("an answer to GET with an unknown event id", "none came", get)
         for message in get.messages():
-            if owner(inputs.through, get.tap, message) is not None:
+            if owner(inputs.through, get.tap, message) is not None and _came_before(inputs.through, get, message):
                 return fail(
                     "nothing of another stream",
                     f"the {_kind(message)} of an earlier request came again",
@@ -240,6 +240,12 @@ def unknown_event_id_is_harmless(inputs: Inputs) -> Verdict:
 def _charge(inputs: Inputs, get: Exchange, same: Callable[[Exchange], bool]) -> Hop:
     """Return whose fault a deviation in a resumed stream is: the backend's only if it was asked to resume one."""
     return charge(inputs, get, lambda item: LAST_EVENT_ID in item.headers and same(item))
+
+
+def _came_before(transcript: Transcript, get: Exchange, message: Message) -> bool:
+    """Whether the same message came to that client on another of its streams; if not, it may be late, but not again."""
+    others = (item for item in transcript.client() if item.tap == get.tap and item.id != get.id)
+    return any(known.payload == message.payload and known.t < message.t for o in others for known in o.messages())
 
 
 def _plain_before(transcript: Transcript, get: Exchange) -> tuple[Exchange, ...]:

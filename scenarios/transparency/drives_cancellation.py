@@ -118,15 +118,16 @@ async def _raced(stage: Stage, client: McpClient, tool: str, number: int) -> Non
 )
 async def stray_cancels(stage: Stage) -> None:
     """Beside calls under way, send cancels that name none and malformed ones; cancel what goes on; lose connections."""
-    clients = [await stage.connected(name) for name in ("pointless", "malformed", "late", "leaving")]
-    slow = await stage.tool("slow", clients[0])
+    names = ("pointless", "malformed", "late", "leaving")
+    pointless, malformed, late, leaving = [await stage.connected(name) for name in names]
+    slow = await stage.tool("slow", pointless)
     await asyncio.gather(
-        _pointless(stage, clients[0], slow),
-        _malformed(stage, clients[1], slow),
-        _late(stage, clients[2], await stage.tool("unstoppable", clients[0])),
-        _leaving(stage, clients[3], slow),
+        _pointless(stage, pointless, slow),
+        _malformed(stage, malformed, slow),
+        _late(stage, late, await stage.tool("unstoppable", pointless)),
+        _leaving(stage, leaving, slow),
     )
-    for client in clients:
+    for client in (pointless, malformed, leaving):
         await client.tools()
         await client.delete()
 
@@ -151,13 +152,17 @@ async def _malformed(stage: Stage, client: McpClient, slow: str) -> None:
 
 
 async def _late(stage: Stage, client: McpClient, unstoppable: str) -> None:
+    """Cancel what goes on. The session ends before its GET stream, so that the stream's end can do it no harm."""
     reached = await _reached(stage, client, unstoppable)
-    async with asyncio.TaskGroup() as tasks, client.listen():
-        tasks.create_task(_slow(stage, client, unstoppable, "late-call", reached + UNSTOPPABLE))
-        await stage.wait(reached, "the call is under way")
-        await _cancel(client, "late-call")
+    async with client.listen():
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_slow(stage, client, unstoppable, "late-call", reached + UNSTOPPABLE))
+            await stage.wait(reached, "the call is under way")
+            await _cancel(client, "late-call")
+            await client.tools()
+            await stage.wait(UNSTOPPABLE, "the backend answers all the same")
         await client.tools()
-        await stage.wait(UNSTOPPABLE, "the backend answers all the same")
+        await client.delete()
 
 
 async def _leaving(stage: Stage, client: McpClient, slow: str) -> None:
