@@ -239,11 +239,17 @@ def test_a_storm_of_the_backend_is_charged_to_it() -> None:
     assert failure("MGC409", idle_get(STORM, behind=STORM))[0] is Hop.BACKEND
 
 
-def test_pings_to_the_backend_are_counted() -> None:
+@pytest.mark.parametrize("issued", [True, False])
+def test_pings_to_the_backend_are_counted_in_sessions_that_it_issued(*, issued: bool) -> None:
     story = idle_get()
+    if issued:
+        story.at(4.0).connect(session="b-1", backend=True)
     for number in range(30):
         story.exchange(backend=True, session="b-1", request=request("ping", number), t=5.0 + number / 4)
-    assert failure("MGC409", story)[0] is Hop.GATEWAY
+    if issued:
+        assert failure("MGC409", story)[0] is Hop.GATEWAY
+    else:
+        assert isinstance(verdict("MGC409", story), Pass)
 
 
 # MGC410 -------------------------------------------------------------------------------------------------------------

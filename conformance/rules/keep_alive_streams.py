@@ -334,7 +334,7 @@ def _beat_rate(transcript: Transcript, stream: Exchange) -> float:
 
 def _ping_rate(session: BackendSession) -> float:
     pings = session.up("ping")
-    if not pings:
+    if not pings or not session.up("initialize"):  # an id that no handshake goes with may stand for several clients
         return 0.0
     return len(pings) / max(session.messages[-1].t - session.messages[0].t, timing.STORM_OBSERVED)
 
