@@ -145,7 +145,7 @@ class Broken(Engine):
 
 
 CELL = Cell("terminating", "process", "witness", "2025-11-25", "2025-11-25", "ping")
-INSTANCE: Any = SimpleNamespace(tool_names=None, meta_tool=None, target=None)
+INSTANCE: Any = SimpleNamespace(tool_names=None, meta_tool=None, target=None, healthy=True)
 
 
 def test_trouble_that_quotes_a_secret_is_written_without_it(tmp_path: Path) -> None:

@@ -155,3 +155,50 @@ def test_only_a_connection_shows_that_a_running_gateway_reaches_the_witness(tmp_
     found = asyncio.run(engine._unreached(cell("ping"), SimpleNamespace(collect=collect, healthy=False)))
     assert ("does speak to" in found) is reached
     assert ("nothing arrived" in found) is not reached
+
+
+class Asked:
+    """A stage whose sentinel exchange takes a moment; notes how many there were, and how many at one time."""
+
+    def __init__(self, *, refused: bool = False) -> None:
+        self.instance = SimpleNamespace(turn=asyncio.Lock(), refusals=0, refused="", healthy=False)
+        self.refused, self.times, self.now, self.most = refused, 0, 0, 0
+
+    async def sentinel(self, _when):
+        self.times, self.now = self.times + 1, self.now + 1
+        self.most = max(self.most, self.now)
+        await asyncio.sleep(0.01)
+        self.now -= 1
+        if self.refused:
+            raise CannotJudgeError(f"refused {self.times}")
+
+
+def asked_together(engine: Driven, stage: Asked, *, times: int = 1) -> list[str]:
+    """Return what three cells that begin together are told, the last of several times."""
+
+    async def together() -> list[object]:
+        asks = (engine._ask_before(stage, scenarios()[IDLE[0]]) for _ in range(3))
+        return await asyncio.gather(*asks, return_exceptions=True)
+
+    async def several() -> list[object]:
+        return [await together() for _ in range(times)][-1]
+
+    return [str(trouble or "") for trouble in asyncio.run(several())]
+
+
+def test_cells_that_are_driven_together_begin_one_after_the_other(tmp_path: Path) -> None:
+    stage = Asked()
+    assert asked_together(Driven(tmp_path), stage) == ["", "", ""]
+    assert (stage.times, stage.most) == (3, 1)
+
+
+def test_what_one_is_refused_stands_for_those_that_waited_and_for_no_later_one(tmp_path: Path) -> None:
+    assert asked_together(Driven(tmp_path), Asked(refused=True)) == ["refused 1"] * 3
+    assert asked_together(Driven(tmp_path), Asked(refused=True), times=2) == ["refused 2"] * 3
+
+
+def test_an_instance_that_was_found_well_is_not_asked_again(tmp_path: Path) -> None:
+    stage = Asked()
+    stage.instance.healthy = True
+    assert asked_together(Driven(tmp_path), stage) == ["", "", ""]
+    assert stage.times == 0

@@ -44,7 +44,7 @@ from conformance.stage.recorder import Recorder
 from conformance.stage.redaction import redactor_for
 from conformance.stage.runtime import Runtime
 from conformance.stage.runtimes import make_runtime
-from conformance.stage.scenario import Scenario, ScenarioKind, SecondBackend, SpinUp, deployed, scenarios
+from conformance.stage.scenario import Scenario, ScenarioKind, SpinUp, deployed, scenarios
 from conformance.stage.stage import Stage
 from conformance.wire.tap import TapProcess
 
@@ -339,10 +339,11 @@ class Engine:
         recorder = Recorder(self.redactor)
         stage = Stage(cell, instance, recorder, self.watch, self.host)
         lag = asyncio.create_task(recorder.watch_lag())
-        self.say("driving", cell=cell.id, seconds=scenario.seconds)
         error, healthy = "", True
         deadline = scenario.seconds + CELL_GRACE + self._starts_again(cell)
         try:
+            await self._ask_before(stage, scenario)
+            self.say("driving", cell=cell.id, seconds=scenario.seconds)
             async with asyncio.timeout(deadline):
                 healthy = await self._drive(stage, scenario)
         except TimeoutError:
@@ -363,23 +364,32 @@ class Engine:
         self.say("done" if not error else "failed", cell=cell.id, error=error)
         return healthy
 
-    async def _drive(self, stage: Stage, scenario: Scenario) -> bool:
-        """Drive with a sentinel before and after; return whether the one after succeeded.
+    async def _ask_before(self, stage: Stage, scenario: Scenario) -> None:
+        """Make the sentinel exchange before a drive where nothing has shown since the last one that all is up.
 
-        A witness that misbehaves by script can fail an innocent sentinel, so scripted scenarios have none; their
-        instance is theirs alone.
+        Cells that are driven together ask in turn, so that they do not begin as a crowd of clients, which a gateway may
+        refuse; what one of them is refused stands for those that waited for it. Raises CannotJudgeError.
         """
-        ordinary = scenario.witness_script == "correct" and scenario.backend_face == "http"
-        whole = not scenario.late_backend and scenario.second_backend in (None, SecondBackend.WORKS)
-        correct = ordinary and whole and scenario.spin_up is None
-        guarded = scenario.sentinel and correct
-        if guarded and not stage.instance.healthy:
-            await stage.sentinel("before")
+        instance = stage.instance
+        if not scenario.guarded or instance.healthy:
+            return
+        known = instance.refusals
+        async with instance.turn:
+            if instance.refusals > known:
+                raise CannotJudgeError(instance.refused)
+            try:
+                await stage.sentinel("before")
+            except CannotJudgeError as error:
+                instance.refusals, instance.refused = known + 1, str(error)
+                raise
+
+    async def _drive(self, stage: Stage, scenario: Scenario) -> bool:
+        """Drive, with a sentinel afterwards; return whether that succeeded."""
         stage.step("scenario.begin", scenario=scenario.name)
         await scenario.drive(stage)
         stage.step("scenario.end", scenario=scenario.name)
         stage.instance.healthy = False
-        if not guarded or scenario.kind is ScenarioKind.DESTRUCTIVE:
+        if not scenario.guarded or scenario.kind is ScenarioKind.DESTRUCTIVE:
             return True
         try:
             await stage.sentinel("after")

@@ -84,6 +84,11 @@ class Instance:
     """Whether the gateway is told its backend by `register`, and not at its start."""
     healthy: bool = False
     """Whether a sentinel exchange succeeded and nothing was driven since."""
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held for a sentinel exchange: cells that are driven together begin one after the other."""
+    refusals: int = 0
+    """How many sentinel exchanges before a drive failed, the last one for the reason `refused`."""
+    refused: str = ""
     client_taps: dict[str, str] = field(default_factory=dict)
     _ended: asyncio.Task[None] | None = None
     _secrets: dict[str, str] = field(default_factory=dict)

@@ -53,7 +53,7 @@ def lanes(cells: Iterable[Cell], targets: Mapping[str, TargetManifest], *, fruga
     for cell in cells:
         shared[cell.target, cell.backend, *(_frugal if frugal else _own)(cell, known[cell.scenario])].append(cell)
     for lane in shared.values():
-        lane.sort(key=lambda cell: (_TURNS.index(known[cell.scenario].kind), cell))
+        lane.sort(key=lambda cell: (*_turn(known[cell.scenario]), cell))
 
     def length(lane: list[Cell]) -> float:
         target = targets.get(lane[0].target)
@@ -78,6 +78,11 @@ def batches(lane: Iterable[Cell]) -> Iterator[list[Cell]]:
             yield list(cells)
         else:
             yield from ([cell] for cell in cells)
+
+
+def _turn(scenario: Scenario) -> tuple[int, float]:
+    """Return what decides when a scenario comes: its kind, and its wait if it is idle, for those begin one by one."""
+    return _TURNS.index(scenario.kind), -scenario.seconds if scenario.kind is ScenarioKind.IDLE else 0.0
 
 
 def _own(cell: Cell, scenario: Scenario) -> tuple[object, ...]:

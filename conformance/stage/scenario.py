@@ -195,6 +195,16 @@ class Scenario:
         return self.witness_script != "correct" or self.spin_up is not None or silent
 
     @property
+    def guarded(self) -> bool:
+        """Whether a sentinel exchange before and after the drive shows that all is up.
+
+        A witness that misbehaves by script, or a backend that is not to work, can fail an innocent one.
+        """
+        ordinary = self.witness_script == "correct" and self.backend_face == "http"
+        whole = not self.late_backend and self.second_backend in (None, SecondBackend.WORKS)
+        return self.sentinel and ordinary and whole and self.spin_up is None
+
+    @property
     def doc(self) -> str:
         """The first paragraph of the drive's docstring."""
         return (inspect.getdoc(self.drive) or "").partition("\n\n")[0]
