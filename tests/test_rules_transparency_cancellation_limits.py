@@ -263,6 +263,14 @@ def test_750_what_is_given_up_runs_on() -> None:
     assert found.charged_to is Hop.GATEWAY
 
 
+def test_750_a_stream_that_is_cut_without_an_answer_was_not_given_up() -> None:
+    story = opened()
+    story.stimulus("call.never-answered", claimed=3.0)
+    story.exchange(session="s-1", request=call("n-1", "c-1"), t=10.0, sse=[], length=3.0)
+    story.exchange(backend=True, session="b-1", request=call("n-1", 7), t=10.01, sse=[], how=None)
+    assert isinstance(verdict("MGC750", to_the_end(story)), NotApplicable)
+
+
 def test_750_not_watched_for_long_enough() -> None:
     assert isinstance(verdict("MGC750", silent(given_up_after=3.0)), Inconclusive)
 

@@ -21,7 +21,7 @@ from conformance.rules.transparency_cancellation_evidence import (
     told_about,
 )
 from conformance.rules.transparency_http_timeouts import SILENT
-from conformance.rules.verdicts import Inconclusive, Pass, Verdict
+from conformance.rules.verdicts import Inconclusive, NotApplicable, Pass, Verdict
 
 
 @rule(
@@ -42,10 +42,12 @@ def timeout_is_a_cancel(inputs: Inputs) -> Verdict:
     Why it matters: a tool that nobody waits for any more runs on, and the client that tries again has it run twice.
     A failing exchange: client ← {"error": {"code": -32001}} after 25 s; gateway → backend nothing
     A conforming exchange: client ← {"error": {"code": -32001}} after 25 s; gateway → backend cancelled, its own id
-    Known gaps: a gateway that claims no timeout, or one beyond a minute, is only seen to keep the call.
+    Known gaps: a gateway that claims no timeout, or one beyond a minute, is only seen to keep the call. A call
+    whose stream is cut without an answer was lost rather than given up, and is other rules'.
     """
     through = inputs.through
     seen: list[str] = []
+    lost: list[str] = []
     silent = [link for link in links(through) if link.basis is Basis.NONCE and backend_answer(through, link) is None]
     for link in silent:
         over, told = over_at(through, link.client), told_about(through, link.backend)
@@ -57,6 +59,8 @@ def timeout_is_a_cancel(inputs: Inputs) -> Verdict:
             seen.append(f"kept for {until - link.client.t:.1f} s, and not cancelled")
         elif told is not None:
             seen.append(f"ended after {over - link.client.t:.1f} s, and cancelled")
+        elif link.client.is_stream and link.client.answer() is None:
+            lost.append(f"the stream of the call was cut without an answer after {over - link.client.t:.1f} s")
         elif through.end - over < timing.CANCEL_PROMPT or lagged(through, over, through.end):
             return Inconclusive("a cancel was not waited for long enough after the call's end, or the harness lagged")
         else:
@@ -64,6 +68,8 @@ def timeout_is_a_cancel(inputs: Inputs) -> Verdict:
                 f"the call was ended after {over - link.client.t:.1f} s, and in {through.end - over:.1f} s none came"
             )
             return fail("notifications/cancelled at the backend", nothing, link.client, events=(link.backend.seq,))
+    if not seen:
+        return NotApplicable("; ".join(lost))
     return Pass("; ".join(seen), tuple(seq for link in silent for seq in link.client.events))
 
 
