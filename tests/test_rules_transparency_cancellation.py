@@ -146,6 +146,16 @@ def test_742_a_busy_gateway_knows_of_a_cancel_when_it_has_answered_it() -> None:
     assert isinstance(verdict("MGC742", story), Pass)
 
 
+@pytest.mark.parametrize(("ended_at", "kind"), [(14.5, Pass), (11.0, Fail)])
+def test_742_a_busy_gateway_is_at_a_cancel_until_it_ends_the_call(ended_at: float, kind: type[Verdict]) -> None:
+    story = given_up()
+    story.exchange(session="s-1", request=call("n-2", "c-2"), t=10.2, sse=[], after=0.1, length=ended_at - 10.3)
+    cancel(story, 7, 10.52, backend=True)
+    cancel(story, "c-2", 10.4, after=0.05)
+    cancel(story, 8, 14.4, backend=True)
+    assert isinstance(verdict("MGC742", story), kind)
+
+
 def test_742_a_request_that_was_over() -> None:
     story = given_up()
     story.exchange(session="s-1", request=call("n-0", "c-0"), t=7.99, sse=[answer("n-0", "c-0")], after=0.1)

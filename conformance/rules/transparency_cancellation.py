@@ -18,6 +18,7 @@ from conformance.rules.transparency_cancellation_evidence import (
     SUITE,
     Cancelled,
     all_sent,
+    at_gateway,
     beside,
     call_of,
     cancelled,
@@ -129,13 +130,13 @@ def cancel_names_its_call(inputs: Inputs) -> Verdict:
     A conforming exchange: client → cancelled "x-1"; gateway → backend cancelled 7
     Known gaps: what a gateway sends shortly after a client's own cancel of nothing is not judged; it may be that one.
     Neither is a cancel of an unknown id shortly after a client gave up a call that the backend was never asked. How
-    long is counted from when the gateway had answered the client's cancel.
+    long is counted from when the gateway had answered the client's cancel, or had ended that call.
     """
     through = inputs.through
     sent = tuple(all_sent(through))
     if not sent:
         return NotApplicable("the gateway sent its backend no cancel; that it should is judged by MGC741")
-    of_nothing, of_unsent = strays(through), unsent(through)
+    of_nothing, of_unsent = at_gateway(strays(through)), unsent(through)
     judged = [
         (session, item)
         for session, item in sent

@@ -168,23 +168,36 @@ def strays(transcript: Transcript) -> tuple[Exchange, ...]:
     return tuple(item for item in cancels(transcript) if call_of(transcript, item) is None)
 
 
-def unsent(transcript: Transcript) -> tuple[Exchange, ...]:
-    """Return the clients' cancels of calls under way that the backend was never asked.
+def unsent(transcript: Transcript) -> tuple[tuple[float, float], ...]:
+    """Return when the gateway may have been at cancels of calls under way that the backend was never asked, in seconds.
 
-    The gateway may have been about to send such a call, had given it an id, and hands its cancel on.
+    The gateway may have been about to send such a call, had given it an id, and hands its cancel on; a busy one may
+    still be at it when it ends the call for its client.
     """
     asked = {link.client.id for link in links(transcript) if link.basis is Basis.NONCE}
     pairs = ((cancel, call_of(transcript, cancel)) for cancel in cancels(transcript))
-    return tuple(cancel for cancel, call in pairs if call is not None and call.id not in asked)
+    return tuple(
+        (cancel.t, max(_read_at(cancel), over_at(transcript, call) or 0.0))
+        for cancel, call in pairs
+        if call is not None and call.id not in asked
+    )
 
 
-def may_be_one_of(message: Message, cancels: Iterable[Exchange]) -> bool:
+def may_be_one_of(message: Message, known: Iterable[tuple[float, float]]) -> bool:
     """Whether what the gateway told its backend may be one of some clients' cancels, handed on.
 
-    A busy gateway takes its time to read one: when it knew of it is told by its answer to it.
+    known: when each was sent, and until when the gateway was at it, in seconds.
     """
-    known = ((item.t, item.t if item.t_response is None else item.t_response) for item in cancels)
-    return any(sent <= message.t <= read + timing.CANCEL_PROMPT for sent, read in known)
+    return any(sent <= message.t <= until + timing.CANCEL_PROMPT for sent, until in known)
+
+
+def at_gateway(cancels: Iterable[Exchange]) -> tuple[tuple[float, float], ...]:
+    """Return when clients' cancels were sent and when the gateway had read them, in seconds; a busy one takes long."""
+    return tuple((item.t, _read_at(item)) for item in cancels)
+
+
+def _read_at(cancel: Exchange) -> float:
+    return cancel.t if cancel.t_response is None else cancel.t_response
 
 
 def is_malformed(cancel: Exchange) -> bool:
