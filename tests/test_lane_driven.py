@@ -161,7 +161,7 @@ class Asked:
     """A stage whose sentinel exchange takes a moment; notes how many there were, and how many at one time."""
 
     def __init__(self, *, refused: bool = False) -> None:
-        self.instance = SimpleNamespace(turn=asyncio.Lock(), refusals=0, refused="", healthy=False)
+        self.instance = SimpleNamespace(turn=asyncio.Lock(), refused=None, healthy=False)
         self.refused, self.times, self.now, self.most = refused, 0, 0, 0
 
     async def sentinel(self, _when):

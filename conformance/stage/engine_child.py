@@ -373,14 +373,14 @@ class Engine:
         instance = stage.instance
         if not scenario.guarded or instance.healthy:
             return
-        known = instance.refusals
+        known = instance.refused
         async with instance.turn:
-            if instance.refusals > known:
-                raise CannotJudgeError(instance.refused)
+            if instance.refused is not known:
+                raise CannotJudgeError(str(instance.refused))
             try:
                 await stage.sentinel("before")
             except CannotJudgeError as error:
-                instance.refusals, instance.refused = known + 1, str(error)
+                instance.refused = error
                 raise
 
     async def _drive(self, stage: Stage, scenario: Scenario) -> bool:

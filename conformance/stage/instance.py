@@ -13,7 +13,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from conformance.errors import NotExercisedError, PreparationError
+from conformance.errors import CannotJudgeError, NotExercisedError, PreparationError
 from conformance.evidence.events import JSON, Point
 from conformance.evidence.log import Observation
 from conformance.evidence.meta_tools import MetaTool
@@ -86,9 +86,8 @@ class Instance:
     """Whether a sentinel exchange succeeded and nothing was driven since."""
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held for a sentinel exchange: cells that are driven together begin one after the other."""
-    refusals: int = 0
-    """How many sentinel exchanges before a drive failed, the last one for the reason `refused`."""
-    refused: str = ""
+    refused: CannotJudgeError | None = None
+    """How the last sentinel exchange before a drive failed that did."""
     client_taps: dict[str, str] = field(default_factory=dict)
     _ended: asyncio.Task[None] | None = None
     _secrets: dict[str, str] = field(default_factory=dict)
