@@ -76,6 +76,11 @@ class TestWithAnEngine:
         assert times == sorted(times)
         assert sum(kind is Kind.CLOCK for kind, _, _ in seen) == 2
 
+    def test_what_a_container_writes_in_pieces_is_told_by_whole_lines(self):
+        with engine_run() as (_, run_id, base):
+            seen = asyncio.run(watch_one(run_id, base, "printf hel; sleep 0.3; echo lo; printf end; exit 7"))
+        assert [data["line"] for kind, data, _ in seen if kind is Kind.CONTAINER_LOG] == ["hello", "end"]
+
     def test_removing_a_run_leaves_nothing_of_it_and_everything_of_others(self):
         with engine_run() as (client, run_id, base), engine_run() as (_, other, _):
             for run in (run_id, other):
@@ -103,12 +108,12 @@ class TestWithAnEngine:
             assert len(run_containers(client, living)) == 1
 
 
-async def watch_one(run_id, base):
+async def watch_one(run_id, base, script="echo hello; echo oops >&2; exit 7"):
     seen = []
     watch = await EngineWatch.start(run_id, lambda kind, data, t_ns: seen.append((kind, data, t_ns)))
     try:
         command = ["docker", "run", "--rm", "--label", f"{RUN_LABEL}={run_id}", base]
-        command += ["sh", "-c", "echo hello; echo oops >&2; exit 7"]
+        command += ["sh", "-c", script]
         process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         assert await process.wait() == 7
         assert await watch.wait_for(lambda event: event.action == "destroy", 20) is not None

@@ -232,13 +232,26 @@ class EngineWatch:
         self._follow(output, lambda stream: self._output(container, stream))
 
     def _output(self, container: str, stream: Any) -> None:
+        """Tell what a container writes by whole lines: a secret that a chunk cuts in two would not be known for one."""
         kept = 0
-        for pair in stream:
-            for name, chunk in zip(("stdout", "stderr"), pair, strict=True):
-                if chunk and kept < LOG_LIMIT:
-                    kept += len(chunk)
-                    for line in chunk.decode("utf-8", "replace").splitlines():
-                        self._tell(Kind.CONTAINER_LOG, {"container": container, "stream": name, "line": line})
+        rests = {"stdout": b"", "stderr": b""}
+
+        def tell(name: str, line: bytes) -> None:
+            text = line.decode("utf-8", "replace").removesuffix("\r")
+            self._tell(Kind.CONTAINER_LOG, {"container": container, "stream": name, "line": text})
+
+        try:
+            for pair in stream:
+                for name, chunk in zip(rests, pair, strict=True):
+                    if chunk and kept < LOG_LIMIT:
+                        kept += len(chunk)
+                        *lines, rests[name] = (rests[name] + chunk).split(b"\n")
+                        for line in lines:
+                            tell(name, line)
+        finally:
+            for name, rest in rests.items():
+                if rest:
+                    tell(name, rest if kept < LOG_LIMIT else b"(what it wrote from here on is not kept)")
 
     def _inspect(self, event: EngineEvent) -> None:
         try:
