@@ -125,8 +125,8 @@ def test_what_needs_the_witness_is_driven_with_nothing_else():
 
 
 def test_a_script_without_the_targets_face_is_left_out():
-    assert "backend-500-html" in names(cells("passthrough"))
-    assert "backend-500-html" not in names(cells("supergateway"))
+    assert "backend-forgets-session" in names(cells("passthrough"))
+    assert "backend-forgets-session" not in names(cells("supergateway"))
 
 
 def test_only_an_http_backend_can_come_late():

@@ -174,76 +174,83 @@ async def progress(stage: Stage) -> None:
     await client.delete()
 
 
-async def _call_once(stage: Stage) -> None:
-    """Make one call and watch it for a little longer than it takes to say that it hangs."""
+async def _call_once(stage: Stage, manner: str) -> None:
+    """Make one call that is answered in a manner, and watch it a little longer than it takes to say that it hangs."""
     client = await stage.connected()
-    tool = await stage.tool("echo", client)
-    arguments = {"nonce": stage.nonce(), "text": "fault"}
-    await client.call(tool, arguments, deadline=timing.HANG_OBSERVATION + timing.PAUSE_NOTICED)
+    await stage.answered(client, manner, deadline=timing.HANG_OBSERVATION + timing.PAUSE_NOTICED)
 
 
 @scenario(
     suite=SUITE,
     kind=ScenarioKind.DESTRUCTIVE,
     brings=("backend-fault",),
-    witness_script="call_500_json",
+    needs_witness=True,
+    http_backend=True,
     control=False,
+    follows=True,
 )
 async def backend_500_json(stage: Stage) -> None:
     """Call a tool whose backend answers 500 with a JSON-RPC error."""
-    await _call_once(stage)
+    await _call_once(stage, "json-500")
 
 
 @scenario(
     suite=SUITE,
     kind=ScenarioKind.DESTRUCTIVE,
     brings=("backend-fault",),
-    witness_script="html_500",
+    needs_witness=True,
+    http_backend=True,
     control=False,
+    follows=True,
 )
 async def backend_500_html(stage: Stage) -> None:
     """Call a tool whose backend answers 500 with an HTML page."""
-    await _call_once(stage)
+    await _call_once(stage, "html-500")
 
 
 @scenario(
     suite=SUITE,
     kind=ScenarioKind.DESTRUCTIVE,
     brings=("backend-fault",),
-    witness_script="reset_mid_event",
+    needs_witness=True,
+    http_backend=True,
     control=False,
+    follows=True,
 )
 async def backend_reset(stage: Stage) -> None:
     """Call a tool whose backend resets the connection in the middle of its answer."""
-    await _call_once(stage)
+    await _call_once(stage, "reset-mid-event")
 
 
 @scenario(
     suite=SUITE,
     kind=ScenarioKind.DESTRUCTIVE,
     brings=("backend-fault",),
-    witness_script="empty_200_stream",
+    needs_witness=True,
+    http_backend=True,
     control=False,
+    follows=True,
 )
 async def backend_empty_stream(stage: Stage) -> None:
     """Call a tool whose backend answers 200 with an event stream that ends without an event."""
-    await _call_once(stage)
+    await _call_once(stage, "empty-stream")
 
 
 @scenario(
     suite=SUITE,
-    kind=ScenarioKind.DESTRUCTIVE,
+    kind=ScenarioKind.IDLE,
     brings=("ping",),
     seconds=timing.HANG_OBSERVATION,
-    witness_script="silent_call",
+    needs_witness=True,
     control=False,
 )
 async def backend_silent(stage: Stage) -> None:
     """Call a tool that its backend never answers, and ping while the call waits."""
     client = await stage.connected()
-    tool = await stage.tool("echo", client)
-    arguments = {"nonce": stage.nonce(), "text": "fault"}
+    tool = await stage.tool("slow", client)
+    never = {"nonce": stage.nonce(), "seconds": timing.NEVER_ANSWERED}
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(client.call(tool, arguments, deadline=timing.HANG_OBSERVATION))
+        tasks.create_task(client.call(tool, never, deadline=timing.HANG_OBSERVATION))
         await stage.wait(1.0, "the call has reached the backend")
         await client.request("ping")
+    await client.delete()
