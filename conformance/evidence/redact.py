@@ -180,8 +180,10 @@ class Redactor:
 
     def name(self, value: str) -> str:
         """Return what may be written of the name of a header or a JSON member; foreign, only what looks like a name."""
-        plain = self.own_conversation or (_NAME.fullmatch(value) is not None and not credential_like(value))
-        return self.token(value) if self.foreign and value and not plain else self.text(value)
+        if not self.foreign or self.own_conversation:
+            return self.text(value)
+        plain = not value or (_NAME.fullmatch(value) is not None and not credential_like(value))
+        return self.text(value) if plain else self.token(value)
 
     def event(self, value: str) -> str:
         """Return what may be written of the type of an event stream's event."""

@@ -120,7 +120,7 @@ class Subject(Generic[Step]):
 
     async def _collect(self, stage: Stage, *, whole: bool) -> Iterable[Observation]:
         begin = min((item.t_ns for item in stage.recorder.observations), default=0)
-        seen = await stage.instance.collect(stage.taps, behind=whole)
+        seen = await stage.instance.collect(stage.taps, behind=whole, begin_ns=begin)
         return within([*seen, *stage.recorder.observations], begin)
 
     async def _leave(self, stage: Stage) -> None:

@@ -155,11 +155,11 @@ class EdgeSide:
         first = self.replicas[0].running
         return first.saved if first is not None else {}
 
-    async def collect(self) -> list[Observation]:
-        """Return what the taps before the replicas have seen."""
+    async def collect(self, begin_ns: int = 0) -> list[Observation]:
+        """Return what the taps before the replicas have seen that belongs to a cell which began then."""
         found: list[Observation] = []
         for replica in self.replicas:
-            found += await replica.reading.collect()
+            found += await replica.reading.collect(begin_ns)
         return found
 
     async def stop(self) -> None:

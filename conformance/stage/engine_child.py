@@ -408,10 +408,10 @@ class Engine:
 
     async def _write(self, stage: Stage, scenario: Scenario, error: str) -> None:
         instance = stage.instance
-        seen = [*await instance.collect(stage.taps), *stage.recorder.observations]
+        begin = min((item.t_ns for item in stage.recorder.observations), default=0)
+        seen = [*await instance.collect(stage.taps, begin_ns=begin), *stage.recorder.observations]
         if self.watch is not None and instance.engine is not None:
             seen += self.watch.of(instance.engine.image)
-        begin = min((o.t_ns for o in stage.recorder.observations), default=0)
         await instance.close_client_taps(stage.taps)
         observations = await asyncio.to_thread(within, seen, begin)
         header = self._header(stage.cell, scenario, instance, observations)

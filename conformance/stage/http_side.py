@@ -86,9 +86,9 @@ class HttpSide:
         self._reading = of_tap(self.taps, name, self.label, Point.BACKEND_TAP, self.redactor)
         return f"{'https' if tls else 'http'}://{address}{self.path}"
 
-    async def collect(self) -> list[Observation]:
-        """Return what the tap has seen since it was opened. Only what is new is read and parsed."""
-        return await self._reading.collect() if self._reading is not None else []
+    async def collect(self, begin_ns: int = 0) -> list[Observation]:
+        """Return what the tap has seen since it was opened that belongs to a cell which began then."""
+        return await self._reading.collect(begin_ns) if self._reading is not None else []
 
     async def stop(self) -> None:
         """Stop the backend. First the tap before it refuses: the next container to start may be given its address."""

@@ -383,21 +383,22 @@ class Instance:
         """Return the name of a client's most recent tap."""
         return [tap for tap, owner in self.client_taps.items() if owner == client][-1]
 
-    async def collect(self, client_taps: Sequence[str], *, behind: bool = True) -> list[Observation]:
+    async def collect(self, client_taps: Sequence[str], *, behind: bool = True, begin_ns: int = 0) -> list[Observation]:
         """Return what the given client taps and the backend's side saw since the instance started, redacted.
 
-        behind: whether to read the backend's side as well.
+        behind: whether to read the backend's side as well. begin_ns: of that, only what belongs to a cell that began
+        then (monotonic).
         """
         found: list[Observation] = list(self.recorder.observations)
         for tap in client_taps:
             found += await self._tap(tap, f"client:{self.client_taps[tap]}", Point.CLIENT_TAP)
         if not behind:
             return found
-        found += await self.edge.collect() if self.edge is not None else []
+        found += await self.edge.collect(begin_ns) if self.edge is not None else []
         for side in (self.http, self.second):
-            found += await side.collect() if side is not None else []
+            found += await side.collect(begin_ns) if side is not None else []
         if self.stdio is not None:
-            found += await self.stdio.collect()
+            found += await self.stdio.collect(begin_ns)
         if self.engine is not None:
             found += await self._tap(self.engine.tap, ENGINE_TAP, Point.ENGINE_TAP)
         return found

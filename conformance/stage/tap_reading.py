@@ -11,6 +11,7 @@ from typing import TypeAlias
 from conformance.evidence.events import Point
 from conformance.evidence.log import Observation
 from conformance.evidence.redact import Redactor
+from conformance.evidence.window import History
 from conformance.wire.assemble import FramesBegun, TapAssembler, assemble_stdio
 from conformance.wire.spool import read_spool
 from conformance.wire.tap import TapProcess
@@ -32,11 +33,11 @@ class TapReading:
     assemble: Assemble
     _read: int = 0
     """How far the spool was read, in bytes."""
-    _seen: list[Observation] = field(default_factory=list)
+    _seen: History = field(default_factory=History)
     _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def collect(self) -> list[Observation]:
-        """Return what was seen since it was opened. Only what is new is read and parsed.
+    async def collect(self, begin_ns: int = 0) -> list[Observation]:
+        """Return what was seen since it was opened that belongs to a cell which began then. Only what is new is parsed.
 
         In a thread: some cells leave tens of megabytes, and what is timed beside them would be late.
         """
@@ -44,9 +45,9 @@ class TapReading:
             size = await self.taps.sync(self.tap)
             if size > self._read:
                 path, begin = self.taps.spool_path(self.tap), self._read
-                self._seen += await asyncio.to_thread(lambda: list(self.assemble(path, begin, size)))
+                await asyncio.to_thread(lambda: self._seen.add(list(self.assemble(path, begin, size))))
                 self._read = size
-            return list(self._seen)
+            return self._seen.within(begin_ns)
 
 
 def of_tap(taps: TapProcess, tap: str, label: str, point: Point, redactor: Redactor) -> TapReading:
