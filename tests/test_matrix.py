@@ -232,6 +232,14 @@ def test_the_longest_work_starts_first_whatever_its_target():
     assert len({lane[0].target for lane in shared[: 2 * len(TARGETS) * len(REVISIONS)]}) > 1
 
 
+def test_controls_start_first_as_verdicts_wait_for_them():
+    selection = selected()
+    found = lanes(cells_of(selection), {item.name: item for item in selection.targets})
+    controls = [lane[0].target == DIRECT for lane in found]
+    assert True in controls
+    assert controls == sorted(controls, reverse=True)
+
+
 def test_the_destructive_cells_of_a_target_are_one_chain_of_work():
     selection = selected()
     found = lanes(cells_of(selection), {item.name: item for item in selection.targets})

@@ -13,7 +13,7 @@ from itertools import groupby
 from typing import Final
 
 from conformance.stage.manifest import TargetManifest
-from conformance.stage.plan import Cell
+from conformance.stage.plan import DIRECT, Cell
 from conformance.stage.scenario import Scenario, ScenarioKind, scenarios
 
 HARMED_AT_ONCE: Final = 2
@@ -39,7 +39,9 @@ def cell_seconds(cell: Cell, target: TargetManifest | None) -> float:
 
 
 def lanes(cells: Iterable[Cell], targets: Mapping[str, TargetManifest], *, frugal: bool = False) -> list[list[Cell]]:
-    """Return cells by the instance they may share, those first behind which the longest chain waits.
+    """Return cells by the instance they may share: controls first, then those behind which the longest chain waits.
+
+    What has a control is judged no sooner than that is there: were it driven last, no verdict would show before.
 
     Cells of one target, backend and pair of revisions share instances: the idle ones one, the exclusive ones another,
     those with a container that the gateway starts one more each, and so those behind the same edge in the same variant;
@@ -67,7 +69,7 @@ def lanes(cells: Iterable[Cell], targets: Mapping[str, TargetManifest], *, fruga
             chained[lane[0].target] += seconds / HARMED_AT_ONCE
             seconds = max(seconds, chained[lane[0].target])
         waits.append((seconds, lane))
-    return [lane for _, lane in sorted(waits, key=lambda item: (-item[0], item[1]))]
+    return [lane for _, lane in sorted(waits, key=lambda item: (item[1][0].target != DIRECT, -item[0], item[1]))]
 
 
 def batches(lane: Iterable[Cell]) -> Iterator[list[Cell]]:
