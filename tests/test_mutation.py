@@ -140,6 +140,16 @@ def test_what_is_found_only_when_asked_for_is_driven_apart_and_so_are_the_health
         assert all(rule_named(rule).suite == suite for item in batch.mutants for rule in item.rules)
 
 
+@pytest.mark.parametrize("resume", [False, True])
+def test_every_part_of_an_interrupted_run_is_resumed(monkeypatch, tmp_path, resume):
+    selections = []
+    monkeypatch.setattr(commands, "records_of", lambda selection: selections.append(selection) or [])
+    monkeypatch.setattr(commands, "engine_answers", lambda: True)
+    commands.mutants_command(resume=resume, out=tmp_path)
+    assert {item.out.relative_to(tmp_path).parts[0] for item in selections} == {"process", "edges", "containers"}
+    assert {item.resume for item in selections} == {resume}
+
+
 def test_what_an_edge_does_on_purpose_says_nothing_of_a_healthy_gateway():
     records = [record(scenario="edge-nginx-traffic"), record(verdict="fail", scenario="edge-nginx-unrouted")]
     assert judge_healthy("terminating", "healthy", records).outcome is Outcome.CLEAN

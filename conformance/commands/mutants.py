@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -24,6 +24,7 @@ from conformance.sharding import Shard
 from conformance.spec.revisions import STREAMABLE_LEGACY
 from conformance.stage.engine_probe import engine_answers
 from conformance.stage.manifest import load_backend, load_target
+from conformance.stage.manifest_tables import Needs
 from conformance.stage.mutants import LATEST, Mutant, mutants
 from conformance.stage.plan import Cell, RuntimeName
 from conformance.stage.scenario import CLIENTS, DEFAULT_SUITES, EDGES, NETWORK, Scenario, scenarios
@@ -31,12 +32,16 @@ from conformance.stage.scenario import CLIENTS, DEFAULT_SUITES, EDGES, NETWORK, 
 SPIN_UP = "spin_up"
 APART = (CLIENTS, NETWORK)
 """Suites that a run drives only when it is asked to, and in which mutants are driven as in any other."""
+MUTANT_MB: Final = 70
+"""Memory counted for a reference gateway, mutated or not, in MB, of which it takes 40: there is work enough for 25 of
+them at one time. Counted like the gateways on record they were 15, and two cores half idle."""
 
 EPILOG = teaching.epilog(
     ("mutants", "every mutant and both reference gateways"),
     ("mutants get_answers_400 --own-suites", "one of them, quickly: what it breaks elsewhere is not seen"),
     ("mutants --shard 2/8", "an eighth of them"),
-    codes=(0, 1, 3, 4),
+    ("mutants --resume", "go on with a run that was interrupted"),
+    codes=(0, 1, 2, 3, 4),
 )
 
 
@@ -49,6 +54,9 @@ def mutants_command(
     shard: Annotated[
         str, typer.Option(metavar="K/N", help="the K-th of N parts of them, so that several machines share the work")
     ] = "1/1",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="continue an interrupted run of the same mutants in the same folder")
+    ] = False,
     out: Annotated[Path, typer.Option(metavar="DIR", help="folder for the evidence")] = Path("reports/latest/mutants"),
 ) -> ExitCode:
     """Drive every mutant gateway and print which rules caught it and what it was classified as.
@@ -63,16 +71,15 @@ def mutants_command(
     plain = [item for item in chosen if not _spins_up(item) and not item.scenario]
     for number, batch in enumerate(_batches(plain, references, own_suites=own_suites), 1):
         names = [*batch.sound, *(item.target for item in batch.mutants)]
-        records = _drive(names, batch.suites, "process", out / "process" / str(number), batch.revision)
+        records = _drive(names, batch.suites, "process", out / "process" / str(number), batch.revision, resume=resume)
         findings += [judge_healthy(name, "healthy", records[name]) for name in batch.sound]
         findings += [_judge(item, records[item.target]) for item in batch.mutants]
-    findings += _behind_edges([item for item in chosen if item.scenario], references, out / "edges")
+    findings += _behind_edges([item for item in chosen if item.scenario], references, out / "edges", resume=resume)
     spinning = [item for item in chosen if _spins_up(item)]
     healthy = ("terminating",) if not ids and not own_suites else ()
     if (spinning or healthy) and engine_answers():
-        records = _drive(
-            [*healthy, *(item.target for item in spinning)], (SPIN_UP,), "containers", out / "containers", LATEST
-        )
+        names = [*healthy, *(item.target for item in spinning)]
+        records = _drive(names, (SPIN_UP,), "containers", out / "containers", LATEST, resume=resume)
         findings += [judge_healthy(name, "healthy, starting containers", records[name]) for name in healthy]
         findings += [_judge(item, records[item.target]) for item in spinning]
     else:
@@ -133,7 +140,7 @@ def _batches(chosen: Sequence[Mutant], references: tuple[str, ...], *, own_suite
     ]
 
 
-def _behind_edges(chosen: Sequence[Mutant], references: tuple[str, ...], out: Path) -> list[Finding]:
+def _behind_edges(chosen: Sequence[Mutant], references: tuple[str, ...], out: Path, *, resume: bool) -> list[Finding]:
     """Drive those whose fault is an edge's, or shows behind one, and the references behind every healthy edge."""
     cells = {_cell(item.target, item.scenario, item.revision) for item in chosen}
     sound = [known.name for known in scenarios().values() if _edge_is_sound(known)]
@@ -145,7 +152,9 @@ def _behind_edges(chosen: Sequence[Mutant], references: tuple[str, ...], out: Pa
     records = [
         record
         for revision in revisions
-        for found in _drive(names, (EDGES,), "process", out / revision, revision, only=frozenset(cells)).values()
+        for found in _drive(
+            names, (EDGES,), "process", out / revision, revision, only=frozenset(cells), resume=resume
+        ).values()
         for record in found
     ]
     of = {name: [record for record in records if record["target"] == name] for name in names}
@@ -179,9 +188,11 @@ def _drive(
     revision: str,
     *,
     only: frozenset[Cell] | None = None,
+    resume: bool = False,
 ) -> dict[str, list[Record]]:
+    needs = Needs(memory_mb=MUTANT_MB)
     selection = Selection(
-        targets=tuple(load_target(name) for name in names),
+        targets=tuple(load_target(name).model_copy(update={"needs": needs}) for name in names),
         backends=(load_backend("witness"),),
         runtime=runtime,
         out=out,
@@ -189,6 +200,7 @@ def _drive(
         revisions=(revision,),
         clients=(REFERENCE_CLIENT,),
         only=only,
+        resume=resume,
     )
     records: dict[str, list[Record]] = defaultdict(list)
     for record in records_of(selection):
