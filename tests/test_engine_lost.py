@@ -40,12 +40,15 @@ def test_work_goes_on_as_long_as_the_engine_is_there(tmp_path, monkeypatch):
             await vigil.guard(work(0.01))
             with pytest.raises(ZeroDivisionError):
                 await vigil.guard(fails())
+            causes = [await asyncio.to_thread(vigil.cause, "another")]
             guarded = asyncio.create_task(vigil.guard(work(60)))
             await asyncio.sleep(0)
             await taps.close_tap("engine")
             with pytest.raises(CannotJudgeError, match="stopped answering"):
                 await guarded
+            causes.append(vigil.cause("another"))
         await taps.stop()
+        assert causes == ["another", ENGINE_LOST], "what goes wrong because the engine is lost is not another's fault"
         return done
 
     async def fails():

@@ -32,7 +32,7 @@ from conformance.stage.edge_side import EDGE_MB
 from conformance.stage.engine_cleanup import sweep_dead_runs
 from conformance.stage.engine_log import EngineLog
 from conformance.stage.engine_probe import engine_answers
-from conformance.stage.engine_vigil import ENGINE_LOST, EngineVigil
+from conformance.stage.engine_vigil import EngineVigil
 from conformance.stage.instance import Instance
 from conformance.stage.lacking import lacks
 from conformance.stage.lanes import HARMED_AT_ONCE, batches, lanes
@@ -355,7 +355,7 @@ class Engine:
         finally:
             lag.cancel()
             await stage.close()
-        error = self.redactor.text(error)
+        error = self.redactor.text(await asyncio.to_thread(self._cause, error) if error else "")
         try:
             await self._write(stage, scenario, error)
         except Exception as trouble:  # noqa: BLE001 - what one cell saw must not end the others
@@ -440,13 +440,16 @@ class Engine:
     def failed(self, cell: Cell, error: BaseException, recorder: Recorder | None = None) -> None:
         """Write a cell's failed marker: evidence that says why nothing was driven, and how far the start came."""
         said = str(error) if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
-        if self.vigil is not None and (self.vigil.lost or not engine_answers()):
-            said = ENGINE_LOST
+        said = self.redactor.text(self._cause(said))
         observations = recorder.observations if recorder else ()
         header = self._header(cell, scenarios()[cell.scenario], None, observations)
-        footer = {"complete": False, "error": self.redactor.text(said)}
+        footer = {"complete": False, "error": said}
         write_evidence(self.plan.evidence_file(cell), header, observations, footer)
-        self.say("failed", cell=cell.id, error=self.redactor.text(said))
+        self.say("failed", cell=cell.id, error=said)
+
+    def _cause(self, trouble: str) -> str:
+        """Return why a cell could not be driven. Blocks, for the container engine is asked, where there is one."""
+        return self.vigil.cause(trouble) if self.vigil is not None else trouble
 
 
 async def drive(plan: Plan) -> None:

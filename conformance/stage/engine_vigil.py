@@ -61,6 +61,10 @@ class EngineVigil:
         """Whether the engine closed the connection."""
         return self._ended.is_set()
 
+    def cause(self, trouble: str) -> str:
+        """Return what trouble comes from: where the engine is lost, that. Blocks, for the engine is asked."""
+        return ENGINE_LOST if self.lost or not engine_answers() else trouble
+
     async def guard(self, work: Coroutine[Any, Any, None]) -> None:
         """Do `work`, as long as the engine is there. Raises CannotJudgeError once it is lost, work being cancelled.
 
