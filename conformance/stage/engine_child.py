@@ -201,8 +201,7 @@ class Engine:
 
     async def _unreached(self, cell: Cell, instance: Instance) -> str:
         """Return what keeps calls through a gateway that already runs from the witness; empty when one arrives."""
-        said = await self._trouble(cell, instance)
-        trouble = said and f"{said}; "
+        trouble = f"{said}; " if (said := await self._trouble(cell, instance)) else ""
         instance.healthy = not trouble
         witness = f"the witness at http://{self.plan.url.witness if self.plan.url else ''}/mcp"
         # Connections only: a tap tells of its own lag, too.
@@ -432,9 +431,8 @@ class Engine:
 
     def not_exercised(self, cell: Cell, why: str) -> None:
         """Write the evidence of a cell that this runtime cannot drive."""
-        header = self._header(cell, scenarios()[cell.scenario], None)
         footer = {"complete": True, "not_exercised": self.redactor.text(why)}
-        write_evidence(self.plan.evidence_file(cell), header, (), footer)
+        write_evidence(self.plan.evidence_file(cell), self._header(cell, scenarios()[cell.scenario], None), (), footer)
         self.say("done", cell=cell.id, error="")
 
     def failed(self, cell: Cell, error: BaseException, recorder: Recorder | None = None) -> None:
@@ -443,8 +441,7 @@ class Engine:
         said = self.redactor.text(self._cause(said))
         observations = recorder.observations if recorder else ()
         header = self._header(cell, scenarios()[cell.scenario], None, observations)
-        footer = {"complete": False, "error": said}
-        write_evidence(self.plan.evidence_file(cell), header, observations, footer)
+        write_evidence(self.plan.evidence_file(cell), header, observations, {"complete": False, "error": said})
         self.say("failed", cell=cell.id, error=said)
 
     def _cause(self, trouble: str) -> str:
