@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -45,7 +46,8 @@ class Selection:
     backends. long: also waits above LONG_LIMIT seconds. resume: keep what an interrupted run of the same plan left
     under `out`. only: of the cells that are selected by all this, those alone. frugal: as few instances as can be, each
     for longer, as becomes a fleet, which has more work than the machine has cores: a destructive scenario is driven on
-    the newest of the revisions alone, and before one backend; what may follow each other does so on one instance.
+    the newest of the revisions alone, and before one backend; a real server is asked on the newest revision alone; what
+    may follow each other does so on one instance.
     """
 
     targets: tuple[TargetManifest, ...]
@@ -85,7 +87,7 @@ def cells_of(selection: Selection) -> tuple[Cell, ...]:
                     for backend in _backends(selection, target, scenario):
                         cells.add(Cell(target.name, selection.runtime, backend, revision, revision, scenario.name))
     if selection.frugal:
-        cells = set(_harm_once(cells))
+        cells = set(_driven_once(cells))
     if selection.only is not None:
         cells &= selection.only
     # A backend that speaks stdio alone cannot be driven straight: the driving client speaks HTTP.
@@ -94,16 +96,20 @@ def cells_of(selection: Selection) -> tuple[Cell, ...]:
     return tuple(sorted(cells | controls))
 
 
-def _harm_once(cells: Iterable[Cell]) -> Iterator[Cell]:
-    """Yield of the cells of each target and destructive scenario one, and all others."""
-    harmful: dict[tuple[str, str], list[Cell]] = {}
+def _driven_once(cells: Iterable[Cell]) -> Iterator[Cell]:
+    """Yield of the cells of each target and destructive scenario one; before a real server those on the newest revision.
+
+    What a revision changes shows with the witness, which alone tells of everything that reaches it.
+    """
+    groups: dict[tuple[str, ...], list[Cell]] = defaultdict(list)
     for cell in cells:
         if scenarios()[cell.scenario].kind is ScenarioKind.DESTRUCTIVE:
-            harmful.setdefault((cell.target, cell.scenario), []).append(cell)
+            groups[cell.target, cell.scenario].append(cell)
+        elif cell.backend != WITNESS:
+            groups[cell.target, cell.scenario, cell.backend].append(cell)
         else:
             yield cell
-    for group in harmful.values():
-        # The witness where it is among the backends: it alone tells of everything that reaches it.
+    for group in groups.values():
         yield max(group, key=lambda cell: (cell.revision, cell.backend == WITNESS, cell))
 
 

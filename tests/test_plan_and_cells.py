@@ -197,7 +197,10 @@ def test_harm_is_done_once_on_the_newest_revision_and_before_the_witness():
     every, once = cells("terminating", **asked), cells("terminating", **asked, frugal=True)
     harmful = {name for name, item in scenarios().items() if item.kind is ScenarioKind.DESTRUCTIVE}
     done = [cell for cell in once if cell.scenario in harmful and cell.target != DIRECT]
-    assert {cell for cell in every if cell not in once} <= {cell for cell in every if cell.scenario in harmful}
+    older = {cell for cell in every if (cell.backend, cell.revision) == ("everything", "2025-06-18")}
+    assert {cell for cell in every if cell.scenario not in harmful} - set(once) == {
+        cell for cell in older if cell.scenario not in harmful
+    }
     assert names(once) == names(every)
     assert len(done) == len({cell.scenario for cell in done}) == len(names(every, "terminating") & harmful)
     assert {cell.revision for cell in done} == {"2025-11-25"}
