@@ -479,11 +479,15 @@ def test_what_the_backend_lists_wrongly_is_its_own():
     assert verdict("MGC312", story).charged_to is Hop.BACKEND
 
 
-def test_what_a_backend_process_of_its_own_never_had_is_the_backends():
+@pytest.mark.parametrize("asked", ["p-1", "p-2"])
+def test_a_process_of_its_own_for_each_request_knows_nothing_of_what_another_added(asked):
     story = connected()
-    story.stimulus("tool.listed-again", tool="added")
+    story.stdio_start("p-1", t=4.0)
+    story.stdio("up", request("tools/call", 1), "p-1", t=4.1)
+    story.stimulus("tool.listed-again", tool="added", t=4.5)
     story.listing(tools=["echo"], t=5.0, after=1.0)
-    story.stdio_start(t=5.3)
-    story.stdio("up", request("tools/list", 1), t=5.4)
-    story.stdio("down", result(1, tools=[{"name": "echo"}]), t=5.5)
-    assert verdict("MGC312", story).charged_to is Hop.BACKEND
+    story.stdio_start("p-2", t=5.3)
+    story.stdio("up", request("tools/list", 2), asked, t=5.4)
+    story.stdio("down", result(2, tools=[{"name": "echo"}]), asked, t=5.5)
+    found = verdict("MGC312", story)
+    assert isinstance(found, NotApplicable) if asked == "p-2" else found.charged_to is Hop.BACKEND

@@ -423,6 +423,11 @@ def test_326_a_gateway_that_begins_late_is_judged_from_then(ends, wanted):
     assert isinstance(verdict("MGC326", at_once(*ends, behind=[(2.5, 3.5), (2.5, 3.5), (2.6, 3.6)])), wanted)
 
 
+@pytest.mark.parametrize(("ends", "wanted"), [((6.9, 7.6, 8.4), Pass), ((8.4, 8.4, 8.4), Fail)])
+def test_326_a_gateway_that_starts_a_backend_for_each_call_begins_them_one_by_one(ends, wanted):
+    assert isinstance(verdict("MGC326", at_once(*ends, behind=[(5.7, 6.8), (6.5, 7.6), (7.3, 8.3)])), wanted)
+
+
 def test_326_a_short_wait_is_no_order():
     assert isinstance(verdict("MGC326", at_once(1.2, 1.4, 1.6, behind=[(1.0, 1.2), (1.2, 1.4), (1.4, 1.6)])), Pass)
 

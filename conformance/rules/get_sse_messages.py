@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from conformance import timing
 from conformance.evidence.events import JSON, Hop
+from conformance.evidence.exchanges import BackendSession
 from conformance.evidence.transcript import Beat, Exchange, Message, Transcript
 from conformance.rules.base import Inputs, Level, Side, charge, fail, rule
 from conformance.rules.get_sse_evidence import (
@@ -276,7 +277,7 @@ def added_tool_is_listed(inputs: Inputs) -> Verdict:
     A failing exchange: backend adds `added_1`; gateway's tools/list is the old one
     A conforming exchange: backend adds `added_1`; gateway's tools/list has `added_1` (or `backend_added_1`)
     Known gaps: only the client whose call caused the addition lists again. A list that is too long to be kept whole
-    decides nothing.
+    decides nothing. Where each request starts a process of its own, no list can tell of the addition.
     """
     marker = inputs.through.stimuli("tool.listed-again")[0]
     added = str(marker.data.get("tool"))
@@ -288,27 +289,37 @@ def added_tool_is_listed(inputs: Inputs) -> Verdict:
         return Pass(f"{added} is listed among {len(names)} tools", lists[-1].events)
     if any(_is_outline(item) for item in lists):
         return Inconclusive("the list of tools is too long to be kept whole")
+    omitting = _omitting(inputs.through, added, marker.t)
+    if omitting and all(map(_knows_nothing, omitting)):
+        return NotApplicable("the process that added the tool was not asked for its tools, but another one")
     return fail(
         f"tools/list names the added tool {added}",
         f"it names {len(names)} tools, and not that one",
         *lists[-1:],
-        charged_to=Hop.BACKEND if _backend_omits(inputs.through, added, marker.t) else Hop.GATEWAY,
+        charged_to=Hop.BACKEND if omitting else Hop.GATEWAY,
         symptom="list-changed-not-propagated",
     )
 
 
-def _backend_omits(transcript: Transcript, added: str, since: float) -> bool:
-    """Whether the backend was asked for its tools since then and never named the added one, itself.
-
-    So does a backend on stdio that is started anew for each request: what was added died with the one before.
-    """
-    answers = [
-        answer
+def _omitting(transcript: Transcript, added: str, since: float) -> list[BackendSession]:
+    """Return the backend sessions that were asked for their tools since then, if none of them named the added one."""
+    asked = [
+        (session, answer)
         for session in transcript.backend_sessions
-        for asked in session.up("tools/list")
-        if asked.t >= since and (answer := session.response_to(asked)) is not None
+        for request in session.up("tools/list")
+        if request.t >= since and (answer := session.response_to(request)) is not None
     ]
-    return bool(answers) and not any(name.endswith(added) for answer in answers for name in _named(answer))
+    if any(name.endswith(added) for _, answer in asked for name in _named(answer)):
+        return []
+    return [session for session, _ in asked]
+
+
+def _knows_nothing(session: BackendSession) -> bool:
+    """Whether a backend is a process that no call reached, so that none can have made it add a tool.
+
+    So is each that a gateway starts for one request alone: what was added died with another one.
+    """
+    return session.transport == "stdio" and not session.up("tools/call")
 
 
 def _is_outline(exchange: Exchange) -> bool:

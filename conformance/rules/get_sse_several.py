@@ -53,13 +53,13 @@ def streams_run_side_by_side(inputs: Inputs) -> Verdict:
     asked = float(said_long[0].data.get("seconds", 0.0)) if said_long else 0.0
     if not asked:
         return NotExercised("calls made at once whose length is known")
-    took = max(_answered(call) for call in calls) - _begun(calls, behind)
+    took = _taken(calls, behind)
     limit = asked * len(calls) * timing.BESIDE_SHARE
     if took <= limit:
         return Pass(f"{len(calls)} calls of {asked:.1f} s each took {took:.2f} s", calls[0].events)
     if took - inputs.through.lag(calls[0].t, inputs.through.end) * len(calls) <= limit:
         return Inconclusive("the harness itself lagged while the calls ran")
-    late = bool(behind) and max(item.end for item in behind) - behind[0].begin > limit
+    late = any(item.end - item.begin > limit for item in behind)
     return fail(
         f"{len(calls)} calls of {asked:.1f} s side by side, within {limit:.2f} s",
         f"they took {took:.2f} s",
@@ -143,29 +143,35 @@ def get_can_be_reopened(inputs: Inputs) -> Verdict:
 
 @dataclass(frozen=True, slots=True)
 class _Behind:
-    """From when until when a call was with the backend, and when its client had made it (seconds)."""
+    """From when until when a call was with the backend, when its client had made it and had the answer (seconds)."""
 
     begin: float
     end: float
     made: float
+    answered: float
 
 
 def _behind(transcript: Transcript, calls: tuple[Exchange, ...]) -> list[_Behind]:
     """Return when each of the calls was with the backend, in order, as far as it was answered there."""
-    ids = {call.id for call in calls}
+    made = {call.id: call for call in calls}
     found = []
     for link in links(transcript):
         sessions = [item for item in transcript.backend_sessions if link.backend in item.messages]
         answer = sessions[0].response_to(link.backend) if sessions else None
-        if link.client.id in ids and answer is not None:
-            found.append(_Behind(link.backend.t, answer.t, link.client.t))
+        if link.client.id in made and answer is not None:
+            found.append(_Behind(link.backend.t, answer.t, link.client.t, _answered(made[link.client.id])))
     return sorted(found, key=lambda item: item.begin)
 
 
-def _begun(calls: tuple[Exchange, ...], behind: list[_Behind]) -> float:
-    """Return from when the calls ran: what a busy gateway took before it made any is no order among them."""
-    together = len(behind) == len(calls) and behind[-1].begin < min(item.end for item in behind)
-    return behind[0].begin if together else min(call.t for call in calls)
+def _taken(calls: tuple[Exchange, ...], behind: list[_Behind]) -> float:
+    """Return how long the calls took, in seconds.
+
+    Where each was with the backend beside the one before, that is the longest from when the backend had it: what a busy
+    gateway takes before it makes one, such as to start a backend for it, is no order among them.
+    """
+    if len(behind) == len(calls) and all(other.begin < one.end for one, other in pairwise(behind)):
+        return max(item.answered - item.begin for item in behind)
+    return max(_answered(call) for call in calls) - min(call.t for call in calls)
 
 
 def _waited(one: _Behind, other: _Behind, transcript: Transcript) -> bool:
