@@ -97,7 +97,7 @@ def cells_of(selection: Selection) -> tuple[Cell, ...]:
 
 
 def _driven_once(cells: Iterable[Cell]) -> Iterator[Cell]:
-    """Yield of the cells of each target and destructive scenario one; before a real server those on the newest revision.
+    """Yield of the cells of each target one for a destructive scenario, and before a real server the newest revision.
 
     What a revision changes shows with the witness, which alone tells of everything that reaches it.
     """

@@ -71,8 +71,8 @@ def matrix(
     A shard writes its shard file only; `merge` writes the report once all of them are there. Which shard a gateway
     falls into depends on what was asked for alone, and is the same on every machine. What does harm to a gateway is
     driven once, on the newest revision, and what leaves it whole shares one instance of it; real servers are asked on
-    the newest revision alone. `run` drives all of it on every revision and before every backend, and what does harm on a
-    gateway of its own.
+    the newest revision alone. `run` drives everything on every revision and before every backend, and what does harm on
+    a gateway of its own.
     """
     part = Shard.parse(shard)
     clients, suites = _clients(client or (), choosing.chosen_suites(suite or (*DEFAULT_SUITES, CLIENTS)))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from conformance import timing
 from conformance.evidence.events import JSON, Hop
-from conformance.evidence.exchanges import BackendSession
+from conformance.evidence.exchanges import BackendSession, is_outline
 from conformance.evidence.transcript import Beat, Exchange, Message, Transcript
 from conformance.rules.base import Inputs, Level, Side, charge, fail, rule
 from conformance.rules.get_sse_evidence import (
@@ -287,7 +287,7 @@ def added_tool_is_listed(inputs: Inputs) -> Verdict:
     names = [name for item in lists for name in _tool_names(item)]
     if inputs.through.tool_names.standing_for(added, names):
         return Pass(f"{added} is listed among {len(names)} tools", lists[-1].events)
-    if any(_is_outline(item) for item in lists):
+    if any(is_outline(item) for item in lists):
         return Inconclusive("the list of tools is too long to be kept whole")
     omitting = _omitting(inputs.through, added, marker.t)
     if omitting and all(map(_knows_nothing, omitting)):
@@ -320,12 +320,6 @@ def _knows_nothing(session: BackendSession) -> bool:
     So is each that a gateway starts for one request alone: what was added died with another one.
     """
     return session.transport == "stdio" and not session.up("tools/call")
-
-
-def _is_outline(exchange: Exchange) -> bool:
-    """Whether a list was answered with a result of which no tools are kept: so is one that was too long for it."""
-    answer = exchange.answer()
-    return answer is not None and answer.result is not None and "tools" not in answer.result
 
 
 def _tool_names(exchange: Exchange) -> tuple[str, ...]:
