@@ -19,7 +19,7 @@ from typing import Final
 
 from conformance import __version__, timing
 from conformance.errors import EvidenceError, UsageError
-from conformance.evidence.log import read_evidence
+from conformance.evidence.log import read_ends
 from conformance.paths import FIXTURES, SCENARIOS
 from conformance.report.files import usable_folder
 from conformance.report.records import Run
@@ -179,8 +179,7 @@ def _earlier(out: Path, parts: Mapping[str, str]) -> tuple[Run, ...]:
 def _is_whole(file: Path, cell: Cell, runs: frozenset[str]) -> bool:
     """Whether a file holds all that one of `runs` recorded of `cell`, and that drive ended in order."""
     try:
-        events = read_evidence(file)
+        header, footer = read_ends(file)
     except EvidenceError:
         return False
-    header, footer = events[0].data, events[-1].data
-    return header.get("cell") == cell.id and header.get("run") in runs and footer.get("complete") is True
+    return header.data.get("cell") == cell.id and header.data.get("run") in runs and footer.data.get("complete") is True

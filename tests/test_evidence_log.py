@@ -1,10 +1,11 @@
 import json
+import re
 
 import pytest
 
 from conformance.errors import EvidenceError
 from conformance.evidence.events import Kind, Point
-from conformance.evidence.log import Observation, read_evidence, write_evidence
+from conformance.evidence.log import Observation, read_ends, read_evidence, write_evidence
 
 
 def observation(t_ns, name):
@@ -34,6 +35,33 @@ def test_a_truncated_file_is_recognised(file):
     file.write_text("\n".join(file.read_text().splitlines()[:-1]))
     with pytest.raises(EvidenceError, match="truncated"):
         read_evidence(file)
+
+
+def test_the_ends_of_a_file_are_read_without_what_is_between_them(file):
+    every = read_evidence(file)
+    assert read_ends(file) == (every[0], every[-1])
+
+
+@pytest.mark.parametrize(
+    "spoiled",
+    [
+        lambda lines: lines[:-1],
+        lambda lines: [*lines[:2], *lines[3:]],
+        lambda lines: lines[1:],
+        lambda lines: [*lines[:-1], "\udcff"],
+        lambda lines: [],
+    ],
+    ids=["no footer", "a line less", "no header", "no text", "empty"],
+)
+def test_the_ends_of_a_file_that_is_not_whole_are_not_read(file, spoiled):
+    file.write_text("\n".join(spoiled(file.read_text().splitlines())), errors="surrogateescape")
+    with pytest.raises(EvidenceError, match=re.escape(str(file))):
+        read_ends(file)
+
+
+def test_the_ends_of_a_file_that_is_not_there_are_not_read(tmp_path):
+    with pytest.raises(EvidenceError, match="cannot be read"):
+        read_ends(tmp_path / "none.jsonl")
 
 
 def test_a_file_cut_in_the_middle_of_a_line_is_recognised(file):

@@ -84,6 +84,21 @@ def read_evidence(path: Path) -> tuple[Event, ...]:
     return events
 
 
+def read_ends(path: Path) -> tuple[Event, Event]:
+    """Return the header and the footer of an evidence file. Of what is between them the lines are counted, no more.
+
+    Raises EvidenceError when the file is missing, foreign or truncated.
+    """
+    try:
+        lines = path.read_bytes().removesuffix(b"\n").split(b"\n")
+        header, footer = (_event(path, at, line.decode()) for at, line in ((1, lines[0]), (len(lines), lines[-1])))
+    except (OSError, UnicodeDecodeError) as error:
+        raise EvidenceError(f"{path} cannot be read as evidence ({error}); name a file that a run wrote") from error
+    if header.kind is not Kind.HEADER or footer.kind is not Kind.FOOTER or footer.data.get("events") != len(lines) - 2:
+        raise EvidenceError(f"{path} is truncated or foreign; record it again")
+    return header, footer
+
+
 def _event(path: Path, number: int, line: str) -> Event:
     try:
         record = json.loads(line)
