@@ -107,7 +107,7 @@ def test_no_call_beside_the_slow_one(rule_id: str, client: str) -> None:
 HARMS = [("MGC820", "bad-request"), ("MGC821", "abort"), ("MGC822", "disconnect")]
 
 
-def harmed(kind: str, *, before: bool = True, running: Any = None, after: Any = None) -> Story:
+def harmed(kind: str, *, before: bool = True, called: bool = True, running: Any = None, after: Any = None) -> Story:
     """A bystander calls before, during and after harm; each of its answers can be replaced."""
     story = Story()
     for client in ("bystander", kind):
@@ -115,7 +115,8 @@ def harmed(kind: str, *, before: bool = True, running: Any = None, after: Any = 
     call(story, "bystander", "before", 5.0, **({} if before else {"sse": []}))
     call(story, "bystander", "running", 9.8, 1.0, **(running or {}))
     story.stimulus("harm", harm=kind, client=kind, t=10.0)
-    call(story, kind, "harm", 10.1, sse=[])
+    if called:
+        call(story, kind, "harm", 10.1, sse=[])
     call(story, "bystander", "after", 11.0, **(after or {}))
     call(story, "bystander", "next-running", 11.8, 1.0, sse=[])
     story.stimulus("harm", harm="another", client="another", t=12.0)
@@ -125,6 +126,10 @@ def harmed(kind: str, *, before: bool = True, running: Any = None, after: Any = 
 @pytest.mark.parametrize(("rule_id", "kind"), HARMS)
 def test_others_are_served(rule_id: str, kind: str) -> None:
     assert isinstance(verdict(rule_id, harmed(kind).transcript()), Pass)
+
+
+def test_a_client_that_left_before_its_call_was_sent_harmed_nobody_yet() -> None:
+    assert isinstance(verdict("MGC822", harmed("disconnect", called=False).transcript()), NotExercised)
 
 
 @pytest.mark.parametrize(("rule_id", "kind"), HARMS)

@@ -197,8 +197,17 @@ def _harmed(kind: str, what: str) -> Precondition:
     return Precondition(
         f"bystander-of-{kind}",
         f"a request of another client beside or after {what}",
-        lambda transcript: bool(witnesses(transcript, kind)),
+        lambda transcript: bool(witnesses(transcript, kind)) and _was_done(transcript, kind),
     )
+
+
+def _was_done(transcript: Transcript, kind: str) -> bool:
+    """Whether a client did the harm of one kind that it was to do: one that goes must have had a call under way."""
+    if kind != "disconnect":
+        return True
+    calls = posted(transcript, "tools/call")
+    harm = harms(transcript, kind)
+    return any(i.tap == f"client:{step.data.get('client')}" and i.t >= step.t for step in harm for i in calls)
 
 
 @rule(

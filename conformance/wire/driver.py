@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
@@ -120,15 +120,21 @@ class McpClient:
         *,
         headers: Mapping[str, str | None] | None = None,
         deadline: float = timing.ANSWER,
+        sent: asyncio.Event | None = None,
     ) -> Reply:
         """POST one message and read the whole answer; gives up after `deadline` seconds and records that.
 
-        Bytes go out as they are, anything else as `outgoing` makes it.
+        Bytes go out as they are, anything else as `outgoing` makes it. sent: set as soon as the whole request was
+        written, or will not be any more.
         """
         content = message if isinstance(message, bytes) else json.dumps(self.outgoing(message)).encode()
         wanted = message.get("id") if isinstance(message, Mapping) and "method" in message else None
-        sent = {"Content-Type": "application/json", **self.headers(headers)}
-        return await self._within(deadline, "POST", self._send("POST", sent, content, wanted))
+        given = {"Content-Type": "application/json", **self.headers(headers)}
+        try:
+            return await self._within(deadline, "POST", self._send("POST", given, content, wanted, sent=sent))
+        finally:
+            if sent is not None:
+                sent.set()
 
     async def send(
         self,
@@ -175,9 +181,13 @@ class McpClient:
         content: bytes | None,
         wanted: JSON,
         url: str = "",
+        sent: asyncio.Event | None = None,
     ) -> AsyncIterator[Reply]:
         """Yield the reply as it grows; stop when the answer to `wanted` came and its stream ended or lingers."""
-        async with self._http.stream(method, url or self.url, headers=as_sent(headers), content=content) as response:
+        extensions = {} if sent is None else {"trace": _setting(sent)}
+        async with self._http.stream(
+            method, url or self.url, headers=as_sent(headers), content=content, extensions=extensions
+        ) as response:
             kept = {name.lower(): value for name, value in response.headers.items()}
             yield Reply(response.status_code, kept)
             if not kept.get("content-type", "").startswith("text/event-stream"):
@@ -258,11 +268,12 @@ class McpClient:
         headers: Mapping[str, str | None] | None = None,
         deadline: float = timing.ANSWER,
         request_id: JSON = None,
+        sent: asyncio.Event | None = None,
     ) -> Reply:
-        """POST a request and return its reply; `reply.result(client.last_id)` reads the answer."""
+        """POST a request and return its reply; `reply.result(client.last_id)` reads the answer. sent: as for `post`."""
         chosen = self.next_id() if request_id is None else request_id
         body = {"jsonrpc": "2.0", "id": chosen, "method": method, **({"params": params} if params is not None else {})}
-        return await self.post(body, headers=headers, deadline=deadline)
+        return await self.post(body, headers=headers, deadline=deadline, sent=sent)
 
     @property
     def last_id(self) -> int:
@@ -289,10 +300,11 @@ class McpClient:
         *,
         deadline: float = timing.ANSWER,
         meta: JSON = None,
+        sent: asyncio.Event | None = None,
     ) -> Reply:
-        """POST tools/call."""
+        """POST tools/call. sent: as for `post`."""
         params = {"name": tool, "arguments": arguments, **({"_meta": meta} if meta is not None else {})}
-        return await self.request("tools/call", params, deadline=deadline)
+        return await self.request("tools/call", params, deadline=deadline, sent=sent)
 
     async def delete(self) -> Reply:
         """DELETE the session; the id is kept, so that it can be used again on purpose."""
@@ -383,6 +395,16 @@ class Listening:
 
 def _not_taken(method: JSON) -> Mapping[str, JSON]:
     return {"code": -32601, "message": f"Method not found: {method}"}
+
+
+def _setting(sent: asyncio.Event) -> Callable[[str, object], Awaitable[None]]:
+    """Return what httpx is to tell of its progress: it sets `sent` once a request was written to its end."""
+
+    async def trace(what: str, _info: object) -> None:
+        if what == "http11.send_request_body.complete":
+            sent.set()
+
+    return trace
 
 
 async def _drain(chunks: AsyncIterator[bytes]) -> None:

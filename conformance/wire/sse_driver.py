@@ -104,21 +104,24 @@ class SseClient(McpClient):
         *,
         headers: Mapping[str, str | None] | None = None,
         deadline: float = timing.ANSWER,
+        sent: asyncio.Event | None = None,
     ) -> Reply:
         """POST one message to the URI that was named and, for a request, wait for the answer on the stream.
 
-        Without a URI nothing is sent; giving up after `deadline` seconds is recorded.
+        Without a URI nothing is sent; giving up after `deadline` seconds is recorded. sent: as for `McpClient.post`.
         """
         if not self.has_endpoint:
+            if sent is not None:
+                sent.set()
             return Reply(trouble="the stream named no URI to post to")
         wanted = message.get("id") if isinstance(message, Mapping) and "method" in message else None
         loop = asyncio.get_running_loop()
         until = loop.time() + deadline
         if wanted is None:
-            return await super().post(message, headers=headers, deadline=deadline)
+            return await super().post(message, headers=headers, deadline=deadline, sent=sent)
         answer = self._waiting[wanted] = loop.create_future()
         try:
-            reply = await super().post(message, headers=headers, deadline=deadline)
+            reply = await super().post(message, headers=headers, deadline=deadline, sent=sent)
             refused = reply.status is None or not httpx.codes.is_success(reply.status)
             if refused or reply.answer(wanted) is not None:  # in the body, where it should not be: the drive goes on
                 return reply

@@ -18,7 +18,7 @@ from conformance.wire.raw_driver import raw_connection
 SUITE: Final = "isolation"
 
 SETTLED: Final = 0.2
-"""How long something is given to be under way, in seconds; healthy gateways take 0.02 s to pass a request on."""
+"""How long a request that was sent is given to be under way, in seconds; healthy gateways pass it on in 0.02 s."""
 
 BAD_REQUESTS: Final[tuple[JSON, ...]] = (
     {"jsonrpc": "2.0", "id": 901, "method": "tools/call", "params": {"name": 123}},
@@ -34,6 +34,12 @@ BAD_REQUESTS: Final[tuple[JSON, ...]] = (
     b"[" * 20_000,
 )
 """What no client should send, in a session that is sound: each has taken some server down."""
+
+
+async def under_way(stage: Stage, sent: asyncio.Event) -> None:
+    """Wait until a call is under way. sent: set once its request was written, for which a busy client takes long."""
+    await sent.wait()
+    await stage.wait(SETTLED, "the call is under way")
 
 
 @scenario(
@@ -54,8 +60,9 @@ async def slow_call_beside_others(stage: Stage) -> None:
     async with asyncio.TaskGroup() as tasks:
         nonce = stage.nonce()
         stage.step(SLOW, nonce=nonce)
-        tasks.create_task(one.call(slow, {"nonce": nonce, "seconds": timing.SLOW_BESIDE}))
-        await stage.wait(SETTLED, "the slow call is under way")
+        sent = asyncio.Event()
+        tasks.create_task(one.call(slow, {"nonce": nonce, "seconds": timing.SLOW_BESIDE}, sent=sent))
+        await under_way(stage, sent)
         for client in (one, other):
             tasks.create_task(client.call(echo, {"nonce": stage.nonce(), "text": "beside"}))
     for client in (one, other):
@@ -78,9 +85,9 @@ async def harm_beside_bystander(stage: Stage) -> None:
         await bystander.call(slow, {"nonce": stage.nonce(), "seconds": 0}, deadline=timing.HANG_OBSERVATION)
         client = await stage.connected(kind)
         async with bystander.listen(), asyncio.TaskGroup() as tasks:
-            running = {"nonce": stage.nonce(), "seconds": timing.BYSTANDER_CALL}
-            tasks.create_task(bystander.call(slow, running, deadline=timing.HANG_OBSERVATION))
-            await stage.wait(SETTLED, "the bystander's call is under way")
+            running, sent = {"nonce": stage.nonce(), "seconds": timing.BYSTANDER_CALL}, asyncio.Event()
+            tasks.create_task(bystander.call(slow, running, deadline=timing.HANG_OBSERVATION, sent=sent))
+            await under_way(stage, sent)
             stage.step(HARM, harm=kind, client=client.name)
             await harm(stage, client, slow)
         await _others(stage, bystander, slow, kind)
@@ -127,9 +134,9 @@ async def _abort(stage: Stage, client: McpClient, slow: str) -> None:
 async def _disconnect(stage: Stage, client: McpClient, slow: str) -> None:
     """Close every connection with a GET stream and a call open."""
     async with client.listen():
-        arguments = {"nonce": stage.nonce(), "seconds": timing.BYSTANDER_CALL}
-        call = asyncio.create_task(client.call(slow, arguments))
-        await stage.wait(SETTLED, "the call is under way")
+        arguments, sent = {"nonce": stage.nonce(), "seconds": timing.BYSTANDER_CALL}, asyncio.Event()
+        call = asyncio.create_task(client.call(slow, arguments, sent=sent))
+        await under_way(stage, sent)
         call.cancel()
         with suppress(asyncio.CancelledError):
             await call

@@ -10,7 +10,7 @@ from conformance.rules.isolation_bystanders import QUICK, SLOW
 from conformance.stage.instance import BACKEND_TAP, SECOND_TAP
 from conformance.stage.scenario import ScenarioKind, SecondBackend, scenario
 from conformance.stage.stage import Stage
-from scenarios.isolation.drives_bystanders import SETTLED
+from scenarios.isolation.drives_bystanders import under_way
 
 SUITE: Final = "isolation"
 
@@ -35,7 +35,8 @@ async def tools_of_two_backends(stage: Stage) -> None:
     async with asyncio.TaskGroup() as tasks:
         nonce = stage.nonce()
         stage.step(SLOW, nonce=nonce)
-        tasks.create_task(client.call(slow[SECOND_TAP], {"nonce": nonce, "seconds": timing.SLOW_BESIDE}))
-        await stage.wait(SETTLED, "the slow call is under way")
+        sent = asyncio.Event()
+        tasks.create_task(client.call(slow[SECOND_TAP], {"nonce": nonce, "seconds": timing.SLOW_BESIDE}, sent=sent))
+        await under_way(stage, sent)
         await client.call(names[BACKEND_TAP], {"nonce": stage.nonce(), "text": "beside"})
     await client.delete()
