@@ -17,6 +17,7 @@ from conformance.progress import Record
 from conformance.rules.all import rule_named
 from conformance.stage.manifest import load_edge, load_target
 from conformance.stage.mutants import Base, Mutant
+from conformance.stage.plan import Cell
 from conformance.stage.scenario import NEEDS_CONTAINERS, SpinUp, scenarios
 
 REFERENCES: Final = ("passthrough", "terminating")
@@ -96,7 +97,8 @@ def judge_mutant(mutant: Mutant, records: Sequence[Record]) -> Finding:
         return finding(Outcome.NOT_JUDGED, trouble)
     missed = [rule for rule in mutant.rules if rule not in failing]
     if missed:
-        return finding(Outcome.MISSED, f"{', '.join(missed)} did not fail")
+        verdicts = {rule: _verdicts(records, rule) for rule in missed}
+        return finding(Outcome.MISSED, "; ".join(f"{rule} did not fail: {verdicts[rule]}" for rule in missed))
     more = sorted(set(failing) - set(mutant.rules))
     if more:
         return finding(Outcome.MORE_FAILS, f"{', '.join(more)} failed too")
@@ -129,6 +131,35 @@ def judge_healthy(target: str, title: str, records: Sequence[Record]) -> Finding
     if bad:
         return Finding(target, title, (), None, found, Outcome.SLANDERED, "; ".join(bad))
     return Finding(target, title, (), None, found, Outcome.CLEAN)
+
+
+def undecided(finding: Finding, records: Iterable[Record]) -> frozenset[Cell]:
+    """Return the cells to drive again: where a finding is bad, those whose evidence was too poor to decide.
+
+    Of a fault what counts is the rules named for it that did not fail, of a healthy gateway every rule.
+    """
+    if finding.outcome not in (Outcome.MISSED, Outcome.SLANDERED):
+        return frozenset()
+    missed = frozenset(finding.expected) - finding.caught_by.keys()
+    poor = (record for record in records if record["verdict"] == "inconclusive")
+    return frozenset(cell_of(record) for record in poor if not finding.expected or record["rule"] in missed)
+
+
+def cell_of(record: Record) -> Cell:
+    """Return the cell that a result is of."""
+    return Cell(
+        target=str(record["target"]),
+        runtime=str(record["runtime"]),
+        backend=str(record["backend"]),
+        revision=str(record["revision"]),
+        backend_revision=str(record["backend_revision"]),
+        scenario=str(record["scenario"]),
+    )
+
+
+def _verdicts(records: Iterable[Record], rule: str) -> str:
+    found = sorted({str(record["verdict"]) for record in records if record["rule"] == rule})
+    return ", ".join(found) or "not judged"
 
 
 def _allowed(record: Record, allowed: Iterable[tuple[str, str, str]]) -> bool:

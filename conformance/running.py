@@ -87,7 +87,7 @@ def cells_of(selection: Selection) -> tuple[Cell, ...]:
                     for backend in _backends(selection, target, scenario):
                         cells.add(Cell(target.name, selection.runtime, backend, revision, revision, scenario.name))
     if selection.frugal:
-        cells = set(_driven_once(cells))
+        cells = set(_frugal(cells))
     if selection.only is not None:
         cells &= selection.only
     # A backend that speaks stdio alone cannot be driven straight: the driving client speaks HTTP.
@@ -96,7 +96,7 @@ def cells_of(selection: Selection) -> tuple[Cell, ...]:
     return tuple(sorted(cells | controls))
 
 
-def _driven_once(cells: Iterable[Cell]) -> Iterator[Cell]:
+def _frugal(cells: Iterable[Cell]) -> Iterator[Cell]:
     """Yield of the cells of each target one for a destructive scenario, and before a real server the newest revision.
 
     What a revision changes shows with the witness, which alone tells of everything that reaches it.

@@ -24,15 +24,14 @@ def test_a_call_is_sent_when_it_was_written_and_not_when_it_is_answered() -> Non
             writer.close()
 
         async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening:
-            client, sent = client_at(listening.sockets[0].getsockname()[1]), asyncio.Event()
-            call = asyncio.create_task(client.call("echo", {}, sent=sent))
-            await asyncio.wait_for(sent.wait(), PATIENCE)
-            answered = call.done()
-            head = await asyncio.wait_for(heard, PATIENCE)
-            go_on.set()
-            reply = await call
+            client = client_at(listening.sockets[0].getsockname()[1])
+            async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
+                call = await client.begin_call(tasks, "echo", {})
+                answered = call.done()
+                head = await heard
+                go_on.set()
             await client.close()
-        return head, answered, reply
+        return head, answered, call.result()
 
     head, answered, reply = asyncio.run(drive())
     assert head.startswith(b"POST /mcp")
@@ -41,12 +40,15 @@ def test_a_call_is_sent_when_it_was_written_and_not_when_it_is_answered() -> Non
 
 
 def test_a_call_that_cannot_be_sent_is_not_waited_for() -> None:
-    async def drive() -> bool:
+    async def drive() -> Reply:
         async with await asyncio.start_server(lambda *_: None, "127.0.0.1", 0) as listening:
             port = listening.sockets[0].getsockname()[1]
-        client, sent = client_at(port), asyncio.Event()
-        await client.call("echo", {}, sent=sent)
+        client = client_at(port)
+        async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
+            call = await client.begin_call(tasks, "echo", {})
+            over = call.done()
         await client.close()
-        return sent.is_set()
+        assert over
+        return call.result()
 
-    assert asyncio.run(drive())
+    assert asyncio.run(drive()).status is None

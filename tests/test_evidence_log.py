@@ -60,7 +60,7 @@ def test_the_ends_of_a_file_that_is_not_whole_are_not_read(file, spoiled):
 
 
 def test_the_ends_of_a_file_that_is_not_there_are_not_read(tmp_path):
-    with pytest.raises(EvidenceError, match="cannot be read"):
+    with pytest.raises(EvidenceError, match="does not exist"):
         read_ends(tmp_path / "none.jsonl")
 
 

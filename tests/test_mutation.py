@@ -1,16 +1,17 @@
 """What the mutants' results are taken to mean."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from conformance import mutation
 from conformance.commands import mutants as commands
-from conformance.errors import UsageError
-from conformance.mutation import Outcome, judge_healthy, judge_mutant
+from conformance.errors import ExitCode, UsageError
+from conformance.mutation import Outcome, judge_healthy, judge_mutant, undecided
 from conformance.rules.all import rule_named
 from conformance.sharding import Shard
-from conformance.stage.mutants import Base, Mutant, mutants
+from conformance.stage.mutants import LATEST, Base, Mutant, mutants
 from conformance.stage.scenario import DEFAULT_SUITES
 
 MUTANT = Mutant(
@@ -27,8 +28,11 @@ MUTANT = Mutant(
 
 def record(rule="MGC1", verdict="pass", failure_class=None, charged_to="gateway", scenario="s", target="t"):
     found = {"rule": rule, "verdict": verdict, "failure_class": failure_class, "scenario": scenario, "target": target}
-    found["runtime"] = "process"
+    found |= {"runtime": "process", "backend": "witness", "revision": LATEST, "backend_revision": LATEST}
     return {**found, "charged_to": charged_to if verdict == "fail" else None, "observed": "seen"}
+
+
+CAUGHT = (record(verdict="fail", failure_class="class-a"),)
 
 
 @pytest.mark.parametrize(
@@ -148,6 +152,44 @@ def test_every_part_of_an_interrupted_run_is_resumed(monkeypatch, tmp_path, resu
     commands.mutants_command(resume=resume, out=tmp_path)
     assert {item.out.relative_to(tmp_path).parts[0] for item in selections} == {"process", "edges", "containers"}
     assert {item.resume for item in selections} == {resume}
+
+
+@pytest.mark.parametrize(
+    ("judge", "records", "again"),
+    [
+        (partial(judge_mutant, MUTANT), [record(verdict="inconclusive"), record(scenario="other")], {"s"}),
+        (partial(judge_mutant, MUTANT), [record(verdict="inconclusive"), *CAUGHT], set()),
+        (partial(judge_mutant, MUTANT), [record("MGC2", "inconclusive", scenario="other"), *CAUGHT], set()),
+        (partial(judge_mutant, MUTANT), [record("MGC2", "inconclusive", scenario="other"), record()], set()),
+        (
+            partial(judge_healthy, "t", "healthy"),
+            [record(), record("MGC2", "inconclusive", scenario="other")],
+            {"other"},
+        ),
+        (partial(judge_healthy, "t", "healthy"), [record(verdict="fail")], set()),
+    ],
+)
+def test_what_is_driven_again_is_what_could_not_be_decided_by(judge, records, again):
+    assert {cell.scenario for cell in undecided(judge(records), records)} == again
+
+
+def test_a_mutant_is_judged_by_what_was_driven_again(monkeypatch, tmp_path):
+    (mutant,) = [item for item in mutants() if item.id == "get_answers_400"]
+    place = {"scenario": "get-in-session", "target": mutant.target}
+    poor = [record(rule, "inconclusive", **place) for rule in mutant.rules]
+    better = [record(rule, "fail", mutant.failure_class, **place) for rule in mutant.rules]
+    selections = []
+
+    def driven(selection):
+        selections.append(selection)
+        return better if selection.only else poor
+
+    monkeypatch.setattr(commands, "records_of", driven)
+    assert commands.mutants_command(["get_answers_400"], out=tmp_path) is ExitCode.OK
+    first, again = selections
+    assert {cell.scenario for cell in again.only} == {"get-in-session"}
+    assert first.targets[0].needs.memory_mb < again.targets[0].needs.memory_mb
+    assert first.out != again.out
 
 
 def test_what_an_edge_does_on_purpose_says_nothing_of_a_healthy_gateway():

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -15,11 +16,11 @@ from conformance.commands.console import print_json, print_table, say
 from conformance.commands.driving import records_of
 from conformance.commands.records import REFERENCE_CLIENT
 from conformance.errors import ExitCode, UsageError
-from conformance.mutation import GOOD, REFERENCES, Finding, Outcome, judge_healthy, judge_mutant
+from conformance.mutation import GOOD, REFERENCES, Finding, Outcome, cell_of, judge_healthy, judge_mutant, undecided
 from conformance.progress import Record
 from conformance.report.files import usable_folder
 from conformance.rules.all import rule_named
-from conformance.running import Selection
+from conformance.running import WITNESS, Selection
 from conformance.sharding import Shard
 from conformance.spec.revisions import STREAMABLE_LEGACY
 from conformance.stage.engine_probe import engine_answers
@@ -35,6 +36,8 @@ APART = (CLIENTS, NETWORK)
 MUTANT_MB: Final = 70
 """Memory counted for a reference gateway, mutated or not, in MB, of which it takes 40: there is work enough for 25 of
 them at one time. Counted like the gateways on record they were 15, and two cores half idle."""
+AGAIN_MB: Final = 400
+"""Memory counted for one that is driven again, in MB: few at one time, so that the harness itself does not lag."""
 
 EPILOG = teaching.epilog(
     ("mutants", "every mutant and both reference gateways"),
@@ -70,18 +73,15 @@ def mutants_command(
     findings: list[Finding] = []
     plain = [item for item in chosen if not _spins_up(item) and not item.scenario]
     for number, batch in enumerate(_batches(plain, references, own_suites=own_suites), 1):
-        names = [*batch.sound, *(item.target for item in batch.mutants)]
-        records = _drive(names, batch.suites, "process", out / "process" / str(number), batch.revision, resume=resume)
-        findings += [judge_healthy(name, "healthy", records[name]) for name in batch.sound]
-        findings += [_judge(item, records[item.target]) for item in batch.mutants]
+        part = _Part("process", batch.revision, batch.suites, out / "process" / str(number))
+        findings += _judged(part, [*_healthy(batch.sound), *map(_judge, batch.mutants)], resume=resume)
     findings += _behind_edges([item for item in chosen if item.scenario], references, out / "edges", resume=resume)
     spinning = [item for item in chosen if _spins_up(item)]
     healthy = ("terminating",) if not ids and not own_suites else ()
     if (spinning or healthy) and engine_answers():
-        names = [*healthy, *(item.target for item in spinning)]
-        records = _drive(names, (SPIN_UP,), "containers", out / "containers", LATEST, resume=resume)
-        findings += [judge_healthy(name, "healthy, starting containers", records[name]) for name in healthy]
-        findings += [_judge(item, records[item.target]) for item in spinning]
+        part = _Part("containers", LATEST, (SPIN_UP,), out / "containers")
+        judges = [*_healthy(healthy, ", starting containers"), *map(_judge, spinning)]
+        findings += _judged(part, judges, resume=resume)
     else:
         why = "no container engine answers"
         findings += [Finding(i.name, i.title, i.rules, i.failure_class, {}, Outcome.NOT_JUDGED, why) for i in spinning]
@@ -145,27 +145,18 @@ def _behind_edges(chosen: Sequence[Mutant], references: tuple[str, ...], out: Pa
     cells = {_cell(item.target, item.scenario, item.revision) for item in chosen}
     sound = [known.name for known in scenarios().values() if _edge_is_sound(known)]
     cells |= {_cell(name, scenario, LATEST) for name in references for scenario in sound}
-    if not cells:
-        return []
-    names = sorted({cell.target for cell in cells})
-    revisions = sorted({cell.revision for cell in cells})
-    records = [
-        record
-        for revision in revisions
-        for found in _drive(
-            names, (EDGES,), "process", out / revision, revision, only=frozenset(cells), resume=resume
-        ).values()
-        for record in found
-    ]
-    of = {name: [record for record in records if record["target"] == name] for name in names}
-    return [
-        *(judge_healthy(name, "healthy, behind edges", of[name]) for name in references),
-        *(_judge(item, of[item.target]) for item in chosen),
-    ]
+    findings: list[Finding] = []
+    for revision in sorted({cell.revision for cell in cells}):
+        only = frozenset(cell for cell in cells if cell.revision == revision)
+        part = _Part("process", revision, (EDGES,), out / revision, only)
+        judges = _healthy(references if revision == LATEST else (), ", behind edges")
+        judges += [_judge(item) for item in chosen if item.revision == revision]
+        findings += _judged(part, judges, resume=resume)
+    return findings
 
 
 def _cell(target: str, scenario: str, revision: str) -> Cell:
-    return Cell(target, "process", "witness", revision, revision, scenario)
+    return Cell(target, "process", WITNESS, revision, revision, scenario)
 
 
 def _edge_is_sound(scenario: Scenario) -> bool:
@@ -180,38 +171,68 @@ def _spins_up(mutant: Mutant) -> bool:
     return bool(found) and all(rule is not None and rule.suite == SPIN_UP for rule in found)
 
 
-def _drive(
-    names: Sequence[str],
-    suites: tuple[str, ...],
-    runtime: RuntimeName,
-    out: Path,
-    revision: str,
-    *,
-    only: frozenset[Cell] | None = None,
-    resume: bool = False,
-) -> dict[str, list[Record]]:
-    needs = Needs(memory_mb=MUTANT_MB)
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What is driven in one run, but for the gateways. only: of the cells that are chosen by it, those alone."""
+
+    runtime: RuntimeName
+    revision: str
+    suites: tuple[str, ...]
+    out: Path
+    only: frozenset[Cell] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """How the records of one target are judged."""
+
+    target: str
+    judge: Callable[[Sequence[Record]], Finding]
+
+
+def _healthy(names: Iterable[str], where: str = "") -> list[_Judge]:
+    return [_Judge(name, partial(judge_healthy, name, f"healthy{where}")) for name in names]
+
+
+def _judge(mutant: Mutant) -> _Judge:
+    judge = partial(judge_healthy, mutant.target, mutant.title) if mutant.benign else partial(judge_mutant, mutant)
+    return _Judge(mutant.target, judge)
+
+
+def _judged(part: _Part, judges: Sequence[_Judge], *, resume: bool) -> list[Finding]:
+    """Drive a part and judge it. What was too poor to decide by is driven again, once, with few beside it.
+
+    So many gateways at one time make the harness itself lag now and then, and it says so.
+    """
+    records = _drive(part, [item.target for item in judges], MUTANT_MB, resume=resume)
+    of = [(item.judge(records[item.target]), records[item.target]) for item in judges]
+    poor = frozenset(cell for finding, found in of for cell in undecided(finding, found))
+    if poor:
+        say(f"{len(poor)} cell(s) were too poor to decide by; they are driven again, with few beside them")
+        again = replace(part, out=part.out.with_name(f"{part.out.name}-again"), only=poor)
+        for target, latest in _drive(again, sorted({cell.target for cell in poor}), AGAIN_MB, resume=False).items():
+            records[target] = [*(item for item in records[target] if cell_of(item) not in poor), *latest]
+    return [item.judge(records[item.target]) for item in judges]
+
+
+def _drive(part: _Part, names: Iterable[str], memory_mb: int, *, resume: bool) -> dict[str, list[Record]]:
+    """Drive gateways and return their records by name. memory_mb: counted for each of them, in MB."""
+    needs = Needs(memory_mb=memory_mb)
     selection = Selection(
-        targets=tuple(load_target(name).model_copy(update={"needs": needs}) for name in names),
-        backends=(load_backend("witness"),),
-        runtime=runtime,
-        out=out,
-        suites=suites,
-        revisions=(revision,),
+        targets=tuple(load_target(name).model_copy(update={"needs": needs}) for name in dict.fromkeys(names)),
+        backends=(load_backend(WITNESS),),
+        runtime=part.runtime,
+        out=part.out,
+        suites=part.suites,
+        revisions=(part.revision,),
         clients=(REFERENCE_CLIENT,),
-        only=only,
+        only=part.only,
         resume=resume,
     )
     records: dict[str, list[Record]] = defaultdict(list)
     for record in records_of(selection):
         records[str(record["target"])].append(record)
     return records
-
-
-def _judge(mutant: Mutant, records: Sequence[Record]) -> Finding:
-    if mutant.benign:
-        return judge_healthy(mutant.target, mutant.title, records)
-    return judge_mutant(mutant, records)
 
 
 def _print(findings: Sequence[Finding], *, as_json: bool) -> None:

@@ -60,6 +60,24 @@ def read_evidence(path: Path) -> tuple[Event, ...]:
 
     Raises EvidenceError when the file is missing, foreign, of another version or truncated.
     """
+    lines = _lines(path)
+    events = tuple(_event(path, number, line) for number, line in enumerate(lines, start=1))
+    _check_ends(path, events[0], events[-1], len(lines))
+    return events
+
+
+def read_ends(path: Path) -> tuple[Event, Event]:
+    """Return the header and the footer of an evidence file. Of what is between them the lines are counted, no more.
+
+    Raises EvidenceError when the file is missing, foreign, of another version or truncated.
+    """
+    lines = _lines(path)
+    header, footer = (_event(path, number, lines[number - 1]) for number in (1, len(lines)))
+    _check_ends(path, header, footer, len(lines))
+    return header, footer
+
+
+def _lines(path: Path) -> list[str]:
     try:
         lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except FileNotFoundError:
@@ -70,8 +88,11 @@ def read_evidence(path: Path) -> tuple[Event, ...]:
         raise EvidenceError(f"{path} cannot be read as evidence ({error}); name a file that a run wrote") from error
     if lines == [""]:
         raise EvidenceError(f"{path} is empty; run the cell again to record its evidence")
-    events = tuple(_event(path, number, line) for number, line in enumerate(lines, start=1))
-    header, footer = events[0], events[-1]
+    return lines
+
+
+def _check_ends(path: Path, header: Event, footer: Event, lines: int) -> None:
+    """Raise EvidenceError unless a file of so many lines that begins and ends with these was written whole, for us."""
     if header.kind is not Kind.HEADER:
         raise EvidenceError(f"{path} does not begin with an evidence header; it was not written by this program")
     if header.data.get("schema") != SCHEMA_VERSION:
@@ -79,24 +100,8 @@ def read_evidence(path: Path) -> tuple[Event, ...]:
             f"{path} has evidence schema {header.data.get('schema')!r} and this program reads {SCHEMA_VERSION}; "
             "judge it with the version named in its header",
         )
-    if footer.kind is not Kind.FOOTER or footer.data.get("events") != len(events) - 2:
-        raise EvidenceError(f"{path} is truncated (no footer that matches its {len(events)} lines); record it again")
-    return events
-
-
-def read_ends(path: Path) -> tuple[Event, Event]:
-    """Return the header and the footer of an evidence file. Of what is between them the lines are counted, no more.
-
-    Raises EvidenceError when the file is missing, foreign or truncated.
-    """
-    try:
-        lines = path.read_bytes().removesuffix(b"\n").split(b"\n")
-        header, footer = (_event(path, at, line.decode()) for at, line in ((1, lines[0]), (len(lines), lines[-1])))
-    except (OSError, UnicodeDecodeError) as error:
-        raise EvidenceError(f"{path} cannot be read as evidence ({error}); name a file that a run wrote") from error
-    if header.kind is not Kind.HEADER or footer.kind is not Kind.FOOTER or footer.data.get("events") != len(lines) - 2:
-        raise EvidenceError(f"{path} is truncated or foreign; record it again")
-    return header, footer
+    if footer.kind is not Kind.FOOTER or footer.data.get("events") != lines - 2:
+        raise EvidenceError(f"{path} is truncated (no footer that matches its {lines} lines); record it again")
 
 
 def _event(path: Path, number: int, line: str) -> Event:

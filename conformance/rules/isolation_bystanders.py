@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from conformance import timing
@@ -193,18 +194,17 @@ def witnesses(transcript: Transcript, kind: str) -> tuple[Exchange, ...]:
     return tuple(found)
 
 
-def _harmed(kind: str, what: str) -> Precondition:
+def _harmed(kind: str, what: str, done: Callable[[Transcript, str], bool] = lambda *_: True) -> Precondition:
+    """Return that others asked something around a harm. done: whether a client did what it was to do of that kind."""
     return Precondition(
         f"bystander-of-{kind}",
         f"a request of another client beside or after {what}",
-        lambda transcript: bool(witnesses(transcript, kind)) and _was_done(transcript, kind),
+        lambda transcript: bool(witnesses(transcript, kind)) and done(transcript, kind),
     )
 
 
-def _was_done(transcript: Transcript, kind: str) -> bool:
-    """Whether a client did the harm of one kind that it was to do: one that goes must have had a call under way."""
-    if kind != "disconnect":
-        return True
+def _had_called(transcript: Transcript, kind: str) -> bool:
+    """Whether a client that is to do harm with a call made one: to go before it was made harms nobody."""
     calls = posted(transcript, "tools/call")
     harm = harms(transcript, kind)
     return any(i.tap == f"client:{step.data.get('client')}" and i.t >= step.t for step in harm for i in calls)
@@ -261,7 +261,7 @@ def abort_harms_nobody(inputs: Inputs) -> Verdict:
     level=Level.PRACTICE,
     side=Side.SERVER,
     requirements=("ISO-08",),
-    when=_harmed("disconnect", "a client that went with its streams open"),
+    when=_harmed("disconnect", "a client that went with its streams open", _had_called),
     failure_classes=("one-client-kills-all",),
 )
 def disconnect_harms_nobody(inputs: Inputs) -> Verdict:

@@ -125,16 +125,12 @@ class McpClient:
         """POST one message and read the whole answer; gives up after `deadline` seconds and records that.
 
         Bytes go out as they are, anything else as `outgoing` makes it. sent: set as soon as the whole request was
-        written, or will not be any more.
+        written.
         """
         content = message if isinstance(message, bytes) else json.dumps(self.outgoing(message)).encode()
         wanted = message.get("id") if isinstance(message, Mapping) and "method" in message else None
         given = {"Content-Type": "application/json", **self.headers(headers)}
-        try:
-            return await self._within(deadline, "POST", self._send("POST", given, content, wanted, sent=sent))
-        finally:
-            if sent is not None:
-                sent.set()
+        return await self._within(deadline, "POST", self._send("POST", given, content, wanted, sent=sent))
 
     async def send(
         self,
@@ -305,6 +301,19 @@ class McpClient:
         """POST tools/call. sent: as for `post`."""
         params = {"name": tool, "arguments": arguments, **({"_meta": meta} if meta is not None else {})}
         return await self.request("tools/call", params, deadline=deadline, sent=sent)
+
+    async def begin_call(
+        self, tasks: asyncio.TaskGroup, tool: str, arguments: JSON, *, deadline: float = timing.ANSWER
+    ) -> asyncio.Task[Reply]:
+        """Begin a tools/call as a task; return it once the request was written to its end, or never will be."""
+        sent = asyncio.Event()
+        call = tasks.create_task(self.call(tool, arguments, deadline=deadline, sent=sent))
+        writing = asyncio.create_task(sent.wait())
+        try:
+            await asyncio.wait({call, writing}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            writing.cancel()
+        return call
 
     async def delete(self) -> Reply:
         """DELETE the session; the id is kept, so that it can be used again on purpose."""

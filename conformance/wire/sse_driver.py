@@ -111,8 +111,6 @@ class SseClient(McpClient):
         Without a URI nothing is sent; giving up after `deadline` seconds is recorded. sent: as for `McpClient.post`.
         """
         if not self.has_endpoint:
-            if sent is not None:
-                sent.set()
             return Reply(trouble="the stream named no URI to post to")
         wanted = message.get("id") if isinstance(message, Mapping) and "method" in message else None
         loop = asyncio.get_running_loop()

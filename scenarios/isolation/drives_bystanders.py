@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Final
 
 from conformance import timing
@@ -12,7 +11,7 @@ from conformance.evidence.events import JSON
 from conformance.rules.isolation_bystanders import BYSTANDER, HARM, QUICK, SLOW, SOUND
 from conformance.stage.scenario import ScenarioKind, scenario
 from conformance.stage.stage import Stage
-from conformance.wire.driver import McpClient
+from conformance.wire.driver import McpClient, Reply
 from conformance.wire.raw_driver import raw_connection
 
 SUITE: Final = "isolation"
@@ -36,10 +35,19 @@ BAD_REQUESTS: Final[tuple[JSON, ...]] = (
 """What no client should send, in a session that is sound: each has taken some server down."""
 
 
-async def under_way(stage: Stage, sent: asyncio.Event) -> None:
-    """Wait until a call is under way. sent: set once its request was written, for which a busy client takes long."""
-    await sent.wait()
+async def call_under_way(
+    stage: Stage,
+    tasks: asyncio.TaskGroup,
+    client: McpClient,
+    tool: str,
+    arguments: JSON,
+    *,
+    deadline: float = timing.ANSWER,
+) -> asyncio.Task[Reply]:
+    """Begin a call and return it as a task once it is under way: a busy client takes long to write its request."""
+    call = await client.begin_call(tasks, tool, arguments, deadline=deadline)
     await stage.wait(SETTLED, "the call is under way")
+    return call
 
 
 @scenario(
@@ -60,9 +68,7 @@ async def slow_call_beside_others(stage: Stage) -> None:
     async with asyncio.TaskGroup() as tasks:
         nonce = stage.nonce()
         stage.step(SLOW, nonce=nonce)
-        sent = asyncio.Event()
-        tasks.create_task(one.call(slow, {"nonce": nonce, "seconds": timing.SLOW_BESIDE}, sent=sent))
-        await under_way(stage, sent)
+        await call_under_way(stage, tasks, one, slow, {"nonce": nonce, "seconds": timing.SLOW_BESIDE})
         for client in (one, other):
             tasks.create_task(client.call(echo, {"nonce": stage.nonce(), "text": "beside"}))
     for client in (one, other):
@@ -85,9 +91,8 @@ async def harm_beside_bystander(stage: Stage) -> None:
         await bystander.call(slow, {"nonce": stage.nonce(), "seconds": 0}, deadline=timing.HANG_OBSERVATION)
         client = await stage.connected(kind)
         async with bystander.listen(), asyncio.TaskGroup() as tasks:
-            running, sent = {"nonce": stage.nonce(), "seconds": timing.BYSTANDER_CALL}, asyncio.Event()
-            tasks.create_task(bystander.call(slow, running, deadline=timing.HANG_OBSERVATION, sent=sent))
-            await under_way(stage, sent)
+            running = {"nonce": stage.nonce(), "seconds": timing.BYSTANDER_CALL}
+            await call_under_way(stage, tasks, bystander, slow, running, deadline=timing.HANG_OBSERVATION)
             stage.step(HARM, harm=kind, client=client.name)
             await harm(stage, client, slow)
         await _others(stage, bystander, slow, kind)
@@ -133,11 +138,8 @@ async def _abort(stage: Stage, client: McpClient, slow: str) -> None:
 
 async def _disconnect(stage: Stage, client: McpClient, slow: str) -> None:
     """Close every connection with a GET stream and a call open."""
-    async with client.listen():
-        arguments, sent = {"nonce": stage.nonce(), "seconds": timing.BYSTANDER_CALL}, asyncio.Event()
-        call = asyncio.create_task(client.call(slow, arguments, sent=sent))
-        await under_way(stage, sent)
+    async with client.listen(), asyncio.TaskGroup() as tasks:
+        arguments = {"nonce": stage.nonce(), "seconds": timing.BYSTANDER_CALL}
+        call = await call_under_way(stage, tasks, client, slow, arguments)
         call.cancel()
-        with suppress(asyncio.CancelledError):
-            await call
     await client.close()

@@ -10,7 +10,7 @@ from conformance.rules.isolation_bystanders import QUICK, SLOW
 from conformance.stage.instance import BACKEND_TAP, SECOND_TAP
 from conformance.stage.scenario import ScenarioKind, SecondBackend, scenario
 from conformance.stage.stage import Stage
-from scenarios.isolation.drives_bystanders import under_way
+from scenarios.isolation.drives_bystanders import call_under_way
 
 SUITE: Final = "isolation"
 
@@ -35,8 +35,7 @@ async def tools_of_two_backends(stage: Stage) -> None:
     async with asyncio.TaskGroup() as tasks:
         nonce = stage.nonce()
         stage.step(SLOW, nonce=nonce)
-        sent = asyncio.Event()
-        tasks.create_task(client.call(slow[SECOND_TAP], {"nonce": nonce, "seconds": timing.SLOW_BESIDE}, sent=sent))
-        await under_way(stage, sent)
+        arguments = {"nonce": nonce, "seconds": timing.SLOW_BESIDE}
+        await call_under_way(stage, tasks, client, slow[SECOND_TAP], arguments)
         await client.call(names[BACKEND_TAP], {"nonce": stage.nonce(), "text": "beside"})
     await client.delete()
