@@ -226,15 +226,29 @@ def test_218_after_a_restart_of_the_gateway(stale: Any, fresh: Any, kind: type[V
     assert isinstance(verdict("MGC218", story), kind)
 
 
-@pytest.mark.parametrize(("answers", "kind"), [([404, 200], Pass), ([502, 502, 502], Fail)])
-def test_219_after_a_restart_of_the_backend(answers: list[int], kind: type[Verdict]) -> None:
+@pytest.mark.parametrize(
+    ("answers", "pause", "kind"),
+    [([404, 200], 0.0, Pass), ([502, 502, 502, 200], 2.0, Pass), ([502, 502, 502, 502], 2.0, Fail)],
+)
+def test_219_after_a_restart_of_the_backend(answers: list[int], pause: float, kind: type[Verdict]) -> None:
     story = Story()
     opened(story)
     story.stimulus("backend.stop")
     story.stimulus("backend.ready")
     for status in answers:
         lists(story, **({} if status == 200 else {"status": status}))
+        story.at(story.now + pause)
     assert isinstance(verdict("MGC219", story), kind)
+
+
+def test_219_a_gateway_is_given_time_to_try_its_backend_again() -> None:
+    story = Story()
+    opened(story)
+    story.stimulus("backend.stop")
+    story.stimulus("backend.ready")
+    for _ in range(4):
+        lists(story, status=502)
+    assert isinstance(verdict("MGC219", story), Inconclusive)
 
 
 @pytest.mark.parametrize(

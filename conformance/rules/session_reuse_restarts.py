@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from conformance import timing
 from conformance.evidence.events import Kind
 from conformance.evidence.transcript import Exchange, StdioProcess, Transcript
 from conformance.rules.answers import without_result
@@ -158,16 +159,20 @@ def gateway_restart_is_survived(inputs: Inputs) -> Verdict:
 def backend_restart_is_survived(inputs: Inputs) -> Verdict:
     """Judge a session whose backend was restarted, and the client's next session where the first one is gone.
 
-    What it checks: one of the requests after the restart has a result, at the latest in a new session.
+    What it checks: one of the requests in the RELAY_PROMPT seconds after the restart, and the first one after them, has
+    a result, at the latest in a new session.
     Why it matters: a gateway that remembers the backend's old session or connection for ever needs a restart itself.
     A failing exchange: backend restarts; POST tools/list → error, again and again, in a new session too
     A conforming exchange: backend restarts; POST tools/list → the list, or 404 and after initialize the list
     Known gaps: backends on stdio are the gateway's own children and are not restarted here.
     """
-    asked = lists_after(inputs.through, step_at(inputs.through, "backend.ready"))
+    ready = step_at(inputs.through, "backend.ready") or 0.0
+    asked = lists_after(inputs.through, ready)
     for number, item in enumerate(asked, 1):
         if not without_result(item):
             return Pass(f"request {number} of {len(asked)} after the restart had a result", item.events)
+    if asked[-1].t - ready < timing.RELAY_PROMPT:
+        return Inconclusive(f"nobody asked later than {asked[-1].t - ready:.1f} s after the backend was ready")
     return fail(
         "a result after the backend was restarted",
         f"{len(asked)} requests got {said(asked[-1])}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from conformance import timing
 from conformance.evidence.transcript import Exchange, Transcript
 from conformance.rules.base import Inputs, Level, Precondition, Side, fail, rule
 from conformance.rules.session_reuse_evidence import SUITE
@@ -96,7 +97,7 @@ def death_harms_no_other_backend(inputs: Inputs) -> Verdict:
 def restarted_backend_is_served(inputs: Inputs) -> Verdict:
     """Judge calls at a backend that was stopped and started again beside another one.
 
-    What it checks: one of them has a result, at the latest in a new session.
+    What it checks: one of them has a result, at the latest RELAY_PROMPT seconds after it was ready, in a new session.
     Why it matters: backends are deployed one by one; a gateway that needs a restart for it ends every other session.
     A failing exchange: b restarts; call at b → error, again and again, in a new session too
     A conforming exchange: b restarts; call at b → its result, or an error and in the next session its result
@@ -108,6 +109,9 @@ def restarted_backend_is_served(inputs: Inputs) -> Verdict:
     for number, item in enumerate(made, 1):
         if not unserved(item):
             return Pass(f"call {number} of {len(made)} after the restart had a result", item.events)
+    waited = made[-1].t - step_at(inputs.through, READY)
+    if waited < timing.RELAY_PROMPT:
+        return Inconclusive(f"nobody called later than {waited:.1f} s after the backend was ready")
     return fail(
         f"a result for the call of {name_of(inputs.through, made[-1])} after its backend was restarted",
         f"{len(made)} calls were answered {told(made[-1])}",

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import codecs
-import re
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-_LINE_END = re.compile("\r\n|\n|\r")
 _DIGITS = 18
 """Digits up to which a `retry` is taken by its value; longer than 30 million years is for ever."""
 
@@ -54,21 +52,22 @@ class SseParser:
     def feed(self, chunk: bytes) -> list[SseItem]:
         """Return the events and comments that `chunk` completes, in order."""
         text = self._decoder.decode(chunk)
-        if self._after_cr and text:
+        if not text:
+            return []
+        if self._after_cr:
             text = text.removeprefix("\n")  # the second half of a CRLF; the CR has ended the line already
-            self._after_cr = False
+        self._after_cr = text.endswith("\r")
+        # only what is new is looked at, and not by a pattern: a line of 16 MB comes in hundreds of chunks
+        *lines, rest = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
         items: list[SseItem] = []
-        at = 0
-        while match := _LINE_END.search(text, at):  # only in what is new: a line of 16 MB comes in hundreds of chunks
-            self._after_cr = match.group() == "\r" and match.end() == len(text)
-            line = "".join([*self._pending, text[at : match.start()]])
-            at = match.end()
+        for ending in lines:
+            line = "".join([*self._pending, ending])
             self._pending.clear()
             item = self._line(line)
             if item is not None:
                 items.append(item)
-        if at < len(text):
-            self._pending.append(text[at:])
+        if rest:
+            self._pending.append(rest)
         return items
 
     @property

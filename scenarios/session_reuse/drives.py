@@ -29,7 +29,9 @@ TOGETHER_SECONDS: Final = 0.3
 """How long each of them lasts, so that they overlap also where a gateway takes 50 ms for each."""
 
 AFTER_RESTART: Final = 4
-"""Requests after a restart of the backend before it is said that nobody is served."""
+"""Requests after a restart of the backend before it is said that nobody is served, over RELAY_PROMPT."""
+
+TRIED_AGAIN: Final = "a gateway that tries its backend now and then has done so"
 
 CLIENTS: Final = 3
 """Clients that come and go: the second meets what the first one's leaving did, the third what the second one's did."""
@@ -218,6 +220,8 @@ async def backend_restarts(stage: Stage) -> None:
     await client.request("tools/list", {}, deadline=timing.HANG_OBSERVATION)
     await stage.start_backend()
     for attempt in range(AFTER_RESTART):
+        if attempt:
+            await stage.wait(timing.RELAY_PROMPT / (AFTER_RESTART - 1), TRIED_AGAIN)
         reply = await client.request("tools/list", {}, deadline=timing.HANG_OBSERVATION)
         if reply.result(client.last_id) is not None:
             break

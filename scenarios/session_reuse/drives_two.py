@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
+from conformance import timing
 from conformance.stage.instance import BACKEND_TAP, SECOND_TAP
 from conformance.stage.scenario import ScenarioKind, SecondBackend, scenario
 from conformance.stage.stage import Stage
+from scenarios.session_reuse.drives import TRIED_AGAIN
 
 SUITE: Final = "session_reuse"
 
 AFTER_RESTART: Final = 4
-"""Calls after the restart: two in the old session, the others each in a new one."""
+"""Calls after the restart, over RELAY_PROMPT: two in the old session, the others each in a new one."""
 
 
 @scenario(
@@ -33,6 +35,7 @@ async def second_backend_dies(stage: Stage) -> None:
     for attempt in range(AFTER_RESTART):
         if await stage.call_of(client, SECOND_TAP, names[SECOND_TAP]):
             break
+        await stage.wait(timing.RELAY_PROMPT / (AFTER_RESTART - 1), TRIED_AGAIN)
         if attempt:
             client = await stage.connected(f"fresh{attempt}")
     await client.delete()
