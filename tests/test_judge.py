@@ -66,6 +66,37 @@ def test_a_rule_of_another_revision_does_not_apply():
     assert "2024-11-05" in verdict.why
 
 
+def negotiated(*answers, asked=REVISION):
+    told = Story()
+    for number, answer in enumerate(answers):
+        told.exchange(
+            f"c{number}",
+            request=request("initialize", protocolVersion=asked),
+            response=result(protocolVersion=answer),
+        )
+    return told.transcript()
+
+
+@pytest.mark.parametrize(
+    ("answers", "side", "asked_for", "judged"),
+    [
+        (["2025-06-18"], Side.SERVER, REVISION, False),
+        (["2025-06-18", "2025-03-26"], Side.TRANSPARENCY, REVISION, False),
+        (["2025-06-18", REVISION], Side.SERVER, REVISION, True),
+        (["2025-06-18"], Side.CLIENT, REVISION, True),
+        (["2025-06-18"], Side.SERVER, "1999-01-01", True),
+        (["1999-01-01"], Side.SERVER, REVISION, True),
+        (["2024-11-05"], Side.SERVER, REVISION, True),
+        ([{"version": "2025-06-18"}], Side.SERVER, REVISION, True),
+        ([], Side.SERVER, REVISION, True),
+    ],
+)
+def test_a_rule_of_the_revision_asked_for_does_not_hold_for_the_one_agreed_on(answers, side, asked_for, judged):
+    verdict = judge(rule(side=side), Inputs(negotiated(*answers, asked=asked_for)))
+    assert isinstance(verdict, Pass if judged else NotApplicable)
+    assert judged or answers[0] in verdict.why
+
+
 @pytest.mark.parametrize("side", [Side.CLIENT, Side.TRANSPARENCY])
 def test_the_other_side_is_not_judged_unseen(side):
     assert isinstance(judge(rule(never, side=side), Inputs(story(backend_tapped=False))), NotExercised)

@@ -166,13 +166,8 @@ def rules() -> tuple[Rule, ...]:
 def judge(subject: Rule, inputs: Inputs) -> Verdict:
     """Return the verdict of one rule on one cell's evidence. Never raises: a rule that breaks is a harness error."""
     through = inputs.through
-    if not through.footer.get("complete"):
-        return HarnessFault(str(through.footer.get("error") or "the drive did not complete"))
-    if through.footer.get("not_exercised"):
-        return NotExercised(str(through.footer["not_exercised"]))
-    revision = through.header.get("revision")
-    if revision not in subject.revisions:
-        return NotApplicable(f"holds for {', '.join(subject.revisions)}, and this cell speaks {revision}")
+    if (outside := _outside(subject, through)) is not None:
+        return outside
     instead = stands_for_gateway(subject, inputs)
     inputs = instead or inputs
     if subject.side is not Side.SERVER and not inputs.through.sees_backend:
@@ -190,6 +185,41 @@ def judge(subject: Rule, inputs: Inputs) -> Verdict:
     if undecided := _undecided(through, verdict):
         return Inconclusive(undecided)
     return verdict if instead is None else _of_the_client(verdict)
+
+
+def _outside(subject: Rule, through: Transcript) -> Verdict | None:
+    """Return why a rule is not asked about a cell: its drive did not come about, or it speaks another revision."""
+    if not through.footer.get("complete"):
+        return HarnessFault(str(through.footer.get("error") or "the drive did not complete"))
+    if through.footer.get("not_exercised"):
+        return NotExercised(str(through.footer["not_exercised"]))
+    revision = through.header.get("revision")
+    if revision not in subject.revisions:
+        return NotApplicable(f"holds for {', '.join(subject.revisions)}, and this cell speaks {revision}")
+    if agreed := _agreed_otherwise(subject, through):
+        return NotApplicable(f"holds for {', '.join(subject.revisions)}, and what was agreed on is {agreed}")
+    return None
+
+
+def _agreed_otherwise(subject: Rule, through: Transcript) -> str:
+    """Return the revisions that clients were given in place of the cell's, if a rule holds for none of them; else "".
+
+    A server that does not support the revision it is asked for answers with one that it does (basic/lifecycle, Version
+    Negotiation); what follows is of that one. One that has no Streamable HTTP says nothing of what was spoken over it,
+    and the gateway's own conduct as a client is not decided by any.
+    """
+    revision = through.header.get("revision")
+    if subject.side is Side.CLIENT or revision not in STREAMABLE_LEGACY:
+        return ""
+    answers = [(item.request, item.answer()) for item in through.client() if item.rpc_method == "initialize"]
+    agreed = {
+        str(answer.result.get("protocolVersion"))
+        for asked, answer in answers
+        if isinstance(asked.get("params"), Mapping) and asked["params"].get("protocolVersion") == revision
+        if answer is not None and answer.result is not None
+    }
+    elsewhere = bool(agreed) and agreed <= {*STREAMABLE_LEGACY} - {*subject.revisions}
+    return ", ".join(sorted(agreed)) if elsewhere else ""
 
 
 _OF_ENGINE: Final = "spin_up"
