@@ -15,8 +15,6 @@ from conformance.wire.driver import McpClient
 from conformance.witness.scripts import SCRIPTS
 from scenarios.session_reuse import drives_two
 
-__all__ = ["drives_two"]
-
 SUITE = "session_reuse"
 
 CALLS: Final = 3
@@ -30,8 +28,6 @@ TOGETHER_SECONDS: Final = 0.3
 
 AFTER_RESTART: Final = 4
 """Requests after a restart of the backend before it is said that nobody is served, over RELAY_PROMPT."""
-
-TRIED_AGAIN: Final = "a gateway that tries its backend now and then has done so"
 
 CLIENTS: Final = 3
 """Clients that come and go: the second meets what the first one's leaving did, the third what the second one's did."""
@@ -221,7 +217,7 @@ async def backend_restarts(stage: Stage) -> None:
     await stage.start_backend()
     for attempt in range(AFTER_RESTART):
         if attempt:
-            await stage.wait(timing.RELAY_PROMPT / (AFTER_RESTART - 1), TRIED_AGAIN)
+            await stage.wait(timing.RELAY_PROMPT / (AFTER_RESTART - 1), drives_two.TRIED_AGAIN)
         reply = await client.request("tools/list", {}, deadline=timing.HANG_OBSERVATION)
         if reply.result(client.last_id) is not None:
             break

@@ -8,12 +8,13 @@ from conformance import timing
 from conformance.stage.instance import BACKEND_TAP, SECOND_TAP
 from conformance.stage.scenario import ScenarioKind, SecondBackend, scenario
 from conformance.stage.stage import Stage
-from scenarios.session_reuse.drives import TRIED_AGAIN
 
 SUITE: Final = "session_reuse"
 
 AFTER_RESTART: Final = 4
 """Calls after the restart, over RELAY_PROMPT: two in the old session, the others each in a new one."""
+
+TRIED_AGAIN: Final = "a gateway that tries its backend now and then has done so"
 
 
 @scenario(
