@@ -145,6 +145,15 @@ class TestOneBadBackend:
         two.used("a1")
         assert isinstance(two.judged(rule_id), Fail)
 
+    @pytest.mark.parametrize("refused", [{"status": 503, "body": "starting"}, {"status": 502, "body": "<html>"}])
+    def test_a_refusal_without_json_rpc_is_an_answer_too(self, rule_id, state, refused):
+        two = Two(state)
+        two.story.initialize(session=None, sse=None, **refused)
+        two.used("a1")
+        assert isinstance(two.judged(rule_id), Pass)
+        two.story.initialize("a2", session=None, sse=None, **refused)
+        assert isinstance(two.judged(rule_id), Fail)
+
     def test_a_list_of_the_gateways_own_tools_says_nothing(self, rule_id, state):
         two = Two(state)
         two.story.connect()

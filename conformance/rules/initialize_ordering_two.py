@@ -95,9 +95,9 @@ def down_backend_harms_none(inputs: Inputs) -> Verdict:
     A failing exchange: one of two backends down; POST tools/list → error, or []
     A conforming exchange: one of two backends down; POST tools/list → the other's tools
     Known gaps: the gateway is given ready.seconds to listen, and may be still reaching its backends when it does: what
-    is answered is judged of the last client before the other backend is started, and clients come for RELAY_PROMPT
-    until one is served. A list of the gateway's own tools in place of its backends' is not judged; one that is too long
-    to be kept whole is taken to hold the tool.
+    is answered, if with an error status alone, is judged of the last client before the other backend is started, and
+    clients come for RELAY_PROMPT until one is served. A list of the gateway's own tools in place of its backends' is
+    not judged; one that is too long to be kept whole is taken to hold the tool.
     """
     return _harmless(inputs.through)
 
@@ -131,7 +131,7 @@ def _harmless(transcript: Transcript) -> Verdict:
     if refused and not _before(transcript, "initialize"):
         return fail("the gateway listens", "it accepted no connection", events=refused, symptom=ONE_BAD)
     last = max(_before(transcript, "initialize"), key=lambda item: item.t).tap
-    seen = tuple(step for step in _steps(transcript) if step[0].tap == last or step[0].answer() is None)
+    seen = tuple(step for step in _steps(transcript) if step[0].tap == last or _left_waiting(step[0]))
     for item, wanted, wrong in seen:
         if not wrong:
             continue
@@ -140,6 +140,11 @@ def _harmless(transcript: Transcript) -> Verdict:
             return Inconclusive("the harness itself lagged while an answer was awaited")
         return fail(wanted, wrong, item, symptom=ONE_BAD)
     return Pass(f"{len(seen)} requests were served", tuple(seq for item, _, _ in seen for seq in item.events))
+
+
+def _left_waiting(item: Exchange) -> bool:
+    """Whether a request was neither answered nor refused; a gateway that is still starting may refuse it."""
+    return item.answer() is None and (item.status or 0) < 400
 
 
 def _steps(transcript: Transcript) -> Iterator[tuple[Exchange, str, str]]:
