@@ -369,3 +369,26 @@ def test_340_without_a_client_of_the_new_transport_nothing_is_compared():
     story = Story()
     opened(story)
     assert isinstance(verdict("MGC340", story), NotExercised)
+
+
+# beside the newer transport, at its URL ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("events", "wanted"), [(["endpoint"], NotApplicable), (["message", "endpoint"], Fail), ([], Fail)]
+)
+def test_306_a_get_without_a_session_may_open_one_of_the_older_transport(events, wanted):
+    story = Story()
+    story.connect()
+    stream = story.exchange(method="GET", sse=[": hello"], how=None)
+    for event in events:
+        story.raw_event(stream, event, URI)
+    assert isinstance(verdict("MGC306", story), wanted)
+
+
+def test_306_what_opens_such_a_session_excuses_no_other_stream():
+    story = Story()
+    story.connect()
+    story.raw_event(story.exchange(method="GET", sse=[], how=None), "endpoint", URI)
+    story.exchange(method="GET", sse=[], how=None)
+    assert isinstance(verdict("MGC306", story), Fail)

@@ -181,11 +181,17 @@ def get_without_session_is_refused(inputs: Inputs) -> Verdict:
     Why it matters: a stream that belongs to no session can never carry anything; the client waits on it for ever.
     A failing exchange: GET /mcp without Mcp-Session-Id → 200 text/event-stream, silent
     A conforming exchange: GET /mcp without Mcp-Session-Id → 400
-    Known gaps: which 4xx is not judged; 400 is the one the specification names.
+    Known gaps: which 4xx is not judged; 400 is the one the specification names. A stream that begins with `endpoint` is
+    one of HTTP+SSE (2024-11-05), which a server may host at the same URL (2025-03-26 basic/transports, Backwards
+    Compatibility): its session is named there, and it is not judged.
     """
     if not issued(inputs.through):
         return NotApplicable("no session id is ever issued")
-    gets = gets_with(inputs.through, unknown=False)
+    gets = [get for get in gets_with(inputs.through, unknown=False) if not _names_endpoint(get)]
+    if not gets:
+        return NotApplicable(
+            "a GET without a session id opens a session of HTTP+SSE, which the gateway hosts there too"
+        )
     for get in gets:
         if not_refused(get):
             return fail(
@@ -196,6 +202,12 @@ def get_without_session_is_refused(inputs: Inputs) -> Verdict:
                 symptom="get-sse-dead-stream" if get.status in (None, 200) else "get-sse-wrong-status",
             )
     return Pass(f"refused with {gets[0].status}", gets[0].events)
+
+
+def _names_endpoint(get: Exchange) -> bool:
+    """Whether a GET was answered with a stream whose first event is `endpoint`, as that of HTTP+SSE is."""
+    first = next((beat for beat in get.beats if beat.what == "event"), None)
+    return get.status == 200 and get.is_stream and first is not None and first.event == "endpoint"
 
 
 @rule(
