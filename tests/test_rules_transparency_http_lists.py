@@ -2,6 +2,7 @@
 
 import pytest
 
+from conformance import timing
 from conformance.diagnosis.classify import classify
 from conformance.evidence.events import Hop
 from conformance.rules.all import rule_named
@@ -114,6 +115,53 @@ def test_722_a_cursor_that_leads_nowhere():
     ask(story, page(["a", "b"], "c2"))
     ask(story, error(1, -32602), "c2")
     assert isinstance(verdict("MGC722", story), Fail)
+
+
+NO_PAGE = [
+    {"sse": None, "status": 502, "body": "<html>"},
+    {"sse": []},
+    {"sse": None, "status": 202},
+    {"sse": None, "status": None, "how": "rst"},
+    {"sse": None, "status": None, "how": "abandoned", "after": timing.ANSWER},
+]
+"""Answers to a cursor that are no page and no JSON-RPC error either."""
+
+
+@pytest.mark.parametrize("answer", NO_PAGE)
+def test_722_a_cursor_that_is_answered_with_no_page(answer):
+    story = Story()
+    ask(story, page(["a", "b"], "c2"))
+    ask(story, None, "c2", t=1.0, **({"after": 0.5} | answer))
+    assert verdict("MGC722", story).charged_to is Hop.GATEWAY
+    ask(story, None, "c2", backend=True, session="b-1", t=1.1, **({"after": 0.1} | answer))
+    assert verdict("MGC722", story).charged_to is Hop.BACKEND
+
+
+@pytest.mark.parametrize("answer", NO_PAGE)
+def test_722_a_first_page_that_does_not_come_is_no_cursor_that_leads_nowhere(answer):
+    story = Story()
+    ask(story, None, **answer)
+    assert isinstance(verdict("MGC722", story), Pass)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "lag", "wanted"), [(20.0, 0.0, Fail), (20.0, 15.0, Inconclusive), (2.0, 0.0, Inconclusive)]
+)
+def test_722_a_page_must_have_been_waited_for(seconds, lag, wanted):
+    story = Story()
+    ask(story, page(["a", "b"], "c2"))
+    ask(story, None, "c2", sse=None, status=None, how="abandoned", t=1.0, after=seconds)
+    story.lag(lag, t=1.5)
+    assert isinstance(verdict("MGC722", story), wanted)
+
+
+def test_722_a_stream_with_event_ids_may_be_closed_before_the_page():
+    story = Story()
+    ask(story, page(["a", "b"], "c2"))
+    asked = ask(story, None, "c2", sse=[], how=None)
+    story.raw_event(asked, "message", "", id="1-0")
+    story.end(asked)
+    assert isinstance(verdict("MGC722", story), Inconclusive)
 
 
 def behind(cursor):

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from functools import partial
 
+from conformance import timing
 from conformance.evidence.exchanges import is_outline
 from conformance.evidence.tool_names import ToolNames
 from conformance.evidence.transcript import Exchange
+from conformance.rules.answers import said, without_result
 from conformance.rules.base import OWN_TOOLS, Inputs, Level, Side, charge, fail, rule
+from conformance.rules.keep_alive_evidence import primed
 from conformance.rules.transparency_http_pages import (
     INVALID_CURSOR,
     INVALID_PARAMS,
@@ -26,6 +29,7 @@ from conformance.rules.transparency_http_pages import (
     next_cursor,
     walks,
 )
+from conformance.rules.transparency_messages_evidence import lag_decided
 from conformance.rules.verdicts import Inconclusive, NotApplicable, Pass, Verdict
 
 
@@ -101,11 +105,13 @@ def _difference(walk: Walk, lost: list[str], doubled: list[str]) -> str:
 def list_ends(inputs: Inputs) -> Verdict:
     """Judge the cursors that a client gets while it follows a list.
 
-    What it checks: no nextCursor comes twice in one list, and each cursor is answered with a page.
+    What it checks: no nextCursor comes twice in one list, and each cursor is answered with a page: with no error of
+    JSON-RPC or HTTP, no stream without an answer, no silence.
     Why it matters: a client that follows the cursors never gets to the end: 8 tools become 160.
     A failing exchange: {"cursor": "c2"} → {"tools": [page 1], "nextCursor": "c2"}
     A conforming exchange: {"cursor": "c2"} → {"tools": [page 2]}
-    Known gaps: a list of ever new cursors is not told from a long one.
+    Known gaps: a list of ever new cursors is not told from a long one. A client that left before HANG_OBSERVATION
+    seconds shows nothing; whether a stream with event ids that was closed can be resumed is not tried.
     """
     through = inputs.through
     followed = walks(through)
@@ -118,13 +124,8 @@ def list_ends(inputs: Inputs) -> Verdict:
                 *walk.pages[-2:],
                 charged_to=charge(inputs, last, partial(_same_circle, last)),
             )
-        if cursor_of(last) is not None and (answer := last.answer()) is not None and answer.error is not None:
-            return fail(
-                "the cursor that a page gave leads to the next page",
-                f"it was answered with the error {answer.error.get('code')}",
-                *walk.pages[-2:],
-                charged_to=charge(inputs, last, _is_error),
-            )
+        if cursor_of(last) is not None and without_result(last):
+            return _no_page(inputs, walk)
     return Pass(f"{len(followed)} list(s) came to an end", followed[0].events)
 
 
@@ -133,9 +134,22 @@ def _same_circle(last: Exchange, behind: Exchange) -> bool:
     return (cursor_of(behind), next_cursor(behind)) == (cursor_of(last), next_cursor(last))
 
 
-def _is_error(exchange: Exchange) -> bool:
-    answer = exchange.answer()
-    return answer is not None and answer.error is not None
+def _no_page(inputs: Inputs, walk: Walk) -> Verdict:
+    """Judge a list whose last cursor got no result."""
+    last = walk.pages[-1]
+    waited = inputs.through.over_for_client(last) - last.t
+    if last.answer() is None and last.how in ("abandoned", "open") and waited < timing.HANG_OBSERVATION:
+        return Inconclusive(f"the page that a cursor leads to was waited for only {waited:.1f} s")
+    if last.answer() is None and lag_decided(inputs.through, last):
+        return Inconclusive("the harness itself lagged while the page was awaited")
+    if last.answer() is None and primed(last):
+        return Inconclusive("the stream gave event ids and was closed; whether it can be resumed is not driven here")
+    return fail(
+        "the cursor that a page gave leads to the next page",
+        f"the client got {said(last)}",
+        *walk.pages[-2:],
+        charged_to=charge(inputs, last, without_result),
+    )
 
 
 @rule(
