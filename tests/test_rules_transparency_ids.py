@@ -11,7 +11,7 @@ from conformance.evidence.transcript import Transcript
 from conformance.rules.all import rule_named
 from conformance.rules.base import Inputs, judge
 from conformance.rules.verdicts import Fail, Inconclusive, NotExercised, Pass, Verdict
-from tests.evidence_builder import Story, error, request, result
+from tests.evidence_builder import RESULT, Story, error, request, result
 
 
 def verdict(rule_id: str, through: Transcript) -> Verdict:
@@ -241,3 +241,33 @@ def test_an_id_that_one_client_used_twice_is_passed_on_twice() -> None:
     for _ in range(2):
         asked(story, 9, theirs=9)
     assert isinstance(verdict("MGC705", story.transcript()), Pass)
+
+
+@pytest.mark.parametrize("conn", [1, 2])
+@pytest.mark.parametrize(("issue", "wanted"), [(False, Pass), (True, Fail)])
+def test_ids_of_two_handshakes_without_session_ids_are_not_told_apart(
+    conn: int, issue: bool, wanted: type[Verdict]
+) -> None:
+    story = Story()
+    for client, opened_on in (("one", 1), ("other", conn)):
+        session = client if issue else None
+        story.exchange(
+            backend=True,
+            conn=opened_on,
+            request=request("initialize", 0),
+            sse=[result(0, **RESULT)],
+            issue_session=session,
+        )
+    for _ in range(2):
+        sent = request("tools/list", 1)
+        story.exchange(backend=True, conn=1, session="one" if issue else None, request=sent, sse=[result(1, tools=[])])
+    assert isinstance(verdict("MGC705", story.transcript()), wanted)
+
+
+def test_an_id_used_twice_after_the_only_handshake_without_a_session_id_fails() -> None:
+    story = Story()
+    story.initialize(session=None, backend=True, conn=1)
+    for _ in range(2):
+        story.exchange(backend=True, conn=1, request=request("tools/list", 1), sse=[result(1, tools=[])])
+    story.initialize(session=None, backend=True, conn=1)
+    assert "1" in failure("MGC705", story).observed

@@ -19,6 +19,7 @@ from conformance.rules.initialize_ordering_evidence import (
     initialize_fault,
     posted,
     settled_at,
+    stateless_taps,
 )
 from conformance.rules.initialize_ordering_refusal import early_requests, posted_requests, requests_of_strangers
 from conformance.rules.preconditions import initializes
@@ -31,19 +32,6 @@ _UNORDERED = ("initialize", "ping", DISCOVER)
 _A_CLIENTS_DISORDER = (
     "a client itself sent requests before its handshake was complete, and the gateway may only pass them on"
 )
-
-
-def stateless_taps(transcript: Transcript) -> frozenset[str]:
-    """Return the HTTP backends that issue no session id: nothing there ties a request to its handshake.
-
-    An initialize that was refused shows nothing: a session may have been issued to another.
-    """
-    shown = [
-        item
-        for item in handshakes(transcript)
-        if item.session.transport == "http" and item.answer is not None and item.answer.result is not None
-    ]
-    return frozenset(item.session.tap for item in shown if item.session.key.startswith("without a session id"))
 
 
 def disordered(transcript: Transcript) -> bool:

@@ -144,6 +144,19 @@ def handshakes(transcript: Transcript) -> tuple[Handshake, ...]:
     return tuple(sorted(found, key=lambda item: item.request.seq))
 
 
+def stateless_taps(transcript: Transcript) -> frozenset[str]:
+    """Return the HTTP backends that issue no session id: nothing there ties a request to its handshake.
+
+    An initialize that was refused shows nothing: a session may have been issued to another.
+    """
+    shown = [
+        item
+        for item in handshakes(transcript)
+        if item.session.transport == "http" and item.answer is not None and item.answer.result is not None
+    ]
+    return frozenset(item.session.tap for item in shown if item.session.key.startswith("without a session id"))
+
+
 def asked_of_backends(transcript: Transcript, exchange: Exchange) -> tuple[tuple[Message, Message | None], ...]:
     """Return what the gateway asked of backends because of a client's request, each with the backend's answer."""
     sessions = {item.key: item for item in transcript.backend_sessions}

@@ -22,6 +22,7 @@ from conformance.rules.transparency_messages_evidence import (
     not_served,
     repeated_requests,
     requests_to_backend,
+    untied,
 )
 from conformance.rules.verdicts import Inconclusive, Pass, Verdict
 
@@ -212,7 +213,8 @@ def own_ids_are_fresh(inputs: Inputs) -> Verdict:
     Why it matters: a late answer to the first request is taken for the answer to the second.
     A failing exchange: gateway → backend in one session: tools/list id 1, tools/call id 1
     A conforming exchange: gateway → backend in one session: tools/list id 1, tools/call id 2
-    Known gaps: requests to a backend that issues no session id are told apart by their connection.
+    Known gaps: requests to a backend that issues no session id are told apart by their connection, and are not judged
+    from its second handshake on: nothing ties them to theirs.
     """
     for first, message in repeated_requests(inputs.through):
         return fail(
@@ -221,5 +223,6 @@ def own_ids_are_fresh(inputs: Inputs) -> Verdict:
             events=(first, message.seq),
             symptom=MALFORMED,
         )
-    sent = requests_to_backend(inputs.through)
-    return Pass(f"{len(sent)} request(s) to the backend, no id twice in a session", (sent[0].seq,))
+    sent, apart = requests_to_backend(inputs.through), untied(inputs.through)
+    judged = [message for message in sent if message.seq not in apart]
+    return Pass(f"{len(judged)} request(s) to the backend, no id twice in a session", (sent[0].seq,))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -10,6 +11,7 @@ from conformance import timing
 from conformance.evidence.events import JSON
 from conformance.evidence.links import Link, links
 from conformance.evidence.transcript import Exchange, Message, Transcript
+from conformance.rules.initialize_ordering_evidence import stateless_taps
 from conformance.rules.isolation_evidence import same_id
 
 SUITE: Final = "transparency"
@@ -154,6 +156,23 @@ def turned_away(exchange: Exchange) -> bool:
     return exchange.status is not None and 300 <= exchange.status < 500
 
 
+def untied(transcript: Transcript) -> frozenset[int]:
+    """Return the `seq` of the gateway's requests that belong to one of several handshakes, and nothing tells to which.
+
+    They went to a backend that issues no session ids, after a second initialize: what follows may come on whichever
+    connection is free, and each session counts its ids anew.
+    """
+    stateless = stateless_taps(transcript)
+    shaken: Counter[str] = Counter()
+    found: list[int] = []
+    for message in requests_to_backend(transcript):
+        shaken[message.tap] += message.method == "initialize"
+        without_id = message.tap in stateless and message.session is None
+        if without_id and message.method != "initialize" and shaken[message.tap] > 1:
+            found.append(message.seq)
+    return frozenset(found)
+
+
 def repeated_requests(transcript: Transcript) -> tuple[tuple[int, Message], ...]:
     """Return the gateway's requests whose id an earlier one of the backend session had, each with the earlier `seq`.
 
@@ -161,11 +180,12 @@ def repeated_requests(transcript: Transcript) -> tuple[tuple[int, Message], ...]
     was turned away may be sent again as it was: to where it was redirected, with a new token, or later.
     """
     passed, found = passed_on(transcript), list[tuple[int, Message]]()
+    apart = untied(transcript)
     for session in transcript.backend_sessions:
         away = {item.id for item in session.exchanges if turned_away(item)}
         seen: dict[tuple[type, JSON], Message] = {}
         for message in session.up():
-            if not message.is_request or not legal_id(message.id):
+            if not message.is_request or not legal_id(message.id) or message.seq in apart:
                 continue
             first = seen.setdefault((type(message.id), message.id), message)
             if first.exchange in away and first.payload == message.payload:
