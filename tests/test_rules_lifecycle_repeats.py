@@ -187,6 +187,47 @@ def test_125_the_header_on_the_backends_leg(value: str | None, kind: type[Verdic
     assert isinstance(verdict("MGC125", story), kind)
 
 
+def sharing_a_connection(*versions: str, issue: bool = False) -> Story:
+    """Handshakes with one backend on one connection, each of which agrees on a version."""
+    story = Story()
+    for number, version in enumerate(versions):
+        opens = {"request": asking(version=version), "response": agreeing(version=version)}
+        story.exchange(backend=True, conn=1, issue_session=f"b-{number}" if issue else None, **opens)
+    return story
+
+
+@pytest.mark.parametrize(
+    ("value", "target", "kind"),
+    [
+        ("2025-06-18", "/mcp", Pass),
+        ("2025-11-25", "/mcp", Pass),
+        ("2025-03-26", "/mcp", Fail),
+        ("2025-11-25", "/other", NotExercised),
+    ],
+)
+def test_125_nothing_ties_a_request_to_one_of_several_handshakes_without_ids(
+    value: str, target: str, kind: type[Verdict]
+) -> None:
+    story = sharing_a_connection("2025-11-25", "2025-11-25", "2025-06-18")
+    headers = {"MCP-Protocol-Version": value}
+    story.exchange(backend=True, conn=1, target=target, request=LIST, response=LISTED, headers=headers)
+    assert isinstance(verdict("MGC125", story), kind)
+
+
+def test_125_a_version_agreed_only_later_is_nobodys_yet() -> None:
+    story = sharing_a_connection("2025-11-25")
+    story.exchange(backend=True, conn=1, request=LIST, response=LISTED, headers={"MCP-Protocol-Version": "2025-06-18"})
+    story.exchange(backend=True, conn=1, request=asking(version="2025-06-18"), response=agreeing(version="2025-06-18"))
+    assert isinstance(verdict("MGC125", story), Fail)
+
+
+def test_125_a_session_with_an_id_has_one_version() -> None:
+    story = sharing_a_connection("2025-11-25", "2025-06-18", issue=True)
+    headers = {"MCP-Protocol-Version": "2025-11-25"}
+    story.exchange(backend=True, conn=1, session="b-1", request=LIST, response=LISTED, headers=headers)
+    assert isinstance(verdict("MGC125", story), Fail)
+
+
 @pytest.mark.parametrize(("answer", "kind"), [({"response": LISTED}, Pass), ({"status": 400}, Fail)])
 def test_126_a_request_without_the_header(answer: dict[str, Any], kind: type[Verdict]) -> None:
     story = Story()

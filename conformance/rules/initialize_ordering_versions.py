@@ -16,6 +16,7 @@ from conformance.rules.initialize_ordering_evidence import (
     clients_message,
     handshakes,
     said,
+    stateless_taps,
 )
 from conformance.rules.preconditions import initializes
 from conformance.rules.verdicts import NotApplicable, NotExercised, Pass, Verdict
@@ -154,24 +155,29 @@ def version_header_is_the_legs_own(inputs: Inputs) -> Verdict:
     Why it matters: a server that reads another version refuses the request, or answers in a form of that version.
     A failing exchange: leg agreed on 2025-11-25; POST tools/list, MCP-Protocol-Version: 2025-06-18 (the client's)
     A conforming exchange: leg agreed on 2025-11-25; POST tools/list, MCP-Protocol-Version: 2025-11-25
-    Known gaps: where both legs have agreed on the same version, whose it is cannot be told.
+    Known gaps: where both legs have agreed on the same version, whose it is cannot be told. Nothing ties a request to
+    its handshake where the backend issues no session ids: any version will do that was agreed on at its URL before.
     """
     shaken = [item for item in handshakes(inputs.through) if item.session.transport == "http"]
     if not shaken:
         return NotApplicable("the gateway reaches its backend over stdio, where there are no headers")
-    judged = 0
+    stateless, judged = stateless_taps(inputs.through), 0
     for item in shaken:
         agreed = _agreed(item)
         for exchange in item.session.exchanges:
             value = exchange.headers.get(VERSION_HEADER)
             if agreed is None or value is None or item.answer is None or exchange.seq < item.answer.seq:
                 continue
+            untied = item.session.tap in stateless and exchange.session is None
+            own = _agreed_there(shaken, exchange) if untied else (agreed,)
+            if not own:
+                continue
             judged += 1
-            if value != agreed:
+            if value not in own:
                 client = next((c for c in inputs.through.client() if c.headers.get(VERSION_HEADER) == value), None)
                 whose = ", which is the client's" if client is not None else ""
                 return fail(
-                    f"MCP-Protocol-Version: {agreed}, as agreed on this leg",
+                    f"MCP-Protocol-Version: {' or '.join(map(str, own))}, as agreed on this leg",
                     f"{exchange.method} {exchange.rpc_method or ''} named {value}{whose}".replace("  ", " "),
                     exchange,
                     events=(item.answer.seq,),
@@ -179,6 +185,17 @@ def version_header_is_the_legs_own(inputs: Inputs) -> Verdict:
     if not judged:
         return NotExercised("a request with the header after a handshake")
     return Pass(f"{judged} requests to backends named their leg's version")
+
+
+def _agreed_there(shaken: list[Handshake], exchange: Exchange) -> tuple[JSON, ...]:
+    """Return the versions on which handshakes with the server at the URL of a request had agreed before it."""
+    found: dict[JSON, None] = {}
+    for item in shaken:
+        at = next((other.path for other in item.session.exchanges if other.id == item.request.exchange), None)
+        before = item.answer is not None and item.answer.seq < exchange.seq
+        if before and (item.session.tap, at) == (exchange.tap, exchange.path) and isinstance(_agreed(item), str):
+            found[_agreed(item)] = None
+    return tuple(found)
 
 
 @rule(
