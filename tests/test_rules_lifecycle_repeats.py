@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from conformance.diagnosis.classify import classify
 from conformance.evidence.events import Hop, Kind, Point
 from conformance.rules.all import rule_named
 from conformance.rules.base import Inputs, judge
@@ -326,7 +327,73 @@ def test_127_a_backend_that_never_answers(claim: Any, waited: float, answer: Any
     story.exchange(backend=True, request=asking(), status=None, how=None, t=0.1)
     story.exchange(request=asking(), t=0.0, after=waited, length=0.0, **answer)
     claims = {"sessions": "stateful", "request_timeout": claim}
-    assert isinstance(verdict("MGC127", story, claims=claims), kind)
+    found = verdict("MGC127", story, claims=claims)
+    assert isinstance(found, kind)
+    assert not isinstance(found, Fail) or class_of(found, story, claims) == "initialize-hang"
+
+
+EMPTY: dict[str, Any] = {"sse": []}
+CUT: dict[str, Any] = {"status": None, "how": "rst"}
+
+
+def broken_off(behind: str | None = None, **answer: Any) -> Story:
+    """A client's initialize that is ended without an answer; `behind` tells how the gateway's ended at the backend."""
+    story = Story()
+    theirs: dict[str, Any] = EMPTY if behind == "complete" else {"status": None}
+    story.exchange(backend=True, request=asking(), how=behind, t=0.1, **theirs)
+    story.exchange(request=asking(), t=0.0, after=5.0, length=0.0, **answer)
+    return story
+
+
+@pytest.mark.parametrize("claim", [25.0, None])
+@pytest.mark.parametrize(
+    ("answer", "symptom"),
+    [
+        (EMPTY, "empty-200-stream"),
+        (CUT, "initialize-hang"),
+        ({"status": None, "how": "fin"}, "initialize-hang"),
+        ({"status": 202}, "initialize-hang"),
+    ],
+)
+def test_127_an_end_is_no_answer(claim: float | None, answer: dict[str, Any], symptom: str) -> None:
+    story = broken_off(**answer)
+    claims = {"sessions": "stateful", "request_timeout": claim}
+    found = verdict("MGC127", story, claims=claims)
+    assert isinstance(found, Fail)
+    assert found.charged_to is Hop.GATEWAY
+    assert class_of(found, story, claims) == symptom
+
+
+def class_of(found: Fail, story: Story, claims: dict[str, Any]) -> str:
+    rule = rule_named("MGC127")
+    assert rule is not None
+    return classify(rule, found, Inputs(story.transcript(claims=claims))).failure_class
+
+
+@pytest.mark.parametrize(("behind", "answer"), [("complete", EMPTY), ("rst", CUT)])
+def test_127_an_end_that_the_backend_made_is_its_own(behind: str, answer: dict[str, Any]) -> None:
+    assert failure("MGC127", broken_off(behind, **answer)).charged_to is Hop.BACKEND
+
+
+def test_127_a_refusal_of_the_backend_excuses_no_end() -> None:
+    story = Story()
+    story.exchange(backend=True, request=asking(), status=503, t=0.1)
+    story.exchange(request=asking(), t=0.0, after=5.0, length=0.0, sse=[])
+    assert failure("MGC127", story).charged_to is Hop.GATEWAY
+
+
+def test_127_a_stream_with_event_ids_may_be_closed_early() -> None:
+    story = broken_off(sse=[], how=None)
+    asked = story.transcript().client()[0].id
+    story.raw_event(asked, "message", "", id="0")
+    story.end(asked)
+    assert isinstance(verdict("MGC127", story), Inconclusive)
+
+
+def test_127_what_ends_after_its_client_left_was_not_ended() -> None:
+    story = broken_off(sse=[])
+    story.leave(story.transcript().client()[0].id, t=4.0)
+    assert isinstance(verdict("MGC127", story), NotApplicable)
 
 
 def vanished(waited: float, **answer: Any) -> Story:
