@@ -20,6 +20,7 @@ from conformance.expectations import Unmet, status_of
 from conformance.judging import Judgement, judge_files, transcript
 from conformance.paths import SCHEMAS
 from conformance.progress import Record
+from conformance.report.escape import shown_lines
 from conformance.report.files import REPORT, clear, write_reports
 from conformance.report.github import annotate, commands_stopped
 from conformance.report.jsonl import ReportWriter, read_report
@@ -84,7 +85,7 @@ def execute(selection: Selection) -> ExitCode:
         render(report, badges, out, console)
     annotate(report, sys.stdout)
     for line in judged.trouble:
-        print(f"the harness could not judge: {line}", file=sys.stderr)
+        print(shown_lines(f"the harness could not judge: {line}"), file=sys.stderr)
     return status
 
 

@@ -85,7 +85,7 @@ def judge_files(cell: Cell, rule: Rule, through: Path, control: Path | None) -> 
 
     Evidence that cannot be read is a harness error, never the gateway's failure.
     """
-    evidence = f"{through.parent.name}/{through.name}"
+    evidence = f"{through.resolve().parent.name}/{through.name}"
     try:
         inputs = Inputs(transcript(through), transcript(control) if control is not None else None)
     except EvidenceError as error:

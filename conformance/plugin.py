@@ -146,7 +146,7 @@ def enforce(outcome: Outcome) -> None:
     """End a pytest item as its outcome demands. Harness errors never come here: they end in the fixture."""
     verdict, known = outcome.judgement.verdict, outcome.known
     if isinstance(verdict, Pass):
-        if known is not None:
+        if outcome.expectation == "unexpected-pass" and known is not None:
             _fail(f"passes, though the baseline lists it ({known.seen}); remove the entry")
         return
     if not isinstance(verdict, Fail):

@@ -19,6 +19,7 @@ class PairOutcome(StrEnum):
     MISSED = "missed"
     FIXED_FLAGGED = "fixed release flagged too"
     FIXED_NOT_PASSED = "fixed release did not pass"
+    NOT_JUDGED = "not judged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +57,17 @@ def judge_pair(release: BrokenRelease, bad: Sequence[Record], fixed: Sequence[Re
     rules = tuple(sorted({rule for _, rule in flagged}))
     if not flagged:
         others = sorted({str(item["failure_class"]) for item in bad if item["verdict"] == "fail"})
-        errors = [str(item["observed"]) for item in bad if item["verdict"] == "harness-error"]
-        said = f"it was flagged as {', '.join(others) or 'nothing'}" + (f"; not judged: {errors[0]}" if errors else "")
+        if errors := [str(item["observed"]) for item in bad if item["verdict"] == "harness-error"]:
+            return PairFinding(release, rules, PairOutcome.NOT_JUDGED, f"{release.bad}: {errors[0]}")
+        said = f"it was flagged as {', '.join(others) or 'nothing'}"
         return PairFinding(release, rules, PairOutcome.MISSED, f"{release.bad}: {said}")
     for record in fixed:
         if _is_flagged(record, release.failure_class):
             where = f"{release.fixed}: {record['rule']} in {record['scenario']}: {record['observed']}"
             return PairFinding(release, rules, PairOutcome.FIXED_FLAGGED, where)
+    broken = [record for record in fixed if record["verdict"] == "harness-error" and _place(record) in flagged]
+    if broken:
+        return PairFinding(release, rules, PairOutcome.NOT_JUDGED, f"{release.fixed}: {broken[0]['observed']}")
     passed = {_place(record) for record in fixed if record["verdict"] == "pass"}
     if missing := sorted(flagged - passed):
         where = ", ".join(f"{rule} in {scenario}" for scenario, rule in missing)

@@ -12,6 +12,7 @@ from typing import Final, TypeAlias
 
 from conformance.evidence.events import JSON
 from conformance.progress import Record
+from conformance.rules.verdicts import Fail, HarnessFault, Pass
 
 INCONCLUSIVE: Final = "inconclusive"
 MOST_INCONCLUSIVE: Final = {"idle": 0.02, "loaded": 0.10}
@@ -81,6 +82,17 @@ def flips(conditions: Sequence[Condition]) -> tuple[Flip, ...]:
 def is_stable(conditions: Sequence[Condition]) -> bool:
     """Whether nothing flipped and no condition has more inconclusive verdicts than allowed."""
     return not flips(conditions) and all(item.inconclusive <= item.allowed for item in conditions)
+
+
+def trouble(conditions: Sequence[Condition]) -> str:
+    """Return what kept runs from being judged, in one line; empty when all of them were."""
+    said: Counter[str] = Counter()
+    for condition in conditions:
+        for found in condition.verdicts.values():
+            said.update(found)
+    if errors := said[HarnessFault.name]:
+        return f"{errors} of {said.total()} results are errors of the harness"
+    return "" if said[Pass.name] + said[Fail.name] else "no result is a pass or a fail"
 
 
 @contextmanager

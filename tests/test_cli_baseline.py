@@ -9,6 +9,8 @@ from conformance.errors import CannotJudgeError, UsageError
 from conformance.expectations import load_baseline
 from conformance.stage.plan import Cell
 
+RULES = ["MGC301", "MGC302"]
+CLASSES = ["get-sse-wrong-status"]
 CELL = {"target": "mine", "runtime": "process", "backend": "witness", "revision": "2025-11-25", "scenario": "s"}
 
 
@@ -104,6 +106,25 @@ def test_issues_that_were_reported_are_kept(tmp_path):
     file.write_text(file.read_text().replace("not reported", "upstream#12"))
     write_baseline(file, report(tmp_path, result()))
     assert "upstream#12" in file.read_text()
+
+
+def test_what_a_run_did_not_decide_is_kept(tmp_path):
+    file = tmp_path / "baseline.toml"
+    narrowed = result(rule="MGC302", scenario="other")
+    write_baseline(file, report(tmp_path, result(), narrowed, result("pass", rule="MGC302")))
+    assert write_baseline(file, report(tmp_path, result("pass"), result("pass", rule="MGC302"))) == 1
+    (entry,) = load_baseline(file, "mine", RULES, CLASSES)
+    assert (entry.rule, entry.scenario) == ("MGC302", "other")
+
+
+@pytest.mark.parametrize(("verdicts", "kept"), [(("pass",), 1), (("pass", "fail"), 1), (("fail",), 1), ((), 1)])
+def test_what_fails_only_sometimes_stays_so(tmp_path, verdicts, kept):
+    file = tmp_path / "baseline.toml"
+    write_baseline(file, report(tmp_path, result()))
+    file.write_text(file.read_text().replace("seen =", 'sometimes = "a race of its own"\nseen ='))
+    seen = (result(verdict, scenario=f"s{number}") for number, verdict in enumerate(verdicts))
+    assert write_baseline(file, report(tmp_path, *seen)) == kept
+    assert [item.sometimes for item in load_baseline(file, "mine", RULES, CLASSES)] == ["a race of its own"] * kept
 
 
 @pytest.mark.parametrize("footer", [(), ({"kind": "footer", "complete": False},)])

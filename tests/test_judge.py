@@ -3,7 +3,7 @@
 import pytest
 
 from conformance.evidence.events import Hop
-from conformance.expectations import Outcome
+from conformance.expectations import Known, Outcome
 from conformance.judging import Judgement
 from conformance.plugin import enforce
 from conformance.rules.base import Inputs, Level, Precondition, Rule, Side, charge, fail, judge
@@ -297,6 +297,13 @@ def test_whatever_a_verdict_quotes_its_result_can_be_printed_and_written():
     assert {judgement(verdict).to_json()["observed"] for verdict in found} == {PRINTABLE}
     failed = judgement(Fail(QUOTED, QUOTED, (1,))).to_json()
     assert (failed["expected"], failed["observed"]) == (PRINTABLE, PRINTABLE)
+
+
+def test_a_pass_is_a_surprise_only_where_it_was_not_to_be_expected():
+    entry = Known("gw", "MGC999", "class-a", "it lost a race", "not reported", sometimes="2 of 11 runs")
+    enforce(Outcome(judgement(Pass("served")), "ok", entry))
+    with pytest.raises(pytest.fail.Exception, match="remove the entry"):
+        enforce(Outcome(judgement(Pass("served")), "unexpected-pass", entry))
 
 
 @pytest.mark.parametrize("expectation", ["unexpected-failure", "charged-elsewhere", "below-threshold"])

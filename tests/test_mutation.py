@@ -7,7 +7,7 @@ import pytest
 
 from conformance import mutation
 from conformance.commands import mutants as commands
-from conformance.errors import ExitCode, UsageError
+from conformance.errors import ExitCode, NothingRanError, UsageError
 from conformance.mutation import Outcome, judge_healthy, judge_mutant, undecided
 from conformance.rules.all import rule_named
 from conformance.sharding import Shard
@@ -190,6 +190,11 @@ def test_a_mutant_is_judged_by_what_was_driven_again(monkeypatch, tmp_path):
     assert {cell.scenario for cell in again.only} == {"get-in-session"}
     assert first.targets[0].needs.memory_mb < again.targets[0].needs.memory_mb
     assert first.out != again.out
+
+
+def test_a_part_without_any_of_the_mutants_named_is_nothing_to_judge(tmp_path):
+    with pytest.raises(NothingRanError, match="2/2"):
+        commands.mutants_command(["get_answers_400"], shard="2/2", out=tmp_path)
 
 
 def test_what_an_edge_does_on_purpose_says_nothing_of_a_healthy_gateway():

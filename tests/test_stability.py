@@ -3,7 +3,7 @@
 import psutil
 import pytest
 
-from conformance.stability import Condition, every_core_busy, flips, is_stable
+from conformance.stability import Condition, every_core_busy, flips, is_stable, trouble
 
 
 def record(verdict="pass", rule="MGC1"):
@@ -43,6 +43,22 @@ def test_inconclusive_verdicts_are_no_flips_and_are_counted(name, unsure, stable
 
 def test_nothing_judged_has_no_share():
     assert Condition("idle").inconclusive == 0.0
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "said"),
+    [
+        (("pass", "pass"), ""),
+        (("fail", "not-applicable"), ""),
+        (("pass", "harness-error"), "1 of 2 results"),
+        (("inconclusive", "not-exercised"), "no result"),
+        ((), "no result"),
+    ],
+)
+def test_runs_that_judged_nothing_show_nothing(verdicts, said):
+    found = trouble([condition("idle", *verdicts)])
+    assert said in found
+    assert bool(found) is bool(said)
 
 
 def test_cores_are_busy_for_as_long_as_the_block_runs():

@@ -23,7 +23,7 @@ from conformance.stage.manifest import load_backend
 EPILOG = teaching.epilog(
     ("broken-releases", "every pair; the packages are installed on first use"),
     ("broken-releases mcp-init-race", "one of them"),
-    codes=(0, 1, 3, 4),
+    codes=(0, 1, 2, 3, 4),
 )
 
 
@@ -49,6 +49,8 @@ def broken_releases_command(
             judge_pair(item, records[item.target("bad").name], records[item.target("fixed").name]) for item in here
         ]
     _print(findings, as_json=as_json)
+    if any(item.outcome is PairOutcome.NOT_JUDGED for item in findings):
+        return ExitCode.CANNOT_JUDGE
     good = all(item.outcome is PairOutcome.TOLD_APART for item in findings)
     return ExitCode.OK if good else ExitCode.UNEXPECTED
 

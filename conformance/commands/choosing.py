@@ -19,7 +19,7 @@ from conformance.errors import UsageError
 from conformance.expectations import Expectations, Known, load_baseline
 from conformance.rules.all import rule_named, rules
 from conformance.rules.base import Rule
-from conformance.spec.revisions import REVISIONS
+from conformance.spec.revisions import LEGACY, REVISIONS
 from conformance.stage.attached import UNSEEN, URL_TARGET, parse_url
 from conformance.stage.manifest import (
     BackendManifest,
@@ -96,8 +96,15 @@ def _once(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def chosen_revisions(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the revisions of those names, the default when none are given. Raises UsageError."""
-    return _of_vocabulary("revision", names, [str(revision) for revision in REVISIONS]) or DEFAULT_REVISIONS
+    """Return the revisions of those names, the default when none are given.
+
+    Raises UsageError for a name that is none, and for a revision that nothing judges yet.
+    """
+    chosen = _of_vocabulary("revision", names, [str(revision) for revision in REVISIONS]) or DEFAULT_REVISIONS
+    for revision in chosen:
+        if revision not in LEGACY:
+            raise UsageError(f"Nothing judges revision {revision} yet; choose from {', '.join(LEGACY)}.")
+    return chosen
 
 
 def chosen_targets(names: Sequence[str]) -> tuple[TargetManifest, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -58,5 +59,7 @@ def say(text: str) -> None:
 
 def _console() -> Console:
     """Return a console for standard output as it is now. Colours only on a terminal, and never under NO_COLOR."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # what it cannot encode is spelled out, and ends nothing
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _PIPED_WIDTH
     return Console(width=width, highlight=False)

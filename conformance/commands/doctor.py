@@ -32,7 +32,7 @@ from conformance.stage.packages import NODE_FROM_PYPI, OLDEST_NODE, machine_prog
 EPILOG = teaching.epilog(
     ("doctor", "look at this machine; nothing is installed or downloaded"),
     ("doctor --online --json", "also ask the package registries, and answer in JSON"),
-    codes=(0, 3),
+    codes=(0, 3, 4),
 )
 GIGABYTE: Final = 1_000_000_000
 CACHE_NEEDS: Final = 2 * GIGABYTE

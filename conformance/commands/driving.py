@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from conformance.errors import CannotJudgeError
 from conformance.progress import Record
 from conformance.report.progress import LiveProgress
 from conformance.report.terminal import make_console
@@ -12,7 +13,8 @@ from conformance.stage.scenario import scenarios
 def records_of(selection: Selection) -> list[Record]:
     """Drive and judge a selection, and return its result records in the order in which they came.
 
-    Raises NothingRanError as `begin` does, KeyboardInterrupt where the drive was interrupted: half of it shows nothing.
+    Raises NothingRanError as `begin` does, KeyboardInterrupt where the drive was interrupted: half of it shows nothing,
+    and CannotJudgeError where something kept pytest from judging all of it.
     """
     records: list[Record] = []
     begun = begin(selection)
@@ -27,4 +29,6 @@ def records_of(selection: Selection) -> list[Record]:
         judged = drive_and_judge(selection, begun, on_result=take, on_progress=live.engine)
     if judged.interrupted:
         raise KeyboardInterrupt
+    if judged.trouble:
+        raise CannotJudgeError(f"Not all of it was judged: {judged.trouble[0]}")
     return records

@@ -7,6 +7,7 @@ import tempfile
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from fnmatch import fnmatchcase
 from itertools import chain, combinations
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -33,16 +34,19 @@ _HEAD: Final = """\
 def write_baseline(file: Path, report: Path) -> int:
     """Write the target's failures in `report` (a report.jsonl) to `file` and return the number of entries.
 
-    The issues of entries that `file` already holds are kept. Raises CannotJudgeError when the report has no footer,
+    Of what `file` already holds, entries that the run did not decide are kept whole, and of the others the issue and
+    what stands under `sometimes`; comments are not kept. Raises CannotJudgeError when the report has no footer,
     UsageError when `file` cannot be written.
     """
     header, results = _results(report)
-    issues = _issues(file)
+    before = _before(file)
     since = _since(header)
+    told = {(item["rule"], item["failure_class"]): item for item in before}
     entries = [
-        {**entry, **since, "issue": issues.get((entry["rule"], entry["failure_class"]), NOT_REPORTED)}
+        {**entry, **since, **_told(told.get((entry["rule"], entry["failure_class"]), {}))}
         for entry in entries_of(results)
     ]
+    entries += [item for item in before if _is_open(item, results)]
     tables = [
         "\n".join(["[[known]]", *(f"{key} = {_toml(value)}" for key, value in entry.items())]) for entry in entries
     ]
@@ -55,7 +59,7 @@ def write_baseline(file: Path, report: Path) -> int:
 
 def refuse_unwritable(file: Path) -> None:
     """Raise UsageError when `write_baseline` could not write to `file`; nothing is changed."""
-    _issues(file)
+    _before(file)
     try:
         if file.exists():
             file.open("a").close()
@@ -81,6 +85,19 @@ def entries_of(results: Sequence[Record]) -> Iterator[dict[str, str]]:
         for cell in sorted({_cell(item, fields) for item in members}):
             seen = next(str(item["observed"]) for item in members if _cell(item, fields) == cell)
             yield {"rule": rule, "failure_class": failure_class, "seen": seen, **dict(zip(fields, cell, strict=True))}
+
+
+def _told(before: Mapping[str, str]) -> dict[str, str]:
+    """Return what an entry takes over from the one before it, which a person wrote."""
+    sometimes = {"sometimes": before["sometimes"]} if "sometimes" in before else {}
+    return {**sometimes, "issue": before.get("issue", NOT_REPORTED)}
+
+
+def _is_open(entry: Mapping[str, str], results: Sequence[Record]) -> bool:
+    """Whether a run leaves an entry as it is: it decided nothing of it, or met only the passes that it speaks of."""
+    of = (item for item in results if item["rule"] == entry["rule"] and item["verdict"] in {"pass", "fail"})
+    met = [item for item in of if all(fnmatchcase(str(item[name]), entry.get(name, "*")) for name in _PATTERNS)]
+    return not met or ("sometimes" in entry and all(item["verdict"] == "pass" for item in met))
 
 
 def _narrowest(members: Sequence[Record], others: Sequence[Record]) -> tuple[str, ...]:
@@ -124,13 +141,17 @@ def _results(report: Path) -> tuple[Record, list[Record]]:
     return records[0], [record for record in records if record["kind"] == "result"]
 
 
-def _issues(file: Path) -> dict[tuple[str, str], str]:
-    """Return the issue of each entry that the file already holds; nothing when it is not there or not a baseline."""
+def _before(file: Path) -> list[dict[str, str]]:
+    """Return the entries that the file already holds; none when it is not there. Raises UsageError for another file."""
     try:
         known = tomllib.loads(file.read_text(encoding="utf-8-sig")).get("known", [])
-        return {(item["rule"], item["failure_class"]): item["issue"] for item in known if "issue" in item}
+        return [
+            {str(key): str(value) for key, value in item.items()}
+            for item in known
+            if item["failure_class"] and item["rule"]
+        ]
     except FileNotFoundError:
-        return {}
+        return []
     except OSError as error:
         raise _unwritable(file, error) from error
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -92,9 +93,9 @@ def init(
         "gateway.toml"
     ),
 ) -> ExitCode:
-    """Write a target file to fill in, with every key explained."""
+    """Write a target file to fill in; it explains the keys that most gateways need, and its schema all of them."""
     schema = SCHEMAS / "target.schema.json"
-    text = SCAFFOLD.format(schema=schema.relative_to(ROOT), file=file)
+    text = SCAFFOLD.format(schema=schema.relative_to(ROOT), file=shlex.quote(str(file)))
     try:
         with file.open("x", encoding="utf-8") as scaffold:
             scaffold.write(text)
@@ -103,5 +104,5 @@ def init(
     except OSError as error:
         raise UsageError(f"{file} cannot be written ({error.strerror}); choose a folder that is there.") from error
     print_line(f"wrote {file}; its schema is {schema}")
-    print_line(f"next: fill in [start], then {typed_again()} run --target {file}")
+    print_line(f"next: fill in [start], then {typed_again()} run --target {shlex.quote(str(file))}")
     return ExitCode.OK

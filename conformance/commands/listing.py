@@ -135,7 +135,7 @@ def listing(
 ) -> ExitCode:
     """List targets, suites, clients, edges, rules, requirements, failure classes or mutants.
 
-    `explain ID` says more of one.
+    `explain ID` says more of a rule, a requirement or a failure class.
     """
     known = [item.value for item in What]
     if what not in known:

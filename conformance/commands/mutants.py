@@ -15,7 +15,7 @@ from conformance.commands import teaching
 from conformance.commands.console import print_json, print_table, say
 from conformance.commands.driving import records_of
 from conformance.commands.records import REFERENCE_CLIENT
-from conformance.errors import ExitCode, UsageError
+from conformance.errors import ExitCode, NothingRanError, UsageError
 from conformance.mutation import GOOD, REFERENCES, Finding, Outcome, cell_of, judge_healthy, judge_mutant, undecided
 from conformance.progress import Record
 from conformance.report.files import usable_folder
@@ -44,7 +44,7 @@ EPILOG = teaching.epilog(
     ("mutants get_answers_400 --own-suites", "one of them, quickly: what it breaks elsewhere is not seen"),
     ("mutants --shard 2/8", "an eighth of them"),
     ("mutants --resume", "go on with a run that was interrupted"),
-    codes=(0, 1, 2, 3, 4),
+    codes=(0, 1, 2, 3, 4, 5),
 )
 
 
@@ -68,6 +68,8 @@ def mutants_command(
     it, and no other. The reference gateways and the benign variants must fail nothing.
     """
     chosen = Shard.parse(shard).of(_chosen(ids or []))
+    if ids and not chosen:
+        raise NothingRanError(f"--shard {shard} leaves none of these mutants; name more of them, or another part.")
     usable_folder(out)
     references = REFERENCES if not ids else ()
     findings: list[Finding] = []

@@ -21,6 +21,7 @@ from conformance.evidence.events import JSON
 from conformance.program import PROGRAM, typed_again
 from conformance.progress import Record
 from conformance.report.files import usable_folder
+from conformance.running import WITNESS
 from conformance.search.child import LIFECYCLE, OUTCOME, REGISTRATION, Asked
 from conformance.search.running import Quarry, run_search
 from conformance.spec.catalogue import Level
@@ -70,7 +71,9 @@ def search(
     command: Annotated[
         str | None, typer.Option(metavar="'…'", help="start the gateway by this command line, as `run` does")
     ] = None,
-    backend: Annotated[str, typer.Option(metavar="NAME", help="MCP server behind the gateway")] = "witness",
+    backend: Annotated[
+        str | None, typer.Option(metavar="NAME", help="MCP server behind the gateway; default: witness")
+    ] = None,
     revision: Annotated[str, typer.Option(metavar="DATE", help="protocol revision")] = choosing.DEFAULT_REVISIONS[0],
     over: Annotated[
         Over, typer.Option(help="sequences of requests in sessions, or of changes of what is registered with it")
@@ -121,7 +124,7 @@ def _quarry(
     url: str | None,
     header_env: list[str],
     command: str | None,
-    backend: str,
+    backend: str | None,
     revision: str,
     runtime: Runtime | None,
 ) -> Quarry:
@@ -130,12 +133,16 @@ def _quarry(
         raise UsageError("Give one of --target, --url and --command; `list targets` shows what there is.")
     if header_env and url is None:
         raise UsageError("--header-env goes with --url; add that or leave it out.")
+    if url is not None and (backend or runtime):
+        raise UsageError("--url searches what already runs; leave out --backend and --runtime.")
+    if command is not None and runtime is Runtime.CONTAINERS:
+        raise UsageError("--command starts a process of this machine; leave out --runtime containers.")
     (spoken,) = choosing.chosen_revisions([revision])
     if url is not None:
         found = choosing.url_target(url, header_env)
         refuse_unreachable(url, say)
         return Quarry(None, None, found, "process", spoken, tuple(found.header_env.values()))
-    (behind,) = choosing.chosen_backends([backend])
+    (behind,) = choosing.chosen_backends([backend or WITNESS])
     if command is not None:
         return Quarry(target_from_command("command", command, env={}, path="/mcp"), behind, None, "process", spoken)
     (manifest,) = choosing.chosen_targets([str(target)])

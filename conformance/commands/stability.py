@@ -12,22 +12,23 @@ from typing import Annotated
 import typer
 
 from conformance.commands import teaching
+from conformance.commands.choosing import chosen_suites
 from conformance.commands.console import print_json, print_table, say
 from conformance.commands.driving import records_of
-from conformance.errors import ExitCode, UsageError
+from conformance.errors import ExitCode
 from conformance.progress import Record
 from conformance.report.files import usable_folder
 from conformance.running import Selection
-from conformance.stability import Condition, every_core_busy, flips, is_stable
+from conformance.stability import Condition, every_core_busy, flips, is_stable, trouble
 from conformance.stage.manifest import load_backend, load_target
-from conformance.stage.scenario import DEFAULT_SUITES, SUITES
+from conformance.stage.scenario import DEFAULT_SUITES
 
 TIMES = 20
 SPIN_UP = "spin_up"
 EPILOG = teaching.epilog(
     ("stability", "the terminating reference gateway, 20 times idle and 20 times with every core busy"),
     ("stability --target mcp-proxy --suite keep_alive --times 5", "a suite of another"),
-    codes=(0, 1, 3, 4),
+    codes=(0, 1, 2, 3, 4),
 )
 
 
@@ -35,7 +36,9 @@ def stability_command(
     target: Annotated[
         list[str] | None, typer.Option(metavar="NAME|FILE", help="repeatable; default: terminating")
     ] = None,
-    suite: Annotated[list[str] | None, typer.Option(metavar="SUITE", help="repeatable; all but spin_up")] = None,
+    suite: Annotated[
+        list[str] | None, typer.Option(metavar="SUITE", help="repeatable; default: as `run`, but spin_up")
+    ] = None,
     times: Annotated[int, typer.Option(min=1, help="runs under each condition")] = TIMES,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="no wait over 2 s")] = False,
@@ -48,9 +51,7 @@ def stability_command(
     A verdict that flips is a defect of the harness or of the gateway, and is shown with its counts. Inconclusive
     verdicts, which say that the machine was too slow to judge, are counted: at most 2 % idle and 10 % loaded.
     """
-    suites = tuple(suite or (item for item in DEFAULT_SUITES if item != SPIN_UP))
-    if unknown := sorted(set(suites) - set(SUITES)):
-        raise UsageError(f"There is no suite {unknown[0]!r}; known are {', '.join(SUITES)}.")
+    suites = chosen_suites(suite or [item for item in DEFAULT_SUITES if item != SPIN_UP])
     usable_folder(out)
     names = target or ["terminating"]
     conditions = [Condition("idle"), Condition("loaded")]
@@ -61,6 +62,9 @@ def stability_command(
             with busy:
                 condition.add(_run(names, suites, out / condition.name / str(number), quick=quick))
     _print(conditions, as_json=as_json)
+    if why := trouble(conditions):
+        say(f"not judged: {why}; look at the evidence in {out}, mend it and run again")
+        return ExitCode.CANNOT_JUDGE
     return ExitCode.OK if is_stable(conditions) else ExitCode.UNEXPECTED
 
 

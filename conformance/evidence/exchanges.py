@@ -42,11 +42,6 @@ class Message:
         return self.method is not None and isinstance(self.payload, Mapping) and "id" in self.payload
 
     @property
-    def is_notification(self) -> bool:
-        """Whether it has a method and no id."""
-        return self.method is not None and isinstance(self.payload, Mapping) and "id" not in self.payload
-
-    @property
     def is_response(self) -> bool:
         """Whether it carries a result or an error."""
         return isinstance(self.payload, Mapping) and ("result" in self.payload or "error" in self.payload)

@@ -95,6 +95,8 @@ def _unfit(report: Report, results: Iterable[Result], profile: Profile) -> str:
         return "the run was limited to some suites, rules or backends"
     if not report.complete or report.footer is None:
         return "the run did not end in order"
+    if report.footer.exit_code == ExitCode.NOTHING_RAN:
+        return "nothing was judged"
     if report.footer.exit_code not in _JUDGED_ENDS:
         return f"the run ended with status {report.footer.exit_code}"
     if errors := sum(item.verdict == HarnessFault.name for item in results):

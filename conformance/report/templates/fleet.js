@@ -29,7 +29,7 @@ function showResult(parent, result) {
   if (result.known) add(section, "p", `known: ${result.known.seen} (${result.known.failure_class}; upstream: ${result.known.issue})`);
   if (result.excerpt) fold(section, "on the wire", (into) => {
     for (const piece of result.excerpt) add(into, "pre", `${piece.t.toFixed(3)} s  ${piece.point}\n${piece.text}`);
-    add(into, "p", `whole evidence: ${result.evidence}`);
+    add(into, "p", `whole evidence, in the folder of the run: ${result.evidence}`);
   });
   if (result.cause !== undefined) fold(section, "cause, and how to see it again", (into) => {
     const cause = fleet.causes[result.cause];
