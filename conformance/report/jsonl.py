@@ -106,7 +106,8 @@ def read_report(path: Path) -> Report:
 def parse_report(path: Path, lines: Sequence[str], before: int = 0) -> Report:
     """Return the report in the lines of a file that come after its first `before`; see `read_report`.
 
-    Its results are in the order of the suites, cells and rules, in whichever they were judged.
+    Its results are in the order of the suites, cells and rules, in whichever they were judged. Raises EvidenceError for
+    lines that are no report's.
     """
     first, *whole = lines
     header = _header(path, first)

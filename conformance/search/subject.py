@@ -79,6 +79,7 @@ class Subject(Generic[Step]):
         """Drive a sequence, write its evidence to `file` and judge it from there.
 
         whole: take the backend's side into the evidence too; reading it costs as much as the instance is old.
+        Raises CannotJudgeError when the gateway cannot be started or a sequence does not come to its end.
         """
         if self.instance is None or (self._used and not await self._clean()):
             await self.fresh()

@@ -44,7 +44,7 @@ def remove_run(run_id: str) -> None:
 
 
 def remove_run_with(client: docker.DockerClient, run_id: str) -> None:
-    """Do as `remove_run` through a client that stays open."""
+    """Do as `remove_run`, and raise as it does, through a client that stays open."""
     api = client.api
     for _ in range(ROUNDS):
         containers = run_containers(client, run_id)

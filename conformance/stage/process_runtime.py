@@ -166,6 +166,7 @@ class ProcessRuntime:
         """Return the command a gateway is given for a stdio backend, wrapped in the stdio tap named `tap`.
 
         It brings its own environment along (`env NAME=VALUE…`): many gateways hand their children next to nothing.
+        Raises CannotJudgeError for a backend without that face, and for what only containers can show.
         """
         if spin_up:
             raise CannotJudgeError("The process runtime starts no containers; use --runtime containers for spin_up.")

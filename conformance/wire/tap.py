@@ -89,7 +89,10 @@ class TapProcess:
         return _known(answer)
 
     async def open_collector(self, name: str, listen: TcpAddress) -> TcpAddress:
-        """Open a collector of stdio-tap records and return its address; `spool_path` is a JSON-lines file."""
+        """Open a collector of stdio-tap records and return its address; `spool_path` is a JSON-lines file.
+
+        Raises CannotJudgeError where it gets no address of its own.
+        """
         address = _known(await self._ask("open_collector", name=name, listen=address_to_json(listen)))
         self._files[name] = file_name(name, lines=True)
         if not isinstance(address, TcpAddress):
