@@ -12,7 +12,7 @@ from conformance.rules.all import rule_named
 from conformance.rules.base import Inputs
 from conformance.rules.verdicts import Fail, Inconclusive, NotApplicable, NotExercised, Pass, Verdict
 from tests.cancellation_stories import answer, call, cancel, failure, given_up, opened, to_the_end, verdict
-from tests.evidence_builder import error, request, result
+from tests.evidence_builder import Story, error, request, result
 
 # MGC741 --------------------------------------------------------------------------------------------------------------
 
@@ -58,6 +58,77 @@ def test_741_another_session_of_the_backend_does_not_count() -> None:
     story = given_up(stopped=None)
     cancel(story, 7, 10.52, backend=True, session="b-2")
     failure("MGC741", to_the_end(story))
+
+
+def two_given_up() -> Story:
+    """Two calls under way, each cancelled 0.1 s after the other; the backend goes on with both."""
+    story = given_up(stopped=None)
+    story.exchange(session="s-1", request=call("n-2", 2), t=10.03, sse=[], length=0.6)
+    story.exchange(backend=True, session="b-1", request=call("n-2", 8), t=10.04, sse=[], how=None)
+    cancel(story, 2, 10.6)
+    return story
+
+
+@pytest.mark.parametrize("told", [7, 8])
+@pytest.mark.parametrize("t", [10.61, 11.9])
+def test_741_the_cancel_of_another_call_does_not_count(told: int, t: float) -> None:
+    story = two_given_up()
+    cancel(story, told, t, backend=True)
+    failure("MGC741", to_the_end(story))
+
+
+def test_741_each_call_has_its_own_cancel() -> None:
+    story = two_given_up()
+    for told, t in ((8, 10.62), (7, 10.63)):
+        cancel(story, told, t, backend=True)
+    found = verdict("MGC741", to_the_end(story))
+    assert isinstance(found, Pass)
+    assert "2 cancel(s)" in found.observed
+
+
+@pytest.mark.parametrize(("told", "kind"), [(("x", "y"), Pass), (("x",), Fail), ((7, "y"), Pass), ((9,), Fail)])
+def test_741_a_cancel_with_a_wrong_id_counts_for_one_call(told: tuple[Any, ...], kind: type[Verdict]) -> None:
+    story = two_given_up()
+    for named in told:
+        cancel(story, named, 10.62, backend=True)
+    assert isinstance(verdict("MGC741", to_the_end(story)), kind)
+
+
+def test_741_a_cancel_of_a_call_that_was_answered_by_then_does_not_count() -> None:
+    story = given_up(stopped=None)
+    story.exchange(session="s-1", request=call("n-2", 2), t=10.03, sse=[answer("n-2", 2)], after=0.5)
+    story.exchange(backend=True, session="b-1", request=call("n-2", 8), t=10.04, sse=[], how=None)
+    cancel(story, 2, 10.6)
+    cancel(story, 8, 10.61, backend=True)
+    failure("MGC741", to_the_end(story))
+
+
+@pytest.mark.parametrize(("t", "kind"), [(11.9, Pass), (12.1, Fail)])
+def test_741_a_wrong_id_counts_for_as_long_as_a_cancel_may_take(t: float, kind: type[Verdict]) -> None:
+    story = given_up(stopped=None)
+    cancel(story, "x", t, backend=True)
+    assert isinstance(verdict("MGC741", to_the_end(story)), kind)
+
+
+@pytest.mark.parametrize(
+    ("left", "taken", "kind"),
+    [
+        (None, 0.01, Pass),
+        (12.55, 0.01, Fail),
+        (12.55, 2.05, Pass),  # a busy gateway, which came to the cancel just then
+    ],
+)
+def test_741_a_cancel_that_comes_once_the_client_has_left_may_be_for_that(
+    left: float | None, taken: float, kind: type[Verdict]
+) -> None:
+    story = opened()
+    kept = story.exchange(session="s-1", request=call("n-1", "c-1"), t=10.01, sse=[], how=None)
+    story.exchange(backend=True, session="b-1", request=call("n-1", 7), t=10.02, sse=[], how=None)
+    cancel(story, "c-1", 10.5, after=taken)
+    if left is not None:
+        story.leave(kept, t=left)
+    cancel(story, 7, 12.6, backend=True)
+    assert isinstance(verdict("MGC741", to_the_end(story)), kind)
 
 
 def test_741_the_backend_was_done() -> None:

@@ -31,7 +31,7 @@ from conformance.rules.transparency_cancellation_evidence import (
     meant,
     named_requests,
     over_at,
-    sent_cancels,
+    passed_on,
     strays,
     unsent,
 )
@@ -74,22 +74,23 @@ def _sessionless(found: tuple[Cancelled, ...]) -> bool:
 def cancel_is_passed_on(inputs: Inputs) -> Verdict:
     """Judge whether the backend of a cancelled call hears of the cancel.
 
-    What it checks: notifications/cancelled in the backend session of the call, which the call's nonce leads to; that
-    none comes counts after CANCEL_PROMPT, if the backend has not answered by then.
+    What it checks: notifications/cancelled in the backend session of the call, which the call's nonce leads to, one for
+    each call; that none comes counts after CANCEL_PROMPT, if the backend has not answered by then.
     Why it matters: a tool that nobody stops runs on, with its side effects and its costs.
     A failing exchange: client → cancelled; gateway → backend nothing, and the tool runs to its end
     A conforming exchange: client → cancelled, its own requestId; gateway → backend cancelled, the id of its own request
-    Known gaps: whether the right request is named is MGC742's.
+    Known gaps: whether the right request is named is MGC742's; a cancel with a wrong id counts within CANCEL_PROMPT.
     """
     through = inputs.through
     found = _heard(cancelled(through))
     if _sessionless(found):
         return NO_SESSION
     prompt: list[float] = []
+    reached = passed_on(through, found)
     for item in found:
-        sent = [m.t - item.cancel.t for m in sent_cancels(item.session) if m.t >= item.cancel.t]
-        if sent:
-            prompt.append(sent[0])
+        told = reached.get(item.cancel.id)
+        if told is not None:
+            prompt.append(max(0.0, told.t - item.cancel.t))
             continue
         answered = item.answered
         until = min(answered.t if answered is not None else through.end, through.end)

@@ -6,7 +6,7 @@ with its own requests. What belongs together across the gateway is told by the n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -161,6 +161,52 @@ def cancelled(transcript: Transcript) -> tuple[Cancelled, ...]:
         for cancel, call in pairs
         if call is not None and len(found := by_client.get(call.id, [])) == 1
     )
+
+
+def passed_on(transcript: Transcript, found: Iterable[Cancelled]) -> dict[str, Message]:
+    """Return what told the backend of each cancel, by the id of the client's POST; what was never told is left out.
+
+    That is the cancel of just this request; without one, any that came in time and names no other cancelled call's:
+    what has a wrong id came too, and stands for one call only. A busy gateway has time from when it answered the
+    client's.
+    """
+    given_up = {call.id for call in named_requests(transcript)}
+    owners = {
+        link.backend.seq: link.client.id
+        for link in links(transcript)
+        if link.basis is Basis.NONCE and link.client.id in given_up
+    }
+    reached: dict[str, Message] = {}
+    taken: set[int] = set()
+    for item in found:
+        told = item.told if _because_of_it(transcript, item) else None
+        if told is None:
+            told = next(
+                (
+                    message
+                    for message in sent_cancels(item.session)
+                    if may_be_one_of(message, at_gateway((item.cancel,)))
+                    and message.seq not in taken
+                    and _owner(item.session, message, owners) in (None, item.call.id)
+                ),
+                None,
+            )
+        if told is not None:
+            reached[item.cancel.id] = told
+            taken.add(told.seq)
+    return reached
+
+
+def _because_of_it(transcript: Transcript, item: Cancelled) -> bool:
+    """Whether the gateway's cancel of a call is due to its client's; that the client left may be why instead."""
+    told, left = item.told, transcript.left_at(item.call)
+    return told is not None and (left is None or told.t <= left or may_be_one_of(told, at_gateway((item.cancel,))))
+
+
+def _owner(session: BackendSession, cancel: Message, owners: Mapping[int, str]) -> str | None:
+    """Return the client's call whose request a gateway's cancel names, None where it is none of those known."""
+    request = meant(session, cancel)
+    return owners.get(request.seq) if request is not None else None
 
 
 def strays(transcript: Transcript) -> tuple[Exchange, ...]:
