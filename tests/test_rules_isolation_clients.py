@@ -10,7 +10,7 @@ from conformance.evidence.events import Hop
 from conformance.evidence.transcript import Transcript
 from conformance.rules.all import rule_named
 from conformance.rules.base import Inputs, judge
-from conformance.rules.verdicts import Fail, Inconclusive, NotExercised, Pass, Verdict
+from conformance.rules.verdicts import Fail, Inconclusive, NotApplicable, NotExercised, Pass, Verdict
 from tests.evidence_builder import Story, notification, request, result
 
 
@@ -172,6 +172,24 @@ def test_a_backend_that_mixes_its_sessions_up_is_to_blame(rule_id: str, said: An
 def test_only_one_client_got_anything(rule_id: str, said: Any) -> None:
     story = speak(said, to_a="n-a", to_b="unknown")
     assert isinstance(verdict(rule_id, story.transcript()), Inconclusive)
+
+
+@pytest.mark.parametrize(("rule_id", "said"), SPOKEN)
+def test_nobody_got_anything(rule_id: str, said: Any) -> None:
+    story = speak(said, to_a="unknown", to_b="unknown")
+    assert isinstance(verdict(rule_id, story.transcript()), NotExercised)
+
+
+@pytest.mark.parametrize(("rule_id", "said"), SPOKEN)
+def test_answers_in_json_have_no_room_for_it(rule_id: str, said: Any) -> None:
+    story = Story()
+    for client in "ab":
+        nonce = f"n-{client}"
+        asked_for = {"request": asked(nonce, 7), "response": answered(nonce, 7)}
+        story.exchange(client, session=f"s-{client}", t=10.0, after=1.0, **asked_for)
+        theirs = {"request": asked(nonce, 41), "sse": [said(nonce), answered(nonce, 41)], "t": 10.1, "after": 0.5}
+        story.exchange(backend=True, session=f"b-{client}", **theirs)
+    assert isinstance(verdict(rule_id, story.transcript()), NotApplicable)
 
 
 ASKED = [

@@ -31,7 +31,7 @@ from conformance.rules.isolation_evidence import (
 from conformance.rules.session_reuse_evidence import said
 from conformance.rules.session_reuse_messages import EQUAL_IDS
 from conformance.rules.transparency_calls_evidence import CAPABILITY_OF
-from conformance.rules.verdicts import Fail, Inconclusive, Pass, Verdict
+from conformance.rules.verdicts import Fail, Inconclusive, NotApplicable, NotExercised, Pass, Verdict
 
 CROSSED: Final = ("response-crosswire", "upstream-session-shared")
 
@@ -113,7 +113,8 @@ def progress_reaches_who_asked(inputs: Inputs) -> Verdict:
     Why it matters: tokens are unique in one client only; a mixed-up one shows a user what another is doing.
     A failing exchange: a and b: tools/call, progressToken 1; the report on b's call arrives on a's stream
     A conforming exchange: a and b: tools/call, progressToken 1; each stream carries its own call's reports
-    Known gaps: a report without the witness's message cannot be told apart and is not judged.
+    Known gaps: a report without the witness's message cannot be told apart and is not judged. Where no report reaches
+    anybody, nothing is said here.
     """
     return _misdelivery(inputs, {PROGRESS: "progress report"})
 
@@ -137,8 +138,8 @@ def logs_reach_who_caused_them(inputs: Inputs) -> Verdict:
     stranger's answer to the backend.
     A failing exchange: a: tools/call; notifications/message about it arrives on b's GET stream
     A conforming exchange: a: tools/call; notifications/message about it arrives on a's POST or GET stream
-    Known gaps: whether a's own arrive is not judged here; a request from which the gateway took the nonce is not told
-    apart.
+    Known gaps: whether a's own arrive is not judged here, and where nothing arrives at all nothing is said; a request
+    from which the gateway took the nonce is not told apart.
     """
     return _misdelivery(inputs, {LOG: "log message", **dict.fromkeys(CAPABILITY_OF, "request of the backend's")})
 
@@ -150,7 +151,11 @@ def _misdelivery(inputs: Inputs, words: Mapping[str | None, str]) -> Verdict:
         if exchange.tap != owner:
             return _astray(inputs, exchange, message, owner, words[message.method])
     sent = sent_by_backend(inputs.through, words)
-    if found and not clients_of_two(owner for *_, owner in found):
+    if not found and not any(item.is_stream for item in inputs.through.client()):
+        return NotApplicable("nothing is served as an event stream, so there is no room for what the backend sent")
+    if not found:
+        return NotExercised(f"something that reached a client, of {len(sent)} that the backend sent")
+    if not clients_of_two(owner for *_, owner in found):
         return Inconclusive("what the backend sent came for one client only")
     return Pass(f"{len(sent)} sent, {len(found)} delivered, none to another client", (sent[0].seq,))
 
