@@ -58,7 +58,21 @@ def test_812_what_is_no_list_names_nothing() -> None:
 
 
 def test_812_a_gateway_that_lists_the_tool_to_nobody() -> None:
-    assert isinstance(verdict("MGC812", listed(["echo"], to_a=["echo"]).transcript()), Pass)
+    assert isinstance(verdict("MGC812", listed(["echo"], to_a=["echo"]).transcript()), NotExercised)
+
+
+def test_812_a_gateway_without_sessions() -> None:
+    story = Story()
+    for client in "ab":
+        story.connect(client, session=None)
+    story.stimulus("own-tool.added", tool="own_1", client="a")
+    for client in "ab":
+        story.listing(client, session=None, tools=["echo"])
+    assert isinstance(verdict("MGC812", story.transcript()), NotApplicable)
+
+
+def test_812_a_gateway_that_lists_the_tool_to_the_other_only() -> None:
+    assert "client:b" in failure("MGC812", listed(["own_1"], to_a=["echo"])).observed
 
 
 def test_812_another_client_sees_it() -> None:

@@ -9,8 +9,8 @@ from conformance.evidence.transcript import Exchange, Transcript
 from conformance.rules.answers import without_result
 from conformance.rules.base import Inputs, Level, Precondition, Side, fail, rule
 from conformance.rules.isolation_evidence import SUITE, share_backend_session
-from conformance.rules.session_reuse_evidence import posted
-from conformance.rules.verdicts import Inconclusive, NotApplicable, Pass, Verdict
+from conformance.rules.session_reuse_evidence import posted, sessionless
+from conformance.rules.verdicts import Inconclusive, NotApplicable, NotExercised, Pass, Verdict
 
 OWN_TOOL: Final = "own-tool.added"
 
@@ -72,19 +72,21 @@ EQUAL_CALLS = Precondition(
 def lists_do_not_cross(inputs: Inputs) -> Verdict:
     """Judge the tools that one client sees after the backend added one to another client's session.
 
-    What it checks: the tool is in no list but those of the client whose session has it.
+    What it checks: the tool is in no list but those of the client whose session has it, and in one of these.
     Why it matters: servers list what a user may do; a list kept for all shows one user the tools of another.
     A failing exchange: a's session gets the tool x; a: tools/list → …, x; b: tools/list → …, x
     A conforming exchange: a's session gets the tool x; a: tools/list → …, x; b: tools/list → …
-    Known gaps: prompts and resources are not listed; where both clients share one backend session, MGC208 says so.
+    Known gaps: prompts and resources are not listed; where both clients share one backend session, MGC208 says so. A
+    gateway that shows the tool to nobody, as one with a list of before for everybody, is not judged.
     """
     added = own_tool(inputs.through)
     if added is None:
         return Inconclusive("no tool was added")
     name, owner = added
-    others = [item for item in lists_after(inputs.through) if item.tap != owner]
-    for item in others:
-        if not inputs.through.tool_names.standing_for(name, _listed(item)):
+    lists = lists_after(inputs.through)
+    naming = [item for item in lists if inputs.through.tool_names.standing_for(name, _listed(item))]
+    for item in naming:
+        if item.tap == owner:
             continue
         if share_backend_session(inputs.through, owner, item.tap):
             return NotApplicable("both clients are served in one backend session, which has the tool")
@@ -94,6 +96,11 @@ def lists_do_not_cross(inputs: Inputs) -> Verdict:
             item,
             symptom="cache-crosses-clients",
         )
+    if not naming and sessionless(inputs.through):
+        return NotApplicable("no session is issued, so that no tool can be one client's alone")
+    if not naming:
+        return NotExercised(f"a list of {owner} with the tool that its session was given")
+    others = [item for item in lists if item.tap != owner]
     return Pass(f"{len(others)} list(s) of others without the tool", others[0].events)
 
 
