@@ -277,6 +277,28 @@ def test_608_others_wait_for_it(answer: Any) -> None:
     assert isinstance(verdict("MGC608", beside(answer, 5.0)), Fail)
 
 
+@pytest.mark.parametrize("lag", [0.0, 1.0])
+def test_608_others_are_refused_at_once_beside_it(lag: float) -> None:
+    story = beside(error(7, -32000), 0.05)
+    story.lag(lag, t=1.0)
+    found = failure("MGC608", story)
+    assert found.charged_to is Hop.GATEWAY
+    assert "-32000" in found.observed
+
+
+@pytest.mark.parametrize("how", ["complete", "rst"])
+def test_608_others_get_503_or_a_reset_beside_it(how: str) -> None:
+    story = Story()
+    story.exchange("unread", request=call(manner="sse-flood"), sse=[text("x")], t=0.0, length=8.0)
+    story.exchange("reader", request=call("n-2"), t=1.0, status=503 if how == "complete" else None, body="no", how=how)
+    story.stimulus("reads-again", t=7.0, client="unread")
+    assert isinstance(verdict("MGC608", story), Fail)
+
+
+def test_608_a_client_that_gives_up_early_shows_nothing() -> None:
+    assert isinstance(verdict("MGC608", beside(None, 0.05)), Inconclusive)
+
+
 @pytest.mark.parametrize(
     ("asked", "after", "wanted"),
     [

@@ -300,7 +300,7 @@ def _first_bytes(inputs: Inputs, call: Exchange) -> str:
 def unread_streams_hold_up_nobody(inputs: Inputs) -> Verdict:
     """Judge the calls of one client while another leaves a large answer unread.
 
-    What it checks: each is answered within LOST_ANSWER, before the first client reads on.
+    What it checks: each has a result within LOST_ANSWER, before the first client reads on; a refusal is none.
     Why it matters: one suspended laptop must not stop everybody (modelcontextprotocol/python-sdk#1764).
     A failing exchange: A leaves 6 MiB unread; B: POST tools/call → nothing in 5 s; A reads on; B is answered
     A conforming exchange: A leaves 6 MiB unread; B: POST tools/call → the result
@@ -316,10 +316,12 @@ def unread_streams_hold_up_nobody(inputs: Inputs) -> Verdict:
         if served and over <= again and waited.seconds <= timing.LOST_ANSWER:
             continue
         said = f"was answered with the error {answer.error}" if answer is not None and answer.error else "had no result"
+        refused = not served and over <= again and (answer is not None or cut_by_server(through, call))
         limit = timing.LOST_ANSWER if served and over <= again else timing.RELAY_PROMPT / 2
-        return lagged(through, waited, limit) or fail(
+        # No lag of the harness makes a refusal of what would have been a result.
+        return (None if refused else lagged(through, waited, limit)) or fail(
             f"a result while the other client reads nothing, within {timing.LOST_ANSWER:.0f} s",
-            f"it {said} in {waited.seconds:.1f} s",
+            f"it {said} in {waited.seconds:.1f} s (status {call.status})",
             call,
         )
     slowest = max((answer.t - call.t for call in beside if (answer := call.answer()) is not None), default=0.0)
