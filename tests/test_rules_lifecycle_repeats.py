@@ -431,6 +431,18 @@ def test_220_what_is_left_behind_is_counted(sessions: int, deleted: int, kind: t
     assert isinstance(verdict("MGC220", story), kind)
 
 
+def test_220_a_session_of_before_is_not_begun_by_the_drive() -> None:
+    story = vanished(5.0)
+    story.stimulus("scenario.begin", t=0.4)
+    story.exchange(backend=True, request=asking(), response=agreeing(), issue_session="b-old", t=0.2)
+    story.exchange(backend=True, request=asking(), response=agreeing(), issue_session="b-new", t=0.5)
+    for session in ("b-old", "b-new"):
+        story.listing(backend=True, session=session, issue_session=session, t=0.6)
+    found = verdict("MGC220", story)
+    assert isinstance(found, Pass), found
+    assert "1 backend sessions" in found.observed
+
+
 @pytest.mark.parametrize(("status", "kind"), [(404, Pass), (200, Fail)])
 def test_220_what_the_backend_itself_forgot_is_not_left_behind(status: int, kind: type[Verdict]) -> None:
     story = vanished(5.0)
