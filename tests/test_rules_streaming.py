@@ -268,8 +268,9 @@ def beside(answer: Any, until: float) -> Story:
     return story
 
 
-def test_608_others_are_answered_beside_it() -> None:
-    assert isinstance(verdict("MGC608", beside(text("y"), 0.1)), Pass)
+@pytest.mark.parametrize("until", [0.1, 5.9])
+def test_608_others_are_answered_beside_it(until: float) -> None:
+    assert isinstance(verdict("MGC608", beside(text("y"), until)), Pass)
 
 
 @pytest.mark.parametrize("answer", [None, error(7)])
@@ -302,7 +303,7 @@ def test_608_a_client_that_gives_up_early_shows_nothing() -> None:
 @pytest.mark.parametrize(
     ("asked", "after", "wanted"),
     [
-        (1.0, 5.5, Fail),  # in its own time, but too late
+        (1.0, 5.5, Pass),  # late, and in its own time: the gateway was busy, and nobody waited for the reader
         (3.0, 4.1, Fail),  # once the other read on
         (6.995, 0.02, Inconclusive),
     ],
@@ -318,8 +319,8 @@ def test_608_an_answer_that_comes_late_or_once_the_other_reads_on(asked: float, 
 def test_608_a_lag_of_the_harness_decides_nothing() -> None:
     story = Story()
     story.exchange("unread", request=call(manner="sse-flood"), sse=[text("x")], t=0.0, length=8.0)
-    story.exchange("reader", request=call("n-2"), sse=[text("y")], t=1.0, after=5.5)
-    story.lag(1.0, t=4.0)
+    story.exchange("reader", request=call("n-2"), sse=[text("y")], t=4.0, after=3.1)
+    story.lag(1.0, t=4.5)
     story.stimulus("reads-again", t=7.0, client="unread")
     assert isinstance(verdict("MGC608", story), Inconclusive)
 
