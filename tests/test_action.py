@@ -92,6 +92,13 @@ def test_a_mistake_says_so_and_words_of_an_input_are_no_commands(tmp_path, temp)
     assert not (tmp_path / "ran").exists()
 
 
+def test_a_header_of_a_running_gateway_is_named_by_its_variable(tmp_path, temp):
+    job = Job(tmp_path, url="http://127.0.0.1:9/mcp", **{"header-env": "Authorization=NOT_SET_HERE"})
+    done = job.run("Judge", temp)
+    assert job.outputs()["verdict"] == "usage-error"
+    assert "--header-env Authorization" in done.stderr
+
+
 def test_the_outputs_are_those_that_the_steps_write():
     assert {name: given["value"] for name, given in ACTION["outputs"].items()} == {
         name: f"${{{{ steps.judge.outputs.{name} }}}}" for name in ("verdict", "badge", "report")

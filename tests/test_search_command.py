@@ -74,6 +74,9 @@ def test_a_gateway_that_serves_nobody_is_no_finding(capsys, tmp_path):
         (("--target", "passthrough", "--header-env", "A=B"), "goes with --url"),
         (("--target", "passthrough", "--backend", "nothing"), "nothing"),
         (("--target", "passthrough", "--revision", "1999-01-01"), "1999-01-01"),
+        (("--target", "passthrough", "--revision", "2026-07-28"), "Nothing judges revision 2026-07-28 yet"),
+        (("--url", "http://127.0.0.1:1/mcp", "--backend", "witness"), "leave out --backend"),
+        (("--command", "gateway {port}", "--runtime", "containers"), "leave out --runtime"),
     ],
 )
 def test_usage(capsys, arguments, said):
