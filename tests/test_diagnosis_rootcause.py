@@ -202,7 +202,7 @@ def test_a_reproduction_opens_the_session_and_ends_with_replay() -> None:
     assert lines[0].startswith("mcp-gateway-conformance witness --show --script html_500 --listen ")
     assert [line.split("=")[0] for line in lines[1:3]] == ["GATEWAY", "SESSION"]
     assert '"Mcp-Session-Id: $SESSION"' in lines[-2]
-    assert shlex.split(lines[-1])[-3:] == ["evidence/a b.jsonl", "--rule", "MGC999"]
+    assert shlex.split(lines[-1], comments=True)[-3:] == ["evidence/a b.jsonl", "--rule", "MGC999"]
     body = shlex.split(lines[-2])[-1]
     assert '"nonce": "it\'s"' in body
 

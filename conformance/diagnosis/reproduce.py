@@ -74,7 +74,7 @@ def reproduce(transcript: Transcript, decisive: tuple[int, ...], rule_id: str, e
         lines += [said for name, said in old if any(f"${name}" in line for line in requests)]
         lines += placeholders(steps) + requests
     replayed = f"mcp-gateway-conformance replay {shlex.quote(evidence)} --rule {shlex.quote(rule_id)}"
-    return (*lines, f"{replayed}  # in the folder of the run's report.jsonl")
+    return (*lines, f"{replayed}  # in the folder of report.jsonl")
 
 
 def _backends(transcript: Transcript) -> list[str]:
