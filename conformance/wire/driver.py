@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
@@ -28,6 +28,26 @@ CLIENT_INFO: Final = {"name": "mcp-gateway-conformance", "version": __version__}
 """Who the harness's own clients say they are."""
 Record = Callable[..., None]
 """`record(name, **detail)` writes a stimulus."""
+
+
+WRITTEN: Final = "http11.send_request_body.complete"
+"""The milestone of a request that was written to its end, as httpx names it."""
+
+ANSWERING: Final = "http11.receive_response_headers.complete"
+"""The milestone of a response whose head came."""
+
+
+@dataclass(frozen=True, slots=True)
+class Milestone:
+    """How far an exchange is to come. reached: set as soon as it is so far."""
+
+    what: str
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def trace(self, what: str, _info: object) -> None:
+        """Take from httpx what it tells of its progress."""
+        if what == self.what:
+            self.reached.set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,17 +140,17 @@ class McpClient:
         *,
         headers: Mapping[str, str | None] | None = None,
         deadline: float = timing.ANSWER,
-        sent: asyncio.Event | None = None,
+        milestone: Milestone | None = None,
     ) -> Reply:
         """POST one message and read the whole answer; gives up after `deadline` seconds and records that.
 
-        Bytes go out as they are, anything else as `outgoing` makes it. sent: set as soon as the whole request was
-        written.
+        Bytes go out as they are, anything else as `outgoing` makes it. milestone: reached as the exchange
+        goes on.
         """
         content = message if isinstance(message, bytes) else json.dumps(self.outgoing(message)).encode()
         wanted = message.get("id") if isinstance(message, Mapping) and "method" in message else None
         given = {"Content-Type": "application/json", **self.headers(headers)}
-        return await self._within(deadline, "POST", self._send("POST", given, content, wanted, sent=sent))
+        return await self._within(deadline, "POST", self._send("POST", given, content, wanted, milestone=milestone))
 
     async def send(
         self,
@@ -177,10 +197,10 @@ class McpClient:
         content: bytes | None,
         wanted: JSON,
         url: str = "",
-        sent: asyncio.Event | None = None,
+        milestone: Milestone | None = None,
     ) -> AsyncIterator[Reply]:
         """Yield the reply as it grows; stop when the answer to `wanted` came and its stream ended or lingers."""
-        extensions = {} if sent is None else {"trace": _setting(sent)}
+        extensions = {} if milestone is None else {"trace": milestone.trace}
         async with self._http.stream(
             method, url or self.url, headers=as_sent(headers), content=content, extensions=extensions
         ) as response:
@@ -264,12 +284,15 @@ class McpClient:
         headers: Mapping[str, str | None] | None = None,
         deadline: float = timing.ANSWER,
         request_id: JSON = None,
-        sent: asyncio.Event | None = None,
+        milestone: Milestone | None = None,
     ) -> Reply:
-        """POST a request and return its reply; `reply.result(client.last_id)` reads the answer. sent: as for `post`."""
+        """POST a request and return its reply; `reply.result(client.last_id)` reads the answer.
+
+        milestone: as for `post`.
+        """
         chosen = self.next_id() if request_id is None else request_id
         body = {"jsonrpc": "2.0", "id": chosen, "method": method, **({"params": params} if params is not None else {})}
-        return await self.post(body, headers=headers, deadline=deadline, sent=sent)
+        return await self.post(body, headers=headers, deadline=deadline, milestone=milestone)
 
     @property
     def last_id(self) -> int:
@@ -296,23 +319,29 @@ class McpClient:
         *,
         deadline: float = timing.ANSWER,
         meta: JSON = None,
-        sent: asyncio.Event | None = None,
+        milestone: Milestone | None = None,
     ) -> Reply:
-        """POST tools/call. sent: as for `post`."""
+        """POST tools/call. milestone: as for `post`."""
         params = {"name": tool, "arguments": arguments, **({"_meta": meta} if meta is not None else {})}
-        return await self.request("tools/call", params, deadline=deadline, sent=sent)
+        return await self.request("tools/call", params, deadline=deadline, milestone=milestone)
 
     async def begin_call(
-        self, tasks: asyncio.TaskGroup, tool: str, arguments: JSON, *, deadline: float = timing.ANSWER
+        self,
+        tasks: asyncio.TaskGroup,
+        tool: str,
+        arguments: JSON,
+        *,
+        deadline: float = timing.ANSWER,
+        until: str = WRITTEN,
     ) -> asyncio.Task[Reply]:
-        """Begin a tools/call as a task; return it once the request was written to its end, or never will be."""
-        sent = asyncio.Event()
-        call = tasks.create_task(self.call(tool, arguments, deadline=deadline, sent=sent))
-        writing = asyncio.create_task(sent.wait())
+        """Begin a tools/call as a task; return it once it is WRITTEN, or ANSWERING, or never will be."""
+        milestone = Milestone(until)
+        call = tasks.create_task(self.call(tool, arguments, deadline=deadline, milestone=milestone))
+        reaching = asyncio.create_task(milestone.reached.wait())
         try:
-            await asyncio.wait({call, writing}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({call, reaching}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            writing.cancel()
+            reaching.cancel()
         return call
 
     async def delete(self) -> Reply:
@@ -404,16 +433,6 @@ class Listening:
 
 def _not_taken(method: JSON) -> Mapping[str, JSON]:
     return {"code": -32601, "message": f"Method not found: {method}"}
-
-
-def _setting(sent: asyncio.Event) -> Callable[[str, object], Awaitable[None]]:
-    """Return what httpx is to tell of its progress: it sets `sent` once a request was written to its end."""
-
-    async def trace(what: str, _info: object) -> None:
-        if what == "http11.send_request_body.complete":
-            sent.set()
-
-    return trace
 
 
 async def _drain(chunks: AsyncIterator[bytes]) -> None:

@@ -16,7 +16,7 @@ import httpx
 from conformance import timing
 from conformance.evidence.events import JSON
 from conformance.evidence.meta_tools import MetaTool
-from conformance.wire.driver import Listening, McpClient, Record, Reply
+from conformance.wire.driver import Listening, McpClient, Milestone, Record, Reply
 from conformance.wire.sse import SseEvent
 
 
@@ -104,11 +104,12 @@ class SseClient(McpClient):
         *,
         headers: Mapping[str, str | None] | None = None,
         deadline: float = timing.ANSWER,
-        sent: asyncio.Event | None = None,
+        milestone: Milestone | None = None,
     ) -> Reply:
         """POST one message to the URI that was named and, for a request, wait for the answer on the stream.
 
-        Without a URI nothing is sent; giving up after `deadline` seconds is recorded. sent: as for `McpClient.post`.
+        Without a URI nothing is sent; giving up after `deadline` seconds is recorded. milestone: as for
+        `McpClient.post`.
         """
         if not self.has_endpoint:
             return Reply(trouble="the stream named no URI to post to")
@@ -116,10 +117,10 @@ class SseClient(McpClient):
         loop = asyncio.get_running_loop()
         until = loop.time() + deadline
         if wanted is None:
-            return await super().post(message, headers=headers, deadline=deadline, sent=sent)
+            return await super().post(message, headers=headers, deadline=deadline, milestone=milestone)
         answer = self._waiting[wanted] = loop.create_future()
         try:
-            reply = await super().post(message, headers=headers, deadline=deadline, sent=sent)
+            reply = await super().post(message, headers=headers, deadline=deadline, milestone=milestone)
             refused = reply.status is None or not httpx.codes.is_success(reply.status)
             if refused or reply.answer(wanted) is not None:  # in the body, where it should not be: the drive goes on
                 return reply

@@ -8,6 +8,7 @@ from typing import Final
 from conformance import timing
 from conformance.stage.scenario import ScenarioKind, scenario
 from conformance.stage.stage import Stage
+from conformance.wire.driver import ANSWERING
 from conformance.wire.toxics import SlowRead
 from conformance.witness.manners_streams import LATE
 
@@ -97,10 +98,11 @@ async def unread_stream(stage: Stage) -> None:
     """Let one client leave a large answer unread while another calls; then let the first go on."""
     slow, other = await stage.connected("unread"), await stage.connected("reader")
     echo = await stage.tool("echo", other)
-    await stage.tool("answer", slow)
+    answer = await stage.tool("answer", slow)
     await stage.client_toxics("unread", [SlowRead(bytes_per_second=1024)])
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(stage.answered(slow, "sse-flood", deadline=timing.ANSWER))
+        stage.step("answer.manner", manner="sse-flood")
+        await slow.begin_call(tasks, answer, {"nonce": stage.nonce(), "manner": "sse-flood"}, until=ANSWERING)
         await stage.wait(timing.PAUSE_NOTICED, "what no one reads fills the buffers on its way")
         for number in range(3):
             # Waited for long enough to tell one that is merely busy: what is served meanwhile was not held up.
