@@ -183,8 +183,13 @@ async def backend_forgets_session(stage: Stage) -> None:
             break
     if any("result" in message for message in reply.messages):  # perhaps of a list that the gateway keeps
         echo = await stage.tool("echo", client)
-        for _ in range(2):
-            await client.call(echo, {"nonce": stage.nonce(), "text": "again"}, deadline=timing.HANG_OBSERVATION)
+        unserved = 0
+        for _ in range(FORGETS_AFTER + 2):  # until it is forgotten, for the call that meets 404, and for one after it
+            arguments = {"nonce": stage.nonce(), "text": "again"}
+            called = await client.call(echo, arguments, deadline=timing.HANG_OBSERVATION)
+            unserved += called.result(client.last_id) is None
+            if unserved == 2:
+                break
     await client.delete()
 
 
