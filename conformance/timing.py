@@ -96,7 +96,8 @@ SENTINEL: Final = 20.0
 """Time allowed for the sentinel exchange (initialize, initialized, tools/list, one call)."""
 
 LAG_SHARE: Final = 0.5
-"""A timing verdict is inconclusive when the harness's own lag exceeds this share of the distance to the limit."""
+"""A timing verdict is inconclusive when the harness lagged, or the gateway waited for a processor, for more than this
+share of the distance to the limit."""
 
 SESSION_PAUSE: Final = 20.0
 """How long a session is left alone before it is used again: longer than KEEPALIVE_PERIOD + KEEPALIVE_TOLERANCE, so that

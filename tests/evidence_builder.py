@@ -63,6 +63,9 @@ class Story:
     def lag(self, seconds: float, t: float | None = None) -> float:
         return self.add(Point.DRIVER, Kind.LAG, t, seconds=seconds)
 
+    def processor_wait(self, seconds: float, t: float | None = None) -> float:
+        return self.add(Point.STAGE, Kind.PROCESSOR_WAIT, t, name="gateway", seconds=seconds)
+
     # HTTP -----------------------------------------------------------------------------------------------------------
 
     def exchange(

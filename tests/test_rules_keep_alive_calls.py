@@ -47,6 +47,14 @@ def test_a_late_answer_to_ping_fails_unless_the_harness_was_late() -> None:
     assert isinstance(verdict("MGC404", story), Inconclusive)
 
 
+@pytest.mark.parametrize(("waited", "wanted"), [(0.05, Fail), (0.4, Inconclusive)])
+def test_a_late_answer_to_ping_of_a_gateway_that_waited_for_a_processor(waited: float, wanted: type) -> None:
+    story = pinged(result(7), after=timing.PING_PROMPT + 1)
+    for number in range(4):
+        story.processor_wait(waited, t=2.0 + number / 2)
+    assert isinstance(verdict("MGC404", story), wanted)
+
+
 def test_a_late_answer_to_ping_is_nobodys_where_all_answers_are_late() -> None:
     def listed(answer: Any) -> Story:
         story = pinged(answer, after=timing.PING_PROMPT + 1)

@@ -90,6 +90,17 @@ def test_the_worst_lag_around_a_time():
     assert transcript.lag(4.0, 5.0) == 0.0
 
 
+def test_what_a_gateway_waited_for_a_processor_is_added_up():
+    story = Story()
+    story.lag(0.5, t=1.0)
+    for number in range(4):
+        story.processor_wait(0.25, t=1.0 + number / 2)
+    transcript = story.transcript()
+    assert transcript.lag(0.9, 2.5) == 1.0
+    assert transcript.lag(1.9, 2.0) == 0.5
+    assert transcript.lag(4.0, 5.0) == 0.0
+
+
 def test_a_nonce_links_whatever_else_is_in_flight():
     story = Story()
     story.call("a", nonce="one", t=0.0, after=1.0)

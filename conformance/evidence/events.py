@@ -58,6 +58,7 @@ class Kind(StrEnum):
     PROCESS_EXIT = "process.exit"  # {name, pid, code}
     LOG = "log"  # {source, line}
     LAG = "lag"  # {seconds}: how late the harness's own loop ran
+    PROCESSOR_WAIT = "processor.wait"  # {name, seconds}: how long a gateway waited for a processor since the last look
     CLOCK = "clock"  # {domain, offset, uncertainty}
     NETWORK_PROBE = "network.probe"  # {leg, place, party, **facts}: one try to reach an endpoint from somewhere
     # the relay tap, then parsed passively

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -67,9 +67,16 @@ class Transcript:
         return tuple(event for event in self.of(Kind.STIMULUS) if event.data.get("name") == name)
 
     def lag(self, start: float, end: float) -> float:
-        """Return the harness's worst recorded lag between two times, in seconds."""
-        seen = (float(e.data.get("seconds", 0.0)) for e in self.of(Kind.LAG) if start - 1.0 <= e.t <= end + 1.0)
-        return max(seen, default=0.0)
+        """Return how far a busy machine falsifies what was measured between two times, in seconds.
+
+        The harness's worst recorded lag, or what the gateway waited for a processor altogether, if that is more.
+        """
+        lags = (float(e.data.get("seconds", 0.0)) for e in self._between(Kind.LAG, start - 1.0, end + 1.0))
+        waits = (float(e.data["seconds"]) for e in self._between(Kind.PROCESSOR_WAIT, start, end + 0.5))
+        return max(max(lags, default=0.0), sum(waits))
+
+    def _between(self, kind: Kind, start: float, end: float) -> Iterator[Event]:
+        return (event for event in self.of(kind) if start <= event.t <= end)
 
     @cached_property
     def exchanges(self) -> tuple[Exchange, ...]:

@@ -152,7 +152,7 @@ def list_changed_is_relayed(inputs: Inputs) -> Verdict:
     if watched < timing.RELAY_PROMPT:
         return Inconclusive(f"nobody listened longer than {watched:.1f} s after the backend sent it")
     if inputs.through.lag(sent.t, listened) > watched * timing.LAG_SHARE:
-        return Inconclusive("the harness itself lagged while the notification was awaited")
+        return Inconclusive("the machine was too busy while the notification was awaited")
     return fail(
         "the backend's list_changed reaches the client that listens",
         f"the backend sent it; nothing came down any stream of the client in {watched:.1f} s",

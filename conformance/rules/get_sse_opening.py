@@ -91,7 +91,7 @@ def get_headers_are_prompt(inputs: Inputs) -> Verdict:
             continue
         lag = inputs.through.lag(get.t, get.t + waited)
         if lag > (waited - timing.HEADERS_PROMPT) * timing.LAG_SHARE:
-            return Inconclusive(f"headers took {waited:.1f} s, but the harness itself lagged by {lag:.1f} s")
+            return Inconclusive(f"headers took {waited:.1f} s, but {lag:.1f} s of them are the busy machine's")
         return fail(
             f"response headers of a GET within {timing.HEADERS_PROMPT} s",
             f"headers came after {waited:.1f} s, with the first bytes of the stream"

@@ -80,7 +80,7 @@ def retry_is_obeyed(inputs: Inputs) -> Verdict:
         if short <= 0:
             continue
         if inputs.through.lag(left.t, back.t) >= short:
-            return Inconclusive("the harness itself lagged by as much as the reconnection came too early")
+            return Inconclusive("the machine was too busy: times are off by as much as the reconnection came too early")
         return fail(
             f"no reconnection before the {asked:.3f} s that the backend asked for",
             f"it came back after {pause:.3f} s",
@@ -133,7 +133,7 @@ def _not_resumed(inputs: Inputs, left: Exchange, what: str) -> Fail | Inconclusi
     if not gave_up and min(deleted, default=inputs.through.end) < due:
         return Inconclusive("the session or the recording ended before a gateway that waits had to come back")
     if inputs.through.lag(ended, inputs.through.end) > timing.RECONNECTED * timing.LAG_SHARE:
-        return Inconclusive("the harness itself lagged while the reconnection was awaited")
+        return Inconclusive("the machine was too busy while the reconnection was awaited")
     return fail(wanted, f"{what}, and the gateway did not come back for it", *gave_up[:1], left)
 
 

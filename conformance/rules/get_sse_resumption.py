@@ -144,7 +144,7 @@ def missed_messages_come(inputs: Inputs) -> Verdict:
             continue  # of another stream: MGC322 and MGC323 judge that
         until = inputs.through.end_of(chain[-1])
         if inputs.through.lag(get.t, until) > timing.RELAY_PROMPT * timing.LAG_SHARE:
-            return Inconclusive("the harness itself lagged while the missed messages were awaited")
+            return Inconclusive("the machine was too busy while the missed messages were awaited")
         return fail(
             "the answer that was missed, or a refusal",
             f"the resumed stream stayed silent for {until - get.t:.1f} s",

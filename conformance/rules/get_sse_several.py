@@ -58,7 +58,7 @@ def streams_run_side_by_side(inputs: Inputs) -> Verdict:
     if took <= limit:
         return Pass(f"{len(calls)} calls of {asked:.1f} s each took {took:.2f} s", calls[0].events)
     if took - inputs.through.lag(calls[0].t, inputs.through.end) * len(calls) <= limit:
-        return Inconclusive("the harness itself lagged while the calls ran")
+        return Inconclusive("the machine was too busy while the calls ran")
     late = any(item.end - item.begin > limit for item in behind)
     return fail(
         f"{len(calls)} calls of {asked:.1f} s side by side, within {limit:.2f} s",
@@ -175,7 +175,7 @@ def _taken(calls: tuple[Exchange, ...], behind: list[_Behind]) -> float:
 
 
 def _waited(one: _Behind, other: _Behind, transcript: Transcript) -> bool:
-    """Whether a call was kept back until another was answered, and not by the harness's own lag."""
+    """Whether a call was kept back until another was answered, and not by a busy machine."""
     kept = other.begin - other.made
     return one.end <= other.begin and kept > max(timing.KEPT_BACK, transcript.lag(other.made, other.begin))
 

@@ -190,7 +190,7 @@ def clients_message(transcript: Transcript, message: Message) -> Exchange | None
 
 
 def lagged(transcript: Transcript, start: float, end: float) -> bool:
-    """Whether the harness's own lag could have decided that nothing came between two times."""
+    """Whether a busy machine could have decided that nothing came between two times."""
     return transcript.lag(start, end) > (end - start) * timing.LAG_SHARE
 
 

@@ -258,7 +258,7 @@ def initialize_is_answered(inputs: Inputs) -> Verdict:
         if item.how in ("abandoned", "open") and until - item.t < timing.HANG_OBSERVATION:
             return Inconclusive(f"initialize was waited for only {until - item.t:.1f} s")
         if lagged(inputs.through, item.t, until):
-            return Inconclusive("the harness itself lagged while initialize was awaited")
+            return Inconclusive("the machine was too busy while initialize was awaited")
         if _perhaps_starting(inputs.through, item):
             return Inconclusive(
                 f"for {until - item.t:.1f} s after the first initialize since its start the gateway said nothing, and "

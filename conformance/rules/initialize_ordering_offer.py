@@ -106,7 +106,7 @@ def late_tools_appear(inputs: Inputs) -> Verdict:
     if last.t - since < timing.RELAY_PROMPT:
         return Inconclusive(f"nobody asked later than {last.t - since:.1f} s after the backend was ready")
     if lagged(inputs.through, since, last.t):
-        return Inconclusive("the harness itself lagged while the tools were awaited")
+        return Inconclusive("the machine was too busy while the tools were awaited")
     names = listed(last, "tools") if last in asked else None
     found = f"listed {len(names)} tool(s)" if names is not None else f"answered {said(last)} to {last.rpc_method}"
     hung = last.rpc_method == "initialize" and last.status is None

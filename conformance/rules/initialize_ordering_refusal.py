@@ -134,7 +134,7 @@ def request_without_initialize_is_refused(inputs: Inputs) -> Verdict:
         if not _not_refused(item) and not (served and stateful):
             continue
         if item.status is None and lagged(inputs.through, item.t, inputs.through.end):
-            return Inconclusive("the harness itself lagged while the refusal was awaited")
+            return Inconclusive("the machine was too busy while the refusal was awaited")
         return fail(
             "a request without initialize is refused",
             f"{item.rpc_method} of a client that never initialized was answered {said(item)}",
@@ -225,7 +225,7 @@ def malformed_initialize_is_answered(inputs: Inputs) -> Verdict:
             continue
         until = inputs.through.end_of(item)
         if item.status is None and item.how in ("abandoned", "open") and lagged(inputs.through, item.t, until):
-            return Inconclusive("the harness itself lagged while the answer was awaited")
+            return Inconclusive("the machine was too busy while the answer was awaited")
         ended = item.is_stream and item.how == "complete"
         hung = item.how in ("abandoned", "open")
         alike = charge(inputs, item, lambda theirs: not _settled(theirs) or (theirs.status or 0) >= 500)

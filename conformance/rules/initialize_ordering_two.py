@@ -137,7 +137,7 @@ def _harmless(transcript: Transcript) -> Verdict:
             continue
         until = transcript.end_of(item)
         if item.answer() is None and lagged(transcript, item.t, until):
-            return Inconclusive("the harness itself lagged while an answer was awaited")
+            return Inconclusive("the machine was too busy while an answer was awaited")
         return fail(wanted, wrong, item, symptom=ONE_BAD)
     return Pass(f"{len(seen)} requests were served", tuple(seq for item, _, _ in seen for seq in item.events))
 
@@ -237,7 +237,7 @@ def late_second_backend_is_served(inputs: Inputs) -> Verdict:
     if last.t - since < timing.RELAY_PROMPT:
         return Inconclusive(f"nobody called later than {last.t - since:.1f} s after the backend was ready")
     if lagged(inputs.through, since, last.t):
-        return Inconclusive("the harness itself lagged while the backend's tools were awaited")
+        return Inconclusive("the machine was too busy while the backend's tools were awaited")
     return fail(
         f"a result for the call of {expected(inputs.through).get(SECOND)} by a client that connects afterwards",
         f"{last.t - since:.1f} s after the backend was ready {last.rpc_method} was answered {told(last)}",

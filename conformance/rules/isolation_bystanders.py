@@ -127,7 +127,7 @@ def held_up(inputs: Inputs, quick: tuple[Exchange, ...]) -> Verdict:
         if waited <= limit:
             continue
         if through.lag(item.t, item.t + waited) > (waited - limit) * timing.LAG_SHARE:
-            return Inconclusive(f"a call waited {waited:.1f} s, but the harness itself lagged meanwhile")
+            return Inconclusive(f"a call waited {waited:.1f} s, but the machine was too busy meanwhile")
         answer = item.answer()
         if answer is not None and ended.t - answer.t > timing.RELEASED_BEFORE * left:
             return Inconclusive(f"a call waited {waited:.1f} s, and was served while the slow one was still under way")
@@ -288,7 +288,7 @@ def _bystanders(inputs: Inputs, kind: str, what: str) -> Verdict:
         if not without_result(item):
             continue
         if inputs.through.lag(item.t, inputs.through.end) > timing.HANG_OBSERVATION * timing.LAG_SHARE:
-            return Inconclusive("the harness itself lagged while an answer was awaited")
+            return Inconclusive("the machine was too busy while an answer was awaited")
         return fail(
             f"others are served beside and after {what}",
             f"{item.rpc_method} of {item.tap} was answered {said(item)}",

@@ -84,7 +84,7 @@ def equal_ids_lose_no_answer(inputs: Inputs) -> Verdict:
             if until - item.t < timing.LOST_ANSWER:
                 continue
             if lagged(inputs.through, item.t, until):
-                return Inconclusive("the harness itself lagged while an answer was awaited")
+                return Inconclusive("the machine was too busy while an answer was awaited")
         return fail(
             "both of two calls with the same id are answered",
             f"the call with id {item.request['id']!r} and nonce {nonce_of(item)} got no answer in {until - item.t:.1f} "
@@ -199,7 +199,7 @@ def cancel_spares_others(inputs: Inputs) -> Verdict:
             return Inconclusive("answers to equal ids go astray without any cancel")
         until = inputs.through.end_of(item)
         if item.how in ("abandoned", "open") and lagged(inputs.through, item.t, until):
-            return Inconclusive("the harness itself lagged while the answer was awaited")
+            return Inconclusive("the machine was too busy while the answer was awaited")
         return fail(
             "a call goes on while another client cancels one with the same id",
             f"the call of {item.tap} with id {item.request['id']!r} was then answered {said(item)}",

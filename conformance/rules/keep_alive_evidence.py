@@ -112,11 +112,11 @@ def beats_in(exchange: Exchange, start: float, end: float) -> int:
 
 
 def lagged(transcript: Transcript, silence: Silence, limit: float) -> Inconclusive | None:
-    """Return Inconclusive when the harness's own lag could have made the difference between `silence` and `limit`."""
+    """Return Inconclusive when a busy machine could have made the difference between `silence` and `limit`."""
     lag = transcript.lag(silence.start, silence.end)
     if lag <= (silence.seconds - limit) * timing.LAG_SHARE:
         return None
-    return Inconclusive(f"{silence.seconds:.1f} s passed, but the harness itself lagged by {lag:.2f} s")
+    return Inconclusive(f"{silence.seconds:.1f} s passed, but {lag:.2f} s of them are the busy machine's")
 
 
 # calls --------------------------------------------------------------------------------------------------------------

@@ -255,7 +255,7 @@ def backend_session_ends_with_the_clients(inputs: Inputs) -> Verdict:
             return NotApplicable("the backend session is shared with another client's, so it must go on")
         left = [backend for backend in own if _left_over(through, backend, item.ended(item.t) + timing.SESSION_END)]
         if left and through.lag(item.ended(item.t), through.end) > timing.SESSION_END * timing.LAG_SHARE:
-            return Inconclusive("the harness itself lagged while the end of the backend session was awaited")
+            return Inconclusive("the machine was too busy while the end of the backend session was awaited")
         if left:
             return fail(
                 f"the backend session is ended within {timing.SESSION_END:.0f} s of the client's DELETE",

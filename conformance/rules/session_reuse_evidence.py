@@ -116,7 +116,7 @@ def client_session(exchange: Exchange) -> ClientSession:
 
 
 def lagged(transcript: Transcript, exchange: Exchange) -> bool:
-    """Whether the harness's own lag could be why `exchange` has no response head."""
+    """Whether a busy machine could be why `exchange` has no response head."""
     return transcript.lag(exchange.t, transcript.end) > (transcript.end - exchange.t) * timing.LAG_SHARE
 
 

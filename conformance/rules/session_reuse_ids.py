@@ -204,7 +204,7 @@ def missing_session_is_refused(inputs: Inputs) -> Verdict:
     asked = without_id(inputs.through)
     for item in asked:
         if item.status is None and lagged(inputs.through, item):
-            return Inconclusive("the harness itself lagged while the refusal was awaited")
+            return Inconclusive("the machine was too busy while the refusal was awaited")
         if not _refused_4xx(item):
             return fail(
                 f"{item.method} without a session id is refused with 400",
@@ -279,7 +279,7 @@ def ended_session_is_404(inputs: Inputs) -> Verdict:
 def _all_gone(inputs: Inputs, asked: tuple[Exchange, ...], what: str) -> Verdict:
     for item in asked:
         if item.status is None and lagged(inputs.through, item):
-            return Inconclusive("the harness itself lagged while the refusal was awaited")
+            return Inconclusive("the machine was too busy while the refusal was awaited")
         if not _gone(item):
             return fail(
                 f"404 for {what}",
@@ -315,7 +315,7 @@ def delete_is_answered(inputs: Inputs) -> Verdict:
         return NO_SESSIONS
     for item in deletes(inputs.through):
         if item.status is None and lagged(inputs.through, item):
-            return Inconclusive("the harness itself lagged while the answer to DELETE was awaited")
+            return Inconclusive("the machine was too busy while the answer to DELETE was awaited")
         if _delete_unsettled(item):
             return fail(
                 "DELETE is answered 2xx, 404 or 405",

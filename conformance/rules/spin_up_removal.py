@@ -104,7 +104,7 @@ def _undecided(transcript: Transcript, item: SpunUp, took: float, after: Event) 
     if item.removed is not None and took - limit <= clock_uncertainty(transcript):
         return Inconclusive(f"{name} was removed after {took:.3f} s, and the engine's clock is not that certain")
     if transcript.lag(after.t, after.t + limit) > limit * timing.LAG_SHARE:
-        return Inconclusive(f"{name} was still there after {took:.1f} s, but the harness itself lagged meanwhile")
+        return Inconclusive(f"{name} was still there after {took:.1f} s, but the machine was too busy meanwhile")
     if _starting(transcript, item, after):
         return Inconclusive(f"{name} was told to end in time, by the end of its stdin; its server was still starting")
     if _is_the_engines(transcript, item, after):

@@ -255,7 +255,7 @@ def served_again(inputs: Inputs) -> Verdict:
     late = _took(warm)
     if not warm.shared and late > timing.SPIN_UP + warm.uncertainty and _took(cold) <= timing.SPIN_UP:
         if warm.trigger is not None and lagged(inputs.through, warm.trigger, late, timing.SPIN_UP):
-            return Inconclusive(f"it took {late:.1f} s, and the harness itself lagged meanwhile")
+            return Inconclusive(f"it took {late:.1f} s, and the machine was too busy meanwhile")
         return fail(f"start within {timing.SPIN_UP} s", told, asked[0], symptom="container-not-ready")
     return Pass(told, (*asked[0].events, *asked[-1].events))
 

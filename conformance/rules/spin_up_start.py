@@ -51,7 +51,7 @@ def started(transcript: Transcript) -> tuple[SpunUp, ...]:
 
 
 def lagged(transcript: Transcript, start: float, seconds: float, limit: float) -> bool:
-    """Whether the harness's own lag could have made `seconds` from `start` exceed `limit`."""
+    """Whether a busy machine could have made `seconds` from `start` exceed `limit`."""
     return transcript.lag(start, start + seconds) > (seconds - limit) * timing.LAG_SHARE
 
 
@@ -188,7 +188,7 @@ def started_soon(inputs: Inputs) -> Verdict:
     if took <= timing.SPIN_UP:
         return Pass(times.sentence("asked", "created", "started", "spoke"), (started(inputs.through)[0].created.seq,))
     if lagged(inputs.through, times.trigger, took, timing.SPIN_UP):
-        return Inconclusive(f"it took {took:.1f} s, and the harness itself lagged meanwhile")
+        return Inconclusive(f"it took {took:.1f} s, and the machine was too busy meanwhile")
     if took - timing.SPIN_UP <= times.uncertainty:
         return Inconclusive(f"it took {took:.3f} s, and the engine's clock is uncertain by {times.uncertainty:.3f} s")
     engine = times.started - times.asked if times.asked is not None else 0.0

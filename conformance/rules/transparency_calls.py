@@ -248,7 +248,7 @@ def none_after_the_answer(inputs: Inputs) -> Verdict:
             late = message.t - call.answer.t
             if (message.seq > call.answer.seq) if here else late > timing.AFTER_ANSWER:
                 if not here and through.lag(call.answer.t, message.t) > late - timing.AFTER_ANSWER:
-                    return Inconclusive(f"progress came {late:.2f} s after the answer, and the harness itself lagged")
+                    return Inconclusive(f"progress came {late:.2f} s after the answer, and the machine was too busy")
                 return fail(
                     "no progress of a call after its answer",
                     f"progress under {call.token!r} came {late:.2f} s after it",

@@ -97,7 +97,7 @@ def cancel_is_passed_on(inputs: Inputs) -> Verdict:
         if until - max(item.cancel.t, item.link.backend.t) < timing.CANCEL_PROMPT:
             continue  # the backend was done: a gateway that knows it has nothing to say
         if lagged(through, item.cancel.t, until):
-            return Inconclusive("the harness itself lagged while the backend was to hear of the cancel")
+            return Inconclusive("the machine was too busy while the backend was to hear of the cancel")
         return fail(
             f"notifications/cancelled at the backend within {timing.CANCEL_PROMPT:.0f} s",
             f"none came in {until - item.cancel.t:.1f} s",

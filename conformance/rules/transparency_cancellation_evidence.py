@@ -38,7 +38,7 @@ def over_at(transcript: Transcript, call: Exchange) -> float | None:
 
 
 def lagged(transcript: Transcript, start: float, end: float) -> bool:
-    """Whether the harness's own lag could have decided what came between two times."""
+    """Whether a busy machine could have decided what came between two times."""
     return transcript.lag(start, end) > max(end - start, timing.CANCEL_PROMPT) * timing.LAG_SHARE
 
 

@@ -62,7 +62,7 @@ def timeout_is_a_cancel(inputs: Inputs) -> Verdict:
         elif link.client.is_stream and link.client.answer() is None:
             lost.append(f"the stream of the call was cut without an answer after {over - link.client.t:.1f} s")
         elif through.end - over < timing.CANCEL_PROMPT or lagged(through, over, through.end):
-            return Inconclusive("a cancel was not waited for long enough after the call's end, or the harness lagged")
+            return Inconclusive("a cancel was not waited for long enough after the call, or the machine was too busy")
         else:
             nothing = (
                 f"the call was ended after {over - link.client.t:.1f} s, and in {through.end - over:.1f} s none came"

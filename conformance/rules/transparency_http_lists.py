@@ -141,7 +141,7 @@ def _no_page(inputs: Inputs, walk: Walk) -> Verdict:
     if last.answer() is None and last.how in ("abandoned", "open") and waited < timing.HANG_OBSERVATION:
         return Inconclusive(f"the page that a cursor leads to was waited for only {waited:.1f} s")
     if last.answer() is None and lag_decided(inputs.through, last):
-        return Inconclusive("the harness itself lagged while the page was awaited")
+        return Inconclusive("the machine was too busy while the page was awaited")
     if last.answer() is None and primed(last):
         return Inconclusive("the stream gave event ids and was closed; whether it can be resumed is not driven here")
     return fail(

@@ -120,7 +120,7 @@ def _trouble(transcript: Transcript, large: Large) -> str:
 def _undecided(transcript: Transcript, large: Large) -> bool:
     """Whether the text was still on its way when its client gave up: a slow machine has decided then.
 
-    So it has where the harness itself lagged in the silence before: a text is no longer passed on that is not read.
+    So it has where the machine was too busy in the silence before: a text is no longer passed on that is not read.
     Of a text on its way from a stdio backend nothing is seen until its line ends.
     """
     call, end = large.call, transcript.over_for_client(large.call)

@@ -79,7 +79,7 @@ def silence_is_timed_out(inputs: Inputs) -> Verdict:
     if waited <= limit:
         return Inconclusive(f"it was watched for {waited:.1f} s, and the target claims {claimed:.0f} s")
     if through.lag(call.t, call.t + waited) > (waited - limit) * timing.LAG_SHARE:
-        return Inconclusive(f"it took {waited:.1f} s, but the harness itself lagged")
+        return Inconclusive(f"it took {waited:.1f} s, but the machine was too busy")
     return fail(
         f"an answer within {claimed:.0f} s, as the target claims",
         f"it was answered after {waited:.1f} s" if over else f"no answer came in {waited:.1f} s",

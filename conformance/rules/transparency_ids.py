@@ -109,7 +109,7 @@ def _come_back(inputs: Inputs, asked: list[Exchange]) -> Verdict:
         if not not_served(item):
             continue
         if lag_decided(inputs.through, item):
-            return Inconclusive("the harness itself lagged while the answer was awaited")
+            return Inconclusive("the machine was too busy while the answer was awaited")
         return fail(
             f"a result with id {item.request['id']!r}",
             f"the call with id {item.request['id']!r} {answered_how(item)}",
@@ -149,7 +149,7 @@ def illegal_ids_are_refused(inputs: Inputs) -> Verdict:
         if not not_refused(item):
             continue
         if lag_decided(inputs.through, item):
-            return Inconclusive("the harness itself lagged while the answer was awaited")
+            return Inconclusive("the machine was too busy while the answer was awaited")
         return fail(
             f"an error for the id {item.request['id']!r}",
             f"the call with id {item.request['id']!r} {answered_how(item)}",

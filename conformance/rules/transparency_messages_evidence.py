@@ -72,7 +72,7 @@ def answered_how(exchange: Exchange) -> str:
 
 
 def lag_decided(transcript: Transcript, exchange: Exchange) -> bool:
-    """Whether the harness's own lag could be why nothing came for a request that was given up or never ended."""
+    """Whether a busy machine could be why nothing came for a request that was given up or never ended."""
     if exchange.how not in ("open", "abandoned"):
         return False
     until = transcript.end_of(exchange)

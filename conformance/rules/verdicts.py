@@ -55,7 +55,7 @@ class NotExercised:
 
 @dataclass(frozen=True, slots=True)
 class Inconclusive:
-    """Something was seen, but the harness's own lag, a missing link or an order across clocks could have decided."""
+    """Something was seen, but a busy machine, a missing link or an order across clocks could have decided."""
 
     name: ClassVar[str] = "inconclusive"
     why: str

@@ -19,6 +19,7 @@ from conformance.evidence.log import Observation
 from conformance.evidence.meta_tools import MetaTool
 from conformance.evidence.redact import Redactor
 from conformance.evidence.tool_names import ToolNames
+from conformance.stage import processor_wait
 from conformance.stage.attached import Attached, attach
 from conformance.stage.edge_side import EdgeSide
 from conformance.stage.edge_variant import EdgeSetup
@@ -90,6 +91,7 @@ class Instance:
     """How the last sentinel exchange before a drive failed that did."""
     client_taps: dict[str, str] = field(default_factory=dict)
     _ended: asyncio.Task[None] | None = None
+    _watches: list[asyncio.Task[None]] = field(default_factory=list)
     _secrets: dict[str, str] = field(default_factory=dict)
     _values: dict[str, str | Sequence[str]] = field(default_factory=dict)
 
@@ -270,6 +272,11 @@ class Instance:
         self.other_headers = known_headers(target.endpoint.other_headers, known)
 
     async def _run_gateway(self, target: TargetManifest, ready: Ready) -> Running:
+        running = await self._started_gateway(target, ready)
+        self._watches.append(asyncio.create_task(processor_wait.watch(running, self.recorder)))
+        return running
+
+    async def _started_gateway(self, target: TargetManifest, ready: Ready) -> Running:
         try:
             return await self.runtime.start_gateway(
                 target.unregistered() if self.late_registration else target,
@@ -418,6 +425,8 @@ class Instance:
 
     async def stop(self) -> None:
         """Stop the gateway, with what stands before it, then the backend, then the taps."""
+        for watch in self._watches:
+            watch.cancel()
         if self.edge is not None:
             await self.edge.stop()
         sides = [side for side in (self.http, self.second) if side is not None]
