@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from docker.errors import APIError, DockerException, NotFound
+from docker.types import CancellableStream
 from requests.exceptions import RequestException
 from urllib3.exceptions import HTTPError
 
@@ -115,6 +116,16 @@ def wall_nanoseconds(text: str) -> int:
     digits = len(rest) - len(rest.lstrip("0123456789"))
     seconds = int(datetime.fromisoformat(whole + rest[digits:]).timestamp())
     return seconds * 1_000_000_000 + int(rest[:digits].ljust(9, "0"))
+
+
+def frames(raw: Any) -> Iterator[tuple[bytes | None, bytes | None]]:
+    """Yield what a container without a terminal writes, as (stdout, stderr), one of them None. raw: read with `read`.
+
+    Source: Engine API, ContainerAttach, Stream format: a byte that names the stream, three zeros, the length, the text.
+    """
+    while len(head := raw.read(8)) == 8:
+        chunk = raw.read(int.from_bytes(head[4:], "big"))
+        yield (None, chunk) if head[0] == 2 else (chunk, None)
 
 
 class EngineWatch:
@@ -223,13 +234,24 @@ class EngineWatch:
                 self._inspect(event)
 
     def _attach(self, container: str) -> None:
-        """Follow the container's output from before its start: `--rm` leaves nothing to read afterwards."""
-        try:
-            output = self._client.api.attach(container, stdout=True, stderr=True, stream=True, logs=True, demux=True)
-        except NotFound:
-            self._tell(Kind.LOG, {"source": "engine", "line": f"container {container[:12]} was gone before its logs"})
+        """Follow the container's output from its first byte: `--rm` leaves nothing to read afterwards.
+
+        The engine answers only once a start that is under way is over, so its log is asked for too. What is written at
+        that moment it may tell twice, and the first half of a line not at all (moby, daemon/attach.go). The library's
+        own `attach` reads past the buffer that the response's head came in, and so loses what came with the head.
+        """
+        api = self._client.api
+        url = f"{api.base_url}/v{api.api_version}/containers/{container}/attach"
+        asked = {"stdout": 1, "stderr": 1, "stream": 1, "logs": 1}
+        output = api.post(url, params=asked, stream=True, timeout=None)
+        if output.status_code != HTTPStatus.OK:
+            output.close()
+            gone = output.status_code == HTTPStatus.NOT_FOUND
+            why = "was gone before its logs" if gone else f"keeps its output back (status {output.status_code})"
+            self._tell(Kind.LOG, {"source": "engine", "line": f"container {container[:12]} {why}"})
             return
-        self._follow(output, lambda stream: self._output(container, stream))
+        stream = CancellableStream(frames(output.raw), output)
+        self._follow(stream, lambda stream: self._output(container, stream))
 
     def _output(self, container: str, stream: Any) -> None:
         """Tell what a container writes by whole lines: a secret that a chunk cuts in two would not be known for one."""
